@@ -1,0 +1,43 @@
+# memsim: what one can ask for. Needs GNU make, a POSIX sh, git and a Python >= 3.11 with venv.
+VENV = .venv
+JOBS = auto# of pytest, the number of workers
+PYTHON =# the Python to make $(VENV) with; empty: the first that will do
+ARGS =# more options, for jupyter lab or for pytest
+
+BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: help setup lab test test-long check lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/.installed ## install into .venv what requirements.lock pins, and memsim
+
+$(VENV)/.installed: requirements.lock pyproject.toml tools/setup
+	@PYTHON='$(PYTHON)' tools/setup $(VENV)
+	@touch $@
+
+lab: setup ## open JupyterLab on notebooks/ (no display: print the address)
+	@exec tools/lab $(VENV) $(ARGS)
+
+test: setup ## unit, property, doctest, floor, notebook and browser tests
+	$(PYTEST) $(ARGS)
+
+test-long: setup ## the proofs that take minutes
+	$(PYTEST) -m long $(ARGS)
+
+check: setup ## ruff, mypy --strict, and the floors of the house
+	$(BIN)/ruff check
+	$(BIN)/mypy --strict memsim
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+lock: setup ## pin the newest that fits in requirements.lock (after a change of pyproject.toml)
+	$(BIN)/uv pip compile pyproject.toml --extra course --extra test --group build \
+	    --universal --python-version 3.11 --generate-hashes --upgrade --quiet --no-config \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	    --output-file requirements.lock
+
+clean: ## remove what tools left behind, .venv too
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
