@@ -1,0 +1,119 @@
+"""What every test may use: hypothesis' profiles, a Chromium, a page in it, a JupyterLab to open."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parent
+
+# No deadline: slowness is no fault. In CI always the same examples: what fails is the change.
+settings.register_profile("home", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium: $MEMSIM_CHROMIUM, or the first of the usual names that is there."""
+    return shutil.which(os.environ.get("MEMSIM_CHROMIUM", "")) or next(
+        (path for path in map(shutil.which, CHROMIUM_NAMES) if path), None
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what drives a browser where there is none."""
+    if find_chromium():
+        return
+    skip = pytest.mark.skip(reason="no Chromium found: install one, or name it in MEMSIM_CHROMIUM")
+    for item in items:
+        if "browser" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. For tests marked `browser`."""
+    from playwright.sync_api import sync_playwright
+
+    # One module, one Chromium: Playwright's event loop must be gone before notebooks run.
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(),
+            args=[
+                "--no-sandbox",  # root, as in most CI machines
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--disable-background-networking",
+            ],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page, forgotten after the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+class Lab(NamedTuple):
+    """A running JupyterLab."""
+
+    url: str  # without a / at its end
+    token: str
+    said: str  # what it printed until it was ready
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on notebooks/, started as `make lab` starts it, with a home of its own."""
+    if os.name == "nt":
+        pytest.skip("`make lab` is for systems that have make")
+    home = tmp_path_factory.mktemp("home")
+    said = home / "said"
+    outside = ("DISPLAY", "WAYLAND", "JUPYTER")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(outside)}
+    command = [ROOT / "tools" / "lab", sys.prefix, "--ServerApp.port=0", "--ip=127.0.0.1"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    with said.open("w") as output:
+        server = subprocess.Popen(
+            command,
+            env=env | {"HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield _wait_for_address(server, said)
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _wait_for_address(server: subprocess.Popen[bytes], said: Path) -> Lab:
+    from time import monotonic, sleep
+
+    end = monotonic() + 120
+    while monotonic() < end and server.poll() is None:
+        text = said.read_text()
+        if match := re.search(r"(http://127\.0\.0\.1:\d+)/lab\?token=(\w+)", text):
+            return Lab(match[1], match[2], text)
+        sleep(0.1)
+    pytest.fail(f"JupyterLab printed no address; it said:\n{said.read_text()}")
