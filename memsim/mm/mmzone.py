@@ -1,0 +1,233 @@
+"""Zones, free areas, per-CPU lists and nodes: what they hold. Page frames are in flat arrays by pfn.
+
+Every page has a state byte: 0, PG_BUDDY | order for the head of a free block, PG_INUSE | order
+for the head of an allocated one, with PG_LRU added to each page that is on an LRU list. The pages
+behind a head have 0. A page on a pcp list has 0 too: it is not PageBuddy.
+
+Kernel: include/linux/mmzone.h, include/linux/page-flags.h
+"""
+
+from __future__ import annotations
+
+from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
+from memsim.lib.list import INIT_LIST_HEAD, list_for_each
+from memsim.trace.trace import Trace
+from memsim.words.mmzone import (
+    LOWMEM_RESERVE_RATIO,
+    MAX_NR_ZONES,
+    MIGRATE_CMA_IF_CONFIGURED,
+    NR_PAGE_ORDERS,
+    NR_PCP_LISTS,
+    NR_VM_ZONE_STAT_ITEMS,
+    PAGEBLOCK_ORDER,
+)
+
+PG_BUDDY = 0x10
+PG_INUSE = 0x20
+PG_LRU = 0x80
+PG_ORDER = 0x0F
+
+
+class FreeArea:
+    """struct free_area: the free blocks of one order.
+
+    `free_list` holds a list head for each migratetype; `nr_free` counts blocks, not pages.
+    """
+
+    __slots__ = ("free_list", "nr_free")
+
+    def __init__(self, free_list: list[int]) -> None:
+        self.free_list = free_list
+        self.nr_free = 0
+
+
+class PerCpuPages:
+    """struct per_cpu_pages: free pages that one CPU keeps for itself. Counts are pages."""
+
+    __slots__ = (
+        "count", "high", "high_min", "high_max", "batch", "flags", "alloc_factor", "free_count",
+        "expire", "lists",
+    )  # fmt: skip
+
+    def __init__(self, lists: list[int]) -> None:
+        self.count = 0
+        self.high = 0
+        self.high_min = 0
+        self.high_max = 0
+        self.batch = 1
+        self.flags = 0
+        self.alloc_factor = 0
+        self.free_count = 0
+        self.expire = 0
+        self.lists = lists
+
+
+class PerCpuZonestat:
+    """struct per_cpu_zonestat: counter changes that this CPU has not yet added to the zone's."""
+
+    __slots__ = ("stat_threshold", "vm_stat_diff")
+
+    def __init__(self) -> None:
+        self.stat_threshold = 0
+        self.vm_stat_diff = [0] * NR_VM_ZONE_STAT_ITEMS
+
+
+class Zone:
+    """struct zone: a range of page frames with one allocator.
+
+    `spanned_pages` counts holes, `present_pages` does not, `managed_pages` are those given to the
+    buddy allocator. `deferred_pfn` to `deferred_end` is memsim's own: free blocks of the largest
+    order that are not on their list yet (see page_alloc/deferred.py).
+    """
+
+    __slots__ = (
+        "vm", "id", "node", "idx", "name", "zone_start_pfn", "zone_end_pfn", "spanned_pages",
+        "present_pages", "managed_pages", "_watermark", "watermark_boost", "lowmem_reserve",
+        "flags", "nr_reserved_highatomic", "nr_free_highatomic", "percpu_drift_mark", "free_area",
+        "per_cpu_pageset", "per_cpu_zonestats", "vm_stat", "pageset_high_min", "pageset_high_max",
+        "pageset_batch", "deferred_pfn", "deferred_end",
+        "next", "prev", "page_state", "pageblock", "trace",
+    )  # fmt: skip
+
+    def __init__(self, vm: Vm, zone_id: int, node: int, idx: int, name: str) -> None:
+        self.vm = vm
+        self.id = zone_id
+        self.node = node
+        self.idx = idx
+        self.name = name
+        self.zone_start_pfn = self.zone_end_pfn = 0
+        self.spanned_pages = self.present_pages = self.managed_pages = 0
+        self._watermark = [0, 0, 0, 0]
+        self.watermark_boost = 0
+        self.lowmem_reserve = [0] * MAX_NR_ZONES
+        self.flags = 0
+        self.nr_reserved_highatomic = self.nr_free_highatomic = 0
+        self.percpu_drift_mark = 0
+        self.vm_stat = [0] * NR_VM_ZONE_STAT_ITEMS
+        self.pageset_high_min = self.pageset_high_max = self.pageset_batch = 0
+        self.deferred_pfn = self.deferred_end = 0
+        self.next, self.prev = vm.next, vm.prev
+        self.page_state, self.pageblock, self.trace = vm.page_state, vm.pageblock, vm.trace
+        self.free_area = [FreeArea(vm.list_heads(vm.MIGRATE_TYPES)) for _ in range(NR_PAGE_ORDERS)]
+        self.per_cpu_pageset = [PerCpuPages(vm.list_heads(NR_PCP_LISTS)) for _ in range(vm.nr_cpus)]
+        self.per_cpu_zonestats = [PerCpuZonestat() for _ in range(vm.nr_cpus)]
+
+
+class PglistData:
+    """struct pglist_data: one NUMA node. `node_zones` has every zone type, empty ones too.
+
+    `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
+    """
+
+    __slots__ = ("nid", "node_zonelists", "node_zones", "totalreserve_pages")
+
+    def __init__(self, nid: int) -> None:
+        self.nid = nid
+        self.node_zones: list[Zone] = []
+        self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
+        self.totalreserve_pages = 0
+
+
+class Vm:
+    """The kernel's mm globals in one place: nodes, page frames, tunables, and the running CPU.
+
+    max_pfn bounds the arrays; `cpu` is smp_processor_id(). `zones` lists every zone by its id.
+    """
+
+    __slots__ = (
+        "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "trace", "cpu", "nodes",
+        "zones", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE", "pageblock_order",
+        "min_free_kbytes", "user_min_free_kbytes", "watermark_scale_factor",
+        "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
+        "page_group_by_mobility_disabled", "memcg_kmem_online", "totalreserve_pages", "fields_seen",
+        "_next_head",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        max_pfn: int,
+        nr_cpus: int,
+        nr_zones: int,
+        trace: Trace,
+        *,
+        cma: bool = False,
+        pageblock_order: int = PAGEBLOCK_ORDER,
+    ) -> None:
+        self.max_pfn = max_pfn
+        self.nr_cpus = nr_cpus
+        self.trace = trace
+        self.cpu = 0
+        self.MIGRATE_CMA = MIGRATE_CMA_IF_CONFIGURED if cma else -1
+        self.MIGRATE_ISOLATE = MIGRATE_CMA_IF_CONFIGURED + cma
+        self.MIGRATE_TYPES = self.MIGRATE_ISOLATE + 1
+        self.pageblock_order = pageblock_order
+        heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
+        self._next_head = max_pfn
+        self.next: Ints = zeroed_ints(max_pfn + heads)
+        self.prev: Ints = zeroed_ints(max_pfn + heads)
+        self.page_state: Bytes = zeroed_bytes(max_pfn)
+        self.pageblock: Bytes = zeroed_bytes((max_pfn >> pageblock_order) + 1)
+        self.nodes: list[PglistData] = []
+        self.zones: list[Zone] = []
+        self.min_free_kbytes = 0
+        self.user_min_free_kbytes = -1
+        self.watermark_scale_factor = 10
+        self.watermark_boost_factor = 15000
+        self.percpu_pagelist_high_fraction = 0
+        self.lowmem_reserve_ratio = list(LOWMEM_RESERVE_RATIO)
+        self.page_group_by_mobility_disabled = False
+        self.memcg_kmem_online = False
+        self.totalreserve_pages = 0
+        #: What journal.py last saw in each zone's fields, by zone id.
+        self.fields_seen: list[list[int]] = []
+
+    def list_heads(self, nr: int) -> list[int]:
+        """nr new empty list heads: indexes behind the last pfn of the next and prev arrays."""
+        heads = list(range(self._next_head, self._next_head + nr))
+        self._next_head += nr
+        for head in heads:
+            INIT_LIST_HEAD(self.next, self.prev, head)
+        return heads
+
+    def set_cpu(self, cpu: int) -> None:
+        """Let what follows run on this CPU."""
+        self.cpu = cpu
+        self.trace.cpu = cpu
+
+
+def populated_zones(vm: Vm) -> list[Zone]:
+    """Zones that have pages, in node and zone order. Kernel: for_each_populated_zone()."""
+    return [zone for zone in vm.zones if zone.present_pages]
+
+
+def page_zone(vm: Vm, pfn: int) -> Zone | None:
+    """The zone that pfn belongs to; None for a pfn outside every zone. Kernel: page_zone()."""
+    for zone in vm.zones:
+        if zone.zone_start_pfn <= pfn < zone.zone_end_pfn:
+            return zone
+    return None
+
+
+def zone_spans_pfn(zone: Zone, pfn: int) -> bool:
+    """Is pfn between the zone's first and last page? Kernel: zone_spans_pfn()."""
+    return zone.zone_start_pfn <= pfn < zone.zone_end_pfn
+
+
+def PageBuddy(zone: Zone, pfn: int) -> bool:
+    """Is pfn the head of a free block? Kernel: PageBuddy()."""
+    return zone.page_state[pfn] & PG_BUDDY != 0
+
+
+def buddy_order(zone: Zone, pfn: int) -> int:
+    """Order of the free block whose head is pfn. Kernel: buddy_order()."""
+    return zone.page_state[pfn] & PG_ORDER
+
+
+def get_pageblock_migratetype(zone: Zone, pfn: int) -> int:
+    """Migratetype of the pageblock that holds pfn. Kernel: get_pageblock_migratetype()."""
+    return zone.pageblock[pfn >> zone.vm.pageblock_order]
+
+
+def list_pages(zone: Zone, head: int) -> list[int]:
+    """The pfns behind a list head, first to last."""
+    return list(list_for_each(zone.next, head))

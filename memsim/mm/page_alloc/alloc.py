@@ -1,0 +1,178 @@
+"""Requests for pages: alloc_pages() and its relatives.
+
+Kernel: mm/page_alloc.c __alloc_pages_slowpath(), alloc_pages_bulk_noprof(),
+__alloc_pages_noprof(), split_page(), alloc_pages_exact_noprof()
+"""
+
+from __future__ import annotations
+
+from memsim.lib.bits import get_order, nr_pages_of
+from memsim.mm.journal import set_page_state
+from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
+from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
+from memsim.mm.page_alloc.freelist import (
+    AllocContext,
+    _gfp_pfmemalloc_flags,
+    alloc_flags_nofragment,
+    get_page_from_freelist,
+    gfp_to_alloc_flags,
+    gfp_to_alloc_flags_cma,
+    prep_new_page,
+    prepare_alloc_pages,
+)
+from memsim.mm.page_alloc.pcp import _rmqueue_pcplist
+from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.vmstat import wmark_pages
+from memsim.trace.events import MM_PAGE_ALLOC, TP_MM_PAGE_ALLOC
+from memsim.words.alloc_flags import (
+    ALLOC_CPUSET,
+    ALLOC_KSWAPD,
+    ALLOC_MIN_RESERVE,
+    ALLOC_WMARK_LOW,
+    ALLOC_WMARK_MASK,
+)
+from memsim.words.gfp import (
+    __GFP_ACCOUNT,
+    __GFP_COMP,
+    __GFP_DIRECT_RECLAIM,
+    __GFP_HIGHMEM,
+    __GFP_NOFAIL,
+)
+from memsim.words.mmzone import FPI_TO_TAIL, NULL, PAGE_SHIFT
+
+
+def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
+    """The first attempt of every request, with the low watermark.
+
+    Kernel: mm/page_alloc.c __alloc_pages_noprof(), up to its first get_page_from_freelist()
+    """
+    alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
+    alloc_flags |= alloc_flags_nofragment(ac, gfp_mask)
+    return get_page_from_freelist(order, alloc_flags, ac)
+
+
+def _alloc_pages_slowpath(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
+    """The attempts that a request makes when nobody reclaims for it; NULL when all fail.
+
+    First with the min watermark and whatever reserves it may use, then once more, without
+    watermarks for __GFP_MEMALLOC, at last for __GFP_NOFAIL with half of min.
+    NOT MODELLED: waking kswapd, direct reclaim, compaction, OOM, and every retry after them.
+    Kernel: mm/page_alloc.c __alloc_pages_slowpath()
+    """
+    alloc_flags = gfp_to_alloc_flags(vm, gfp_mask, order)
+    page = get_page_from_freelist(order, alloc_flags, ac)
+    if page != NULL:
+        return page
+    reserve_flags = _gfp_pfmemalloc_flags(gfp_mask)
+    if reserve_flags:
+        alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, reserve_flags) | (
+            alloc_flags & ALLOC_KSWAPD
+        )
+    page = get_page_from_freelist(order, alloc_flags, ac)
+    if page == NULL and gfp_mask & __GFP_NOFAIL and gfp_mask & __GFP_DIRECT_RECLAIM:
+        page = get_page_from_freelist(order, ALLOC_MIN_RESERVE | ALLOC_CPUSET, ac)
+    return page
+
+
+def trace_mm_page_alloc(vm: Vm, page: int, order: int, gfp_mask: int, migratetype: int) -> None:
+    """Fire mm_page_alloc. Kernel: include/trace/events/kmem.h."""
+    if vm.trace.mask & TP_MM_PAGE_ALLOC:
+        vm.trace.emit(MM_PAGE_ALLOC, page, order, gfp_mask, migratetype)
+
+
+def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
+    """Allocate 2**order contiguous pages, aligned to their size: the first pfn, or NULL.
+
+    NOT MODELLED: the task's own limits (memalloc_nofs_save() and others), the memcg charge.
+    Kernel: mm/page_alloc.c __alloc_pages_noprof()
+    """
+    ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
+    page = fast_path(vm, gfp_mask, order, ac)
+    if page == NULL:
+        page = _alloc_pages_slowpath(vm, gfp_mask, order, ac)
+    trace_mm_page_alloc(vm, page, order, gfp_mask, ac.migratetype)
+    return page
+
+
+def alloc_pages_bulk(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
+    """Allocate up to nr_pages single pages from one zone's pcp list; no event is fired.
+
+    Falls back to one page by alloc_pages() when no zone of the preferred node has room.
+    Kernel: mm/page_alloc.c alloc_pages_bulk_noprof()
+    """
+    if nr_pages <= 0:
+        return []
+    pages: list[int] = []
+    if nr_pages > 1 and not (vm.memcg_kmem_online and gfp_mask & __GFP_ACCOUNT):
+        pages = _bulk_from_pcp(vm, gfp_mask, preferred_nid, nr_pages)
+    if not pages:
+        page = alloc_pages(vm, gfp_mask, 0, preferred_nid)
+        pages = [] if page == NULL else [page]
+    return pages
+
+
+def _bulk_from_pcp(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
+    """Pages from the pcp list of the first local zone above its low mark + nr_pages."""
+    ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
+    alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
+    zone = _zone_for_bulk(ac, alloc_flags, nr_pages)
+    pages: list[int] = []
+    while zone is not None and len(pages) < nr_pages:
+        pcp = zone.per_cpu_pageset[vm.cpu]
+        page = _rmqueue_pcplist(zone, 0, ac.migratetype, alloc_flags, pcp)
+        if page == NULL:
+            break
+        prep_new_page(zone, page, 0)
+        pages.append(page)
+    return pages
+
+
+def _zone_for_bulk(ac: AllocContext, alloc_flags: int, nr_pages: int) -> Zone | None:
+    """The first zone of the preferred node with nr_pages above the mark."""
+    for zone in ac.zonelist:
+        if zone.node != ac.zonelist[0].node:
+            return None
+        mark = wmark_pages(zone, alloc_flags & ALLOC_WMARK_MASK) + nr_pages
+        # the preferred zone's index, not the request's highest_zoneidx
+        if zone_watermark_fast(zone, 0, mark, ac.zonelist[0].idx, alloc_flags):
+            return zone
+    return None
+
+
+def split_page(zone: Zone, page: int, order: int) -> None:
+    """Make 2**order single pages of an allocated block; each is freed by itself afterwards.
+
+    Kernel: mm/page_alloc.c split_page()
+    """
+    set_page_state(zone, page, 1 << order, PG_INUSE)
+
+
+def alloc_pages_exact(vm: Vm, size: int, gfp_mask: int, preferred_nid: int) -> int:
+    """Allocate just the pages that size bytes need: the first pfn, or NULL.
+
+    A block of the next order is split; the pages not needed are freed, to the lists' tails.
+    Kernel: mm/page_alloc.c alloc_pages_exact_noprof(), make_alloc_exact()
+    """
+    order = get_order(size)
+    page = alloc_pages(vm, gfp_mask & ~(__GFP_COMP | __GFP_HIGHMEM), order, preferred_nid)
+    zone = page_zone(vm, page)
+    if page == NULL or zone is None:
+        return NULL
+    split_page(zone, page, order)
+    for surplus in range(page + nr_pages_of(size), page + (1 << order)):
+        _free_pages_ok(zone, surplus, 0, FPI_TO_TAIL)
+    return page
+
+
+def free_pages_exact(vm: Vm, page: int, size: int) -> None:
+    """Free what alloc_pages_exact() gave, page by page; size is in bytes.
+
+    Kernel: mm/page_alloc.c free_pages_exact()
+    """
+    for pfn in range(page, page + nr_pages_of(size)):
+        free_unref_page(vm, pfn, 0)
+
+
+def page_address(page: int) -> int:
+    """Physical address of a page, in bytes."""
+    return page << PAGE_SHIFT

@@ -1,0 +1,182 @@
+"""From gfp_mask to zone: alloc_context, alloc_flags, and the walk over the zonelist.
+
+Kernel: mm/page_alloc.c alloc_flags_nofragment() to get_page_from_freelist(), gfp_to_alloc_flags(),
+prepare_alloc_pages()
+"""
+
+from __future__ import annotations
+
+from memsim.mm.journal import set_page_state
+from memsim.mm.mmzone import PG_INUSE, Vm, Zone
+from memsim.mm.page_alloc.highatomic import reserve_highatomic_pageblock
+from memsim.mm.page_alloc.rmqueue import rmqueue
+from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.vmstat import high_wmark_pages, wmark_pages
+from memsim.words.alloc_flags import (
+    ALLOC_CMA,
+    ALLOC_CPUSET,
+    ALLOC_HIGHATOMIC,
+    ALLOC_MIN_RESERVE,
+    ALLOC_NO_WATERMARKS,
+    ALLOC_NOFRAGMENT,
+    ALLOC_NON_BLOCK,
+    ALLOC_WMARK_MASK,
+    ALLOC_WMARK_MIN,
+)
+from memsim.words.gfp import (
+    __GFP_DIRECT_RECLAIM,
+    __GFP_HIGH,
+    __GFP_KSWAPD_RECLAIM,
+    __GFP_MEMALLOC,
+    __GFP_NOMEMALLOC,
+    __GFP_THISNODE,
+    gfp_migratetype,
+    gfp_zone,
+)
+from memsim.words.mmzone import (
+    MIGRATE_MOVABLE,
+    NULL,
+    ZONE_BELOW_HIGH,
+    ZONE_DMA32,
+    ZONE_NORMAL,
+    ZONELIST_FALLBACK,
+    ZONELIST_NOFALLBACK,
+)
+
+
+class AllocContext:
+    """struct alloc_context: what the gfp_mask says about where to look.
+
+    `zonelist` holds just the zones the request may use, in order; the first is preferred.
+    NOT MODELLED: nodemask, spread_dirty_pages.
+    """
+
+    __slots__ = ("highest_zoneidx", "migratetype", "zonelist")
+
+    def __init__(self, zonelist: list[Zone], highest_zoneidx: int, migratetype: int) -> None:
+        self.zonelist = zonelist
+        self.highest_zoneidx = highest_zoneidx
+        self.migratetype = migratetype
+
+
+def node_zonelist(vm: Vm, nid: int, gfp_mask: int) -> list[Zone]:
+    """Populated zones to try, in order. Kernel: include/linux/gfp.h node_zonelist()."""
+    which = ZONELIST_NOFALLBACK if gfp_mask & __GFP_THISNODE else ZONELIST_FALLBACK
+    return vm.nodes[nid].node_zonelists[which]
+
+
+def prepare_alloc_pages(vm: Vm, gfp_mask: int, preferred_nid: int) -> AllocContext:
+    """The request's zonelist, highest zone and migratetype.
+
+    Kernel: mm/page_alloc.c prepare_alloc_pages()
+    """
+    highest_zoneidx = gfp_zone(gfp_mask)
+    zonelist = node_zonelist(vm, preferred_nid, gfp_mask)
+    allowed = [zone for zone in zonelist if zone.idx <= highest_zoneidx]
+    return AllocContext(allowed, highest_zoneidx, gfp_migratetype(gfp_mask))
+
+
+def gfp_to_alloc_flags_cma(vm: Vm, gfp_mask: int, alloc_flags: int) -> int:
+    """Movable requests may use CMA areas. Kernel: mm/page_alloc.c gfp_to_alloc_flags_cma()."""
+    if vm.MIGRATE_CMA >= 0 and gfp_migratetype(gfp_mask) == MIGRATE_MOVABLE:
+        alloc_flags |= ALLOC_CMA
+    return alloc_flags
+
+
+def alloc_flags_nofragment(ac: AllocContext, gfp_mask: int) -> int:
+    """ALLOC_KSWAPD from the mask, and ALLOC_NOFRAGMENT where another zone could help first.
+
+    That is when NORMAL is preferred and, with several nodes, its node has DMA32 pages.
+    Kernel: mm/page_alloc.c alloc_flags_nofragment()
+    """
+    alloc_flags = gfp_mask & __GFP_KSWAPD_RECLAIM
+    if not ac.zonelist or ac.zonelist[0].idx != ZONE_NORMAL:
+        return alloc_flags
+    nodes = ac.zonelist[0].vm.nodes
+    if len(nodes) > 1:
+        pgdat = nodes[ac.zonelist[0].node]
+        if not pgdat.node_zones[ZONE_DMA32].present_pages:
+            return alloc_flags
+    return alloc_flags | ALLOC_NOFRAGMENT
+
+
+def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
+    """alloc_flags of the slow path: who may use reserves.
+
+    NOT MODELLED: realtime tasks, which get ALLOC_MIN_RESERVE.
+    Kernel: mm/page_alloc.c gfp_to_alloc_flags()
+    """
+    alloc_flags = ALLOC_WMARK_MIN | ALLOC_CPUSET
+    alloc_flags |= gfp_mask & (__GFP_HIGH | __GFP_KSWAPD_RECLAIM)
+    if not gfp_mask & __GFP_DIRECT_RECLAIM:
+        if not gfp_mask & __GFP_NOMEMALLOC:
+            alloc_flags |= ALLOC_NON_BLOCK
+            if order > 0 and alloc_flags & ALLOC_MIN_RESERVE:
+                alloc_flags |= ALLOC_HIGHATOMIC
+        if alloc_flags & ALLOC_MIN_RESERVE:
+            alloc_flags &= ~ALLOC_CPUSET
+    return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
+
+
+def _gfp_pfmemalloc_flags(gfp_mask: int) -> int:
+    """ALLOC_NO_WATERMARKS for __GFP_MEMALLOC, else 0. NOT MODELLED: PF_MEMALLOC, OOM victims.
+
+    Kernel: mm/page_alloc.c __gfp_pfmemalloc_flags()
+    """
+    if gfp_mask & __GFP_MEMALLOC and not gfp_mask & __GFP_NOMEMALLOC:
+        return ALLOC_NO_WATERMARKS
+    return 0
+
+
+def _zone_has_room(zone: Zone, order: int, alloc_flags: int, ac: AllocContext) -> bool:
+    """Is the zone above the mark in alloc_flags? The high mark is asked first.
+
+    A zone below high is marked ZONE_BELOW_HIGH: its pcp lists then shrink on every free.
+    """
+    if not zone.flags & ZONE_BELOW_HIGH:
+        mark = high_wmark_pages(zone)
+        if zone_watermark_fast(zone, order, mark, ac.highest_zoneidx, alloc_flags):
+            return True
+        zone.flags |= ZONE_BELOW_HIGH
+    mark = wmark_pages(zone, alloc_flags & ALLOC_WMARK_MASK)
+    if zone_watermark_fast(zone, order, mark, ac.highest_zoneidx, alloc_flags):
+        return True
+    return alloc_flags & ALLOC_NO_WATERMARKS != 0
+
+
+def prep_new_page(zone: Zone, page: int, order: int) -> None:
+    """Mark a block as allocated. NOT MODELLED: its bytes, reference counts, page flags.
+
+    Kernel: mm/page_alloc.c prep_new_page()
+    """
+    set_page_state(zone, page, 1, PG_INUSE | order)
+
+
+def get_page_from_freelist(order: int, alloc_flags: int, ac: AllocContext) -> int:
+    """Take a block from the first zone of the zonelist that has room; NULL if none has.
+
+    A first pass with ALLOC_NOFRAGMENT is repeated without it, at once when it would have to go to
+    another node. NOT MODELLED: cpusets, dirty limits, node_reclaim, unaccepted memory.
+    Kernel: mm/page_alloc.c get_page_from_freelist()
+    """
+    page, again = _walk_zonelist(order, alloc_flags, ac)
+    if page == NULL and again:
+        page, _ = _walk_zonelist(order, alloc_flags & ~ALLOC_NOFRAGMENT, ac)
+    return page
+
+
+def _walk_zonelist(order: int, alloc_flags: int, ac: AllocContext) -> tuple[int, bool]:
+    """One pass: (a block or NULL, whether to walk again without ALLOC_NOFRAGMENT)."""
+    no_fallback = alloc_flags & ALLOC_NOFRAGMENT != 0
+    for zone in ac.zonelist:
+        if no_fallback and zone.node != ac.zonelist[0].node:
+            return NULL, True
+        if not _zone_has_room(zone, order, alloc_flags, ac):
+            continue
+        page = rmqueue(zone, order, alloc_flags, ac.migratetype)
+        if page != NULL:
+            prep_new_page(zone, page, order)
+            if alloc_flags & ALLOC_HIGHATOMIC:
+                reserve_highatomic_pageblock(zone, page, order)
+            return page, False
+    return NULL, no_fallback

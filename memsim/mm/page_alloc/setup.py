@@ -1,0 +1,165 @@
+"""What the allocator computes from the size of zones: watermarks, reserves, pcp limits.
+
+Kernel: mm/page_alloc.c zone_batchsize() to zone_set_pageset_high_and_batch(),
+setup_per_zone_lowmem_reserve() to init_per_zone_wmark_min()
+"""
+
+from __future__ import annotations
+
+from memsim.lib.bits import clamp, int_sqrt, mult_frac, rounddown_pow_of_two
+from memsim.mm.mmzone import Vm, Zone, populated_zones
+from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, refresh_zone_stat_thresholds
+from memsim.words.mmzone import (
+    MAX_NR_ZONES,
+    MIN_PERCPU_PAGELIST_HIGH_FRACTION,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    WMARK_HIGH,
+    WMARK_LOW,
+    WMARK_MIN,
+    WMARK_PROMO,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+)
+
+_SZ_1M = 1 << 20
+_SWAP_CLUSTER_MAX = 32
+
+
+def zone_batchsize(managed_pages: int) -> int:
+    """Pages moved at once between a pcp list and the zone: about 0.1 % of it, 2**n - 1, up to 63.
+
+    Kernel: mm/page_alloc.c zone_batchsize()
+    """
+    batch = max(min(managed_pages >> 10, _SZ_1M // PAGE_SIZE) // 4, 1)
+    return rounddown_pow_of_two(batch + batch // 2) - 1
+
+
+def zone_highsize(zone: Zone, batch: int, high_fraction: int) -> int:
+    """Pages that one CPU may keep: the low watermark, or a fraction of the zone, per CPU.
+
+    NOT MODELLED: CPUs of other nodes; every CPU counts as local to every zone.
+    Kernel: mm/page_alloc.c zone_highsize()
+    """
+    total = zone.managed_pages // high_fraction if high_fraction else low_wmark_pages(zone)
+    return max(total // zone.vm.nr_cpus, batch << 2)
+
+
+def zone_set_pageset_high_and_batch(zone: Zone) -> None:
+    """Compute a zone's pcp limits and give them to every CPU.
+
+    Kernel: mm/page_alloc.c zone_set_pageset_high_and_batch()
+    """
+    batch = max(1, zone_batchsize(zone.managed_pages))
+    fraction = zone.vm.percpu_pagelist_high_fraction
+    high_min = zone_highsize(zone, batch, fraction)
+    high_max = zone_highsize(zone, batch, fraction or MIN_PERCPU_PAGELIST_HIGH_FRACTION)
+    zone.pageset_high_min, zone.pageset_high_max = high_min, high_max
+    zone.pageset_batch = batch
+    pageset_update(zone, high_min, high_max, batch)
+
+
+def pageset_update(zone: Zone, high_min: int, high_max: int, batch: int) -> None:
+    """Give every CPU's pcp these limits. Kernel: __zone_set_pageset_high_and_batch()."""
+    for pcp in zone.per_cpu_pageset:
+        pcp.batch, pcp.high_min, pcp.high_max = batch, high_min, high_max
+
+
+def zone_pcp_disable(zone: Zone) -> None:
+    """Keep no pages on pcp lists any more: what is freed goes on to the zone at once.
+
+    Kernel: mm/page_alloc.c zone_pcp_disable()
+    """
+    pageset_update(zone, 0, 0, 1)
+
+
+def zone_pcp_enable(zone: Zone) -> None:
+    """Give the pcp lists their limits back. Kernel: mm/page_alloc.c zone_pcp_enable()."""
+    pageset_update(zone, zone.pageset_high_min, zone.pageset_high_max, zone.pageset_batch)
+
+
+def nr_free_buffer_pages(vm: Vm) -> int:
+    """Managed pages up to ZONE_NORMAL, less the high watermarks.
+
+    Kernel: mm/page_alloc.c nr_free_zone_pages()
+    """
+    total = 0
+    for zone in populated_zones(vm):
+        if zone.idx <= ZONE_NORMAL:
+            total += max(zone.managed_pages - high_wmark_pages(zone), 0)
+    return total
+
+
+def min_free_kbytes_for(lowmem_kbytes: int) -> int:
+    """min_free_kbytes by the size of memory: 4 * sqrt(KiB), from 128 to 262144.
+
+    Kernel: mm/page_alloc.c calculate_min_free_kbytes()
+    """
+    return clamp(int_sqrt(lowmem_kbytes * 16), 128, 262144)
+
+
+def setup_per_zone_wmarks(vm: Vm) -> None:
+    """Every zone's watermarks from min_free_kbytes and watermark_scale_factor; then pcp limits.
+
+    Kernel: mm/page_alloc.c setup_per_zone_wmarks(), __setup_per_zone_wmarks()
+    """
+    pages_min = vm.min_free_kbytes >> (PAGE_SHIFT - 10)
+    lowmem_pages = sum(z.managed_pages for z in vm.zones if z.idx != ZONE_MOVABLE)
+    for zone in vm.zones:
+        share = pages_min * zone.managed_pages // lowmem_pages if lowmem_pages else 0
+        low_min = share
+        if zone.idx == ZONE_MOVABLE:
+            low_min = clamp(zone.managed_pages // 1024, _SWAP_CLUSTER_MAX, 128)
+        gap = max(share >> 2, mult_frac(zone.managed_pages, vm.watermark_scale_factor, 10000))
+        zone.watermark_boost = 0
+        zone._watermark[WMARK_MIN] = low_min
+        zone._watermark[WMARK_LOW] = low_min + gap
+        zone._watermark[WMARK_HIGH] = low_min + 2 * gap
+        zone._watermark[WMARK_PROMO] = low_min + 3 * gap
+    calculate_totalreserve_pages(vm)
+    for zone in vm.zones:
+        zone_set_pageset_high_and_batch(zone)
+
+
+def setup_per_zone_lowmem_reserve(vm: Vm) -> None:
+    """How many pages each zone keeps from requests that could use a higher zone.
+
+    Kernel: mm/page_alloc.c setup_per_zone_lowmem_reserve()
+    """
+    for pgdat in vm.nodes:
+        for i in range(MAX_NR_ZONES - 1):
+            zone = pgdat.node_zones[i]
+            ratio = vm.lowmem_reserve_ratio[i]
+            managed_pages = 0
+            for j in range(i + 1, MAX_NR_ZONES):
+                managed_pages += pgdat.node_zones[j].managed_pages
+                usable = ratio and zone.managed_pages
+                zone.lowmem_reserve[j] = managed_pages // ratio if usable else 0
+    calculate_totalreserve_pages(vm)
+
+
+def calculate_totalreserve_pages(vm: Vm) -> None:
+    """Pages that are nobody's to fill: the largest reserve and the high mark of each zone.
+
+    Kernel: mm/page_alloc.c calculate_totalreserve_pages()
+    """
+    for pgdat in vm.nodes:
+        pgdat.totalreserve_pages = sum(
+            min(max(zone.lowmem_reserve[zone.idx :]) + high_wmark_pages(zone), zone.managed_pages)
+            for zone in pgdat.node_zones
+        )
+    vm.totalreserve_pages = sum(pgdat.totalreserve_pages for pgdat in vm.nodes)
+
+
+def init_per_zone_wmark_min(vm: Vm) -> None:
+    """All of the above, at boot. A user's min_free_kbytes (user_min_free_kbytes) wins if larger.
+
+    NOT MODELLED: khugepaged's recommended minimum.
+    Kernel: mm/page_alloc.c init_per_zone_wmark_min()
+    """
+    computed = min_free_kbytes_for(nr_free_buffer_pages(vm) * (PAGE_SIZE >> 10))
+    user = vm.user_min_free_kbytes
+    vm.min_free_kbytes = computed if computed > user else user
+    setup_per_zone_wmarks(vm)
+    refresh_zone_stat_thresholds(vm)
+    setup_per_zone_lowmem_reserve(vm)

@@ -1,0 +1,194 @@
+"""The kernel's tracepoints of the page allocator: names, fields, and the one-line text form.
+
+A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers only:
+an event outlives the page it speaks of.
+
+Kernel: include/trace/events/kmem.h
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import astuple, dataclass
+from typing import ClassVar
+
+from memsim.words.gfp import show_gfp_flags
+from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
+
+MM_PAGE_ALLOC = 0
+MM_PAGE_ALLOC_ZONE_LOCKED = 1
+MM_PAGE_ALLOC_EXTFRAG = 2
+MM_PAGE_PCPU_DRAIN = 3
+MM_PAGE_FREE = 4
+MM_PAGE_FREE_BATCHED = 5
+
+#: Bits of Trace.mask. The last one turns steps on.
+TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
+TP_MM_PAGE_ALLOC_ZONE_LOCKED = 1 << MM_PAGE_ALLOC_ZONE_LOCKED
+TP_MM_PAGE_ALLOC_EXTFRAG = 1 << MM_PAGE_ALLOC_EXTFRAG
+TP_MM_PAGE_PCPU_DRAIN = 1 << MM_PAGE_PCPU_DRAIN
+TP_MM_PAGE_FREE = 1 << MM_PAGE_FREE
+TP_MM_PAGE_FREE_BATCHED = 1 << MM_PAGE_FREE_BATCHED
+TP_KERNEL_EVENTS = (1 << 6) - 1
+TP_STEPS = 1 << 62
+
+
+def page_pointer(pfn: int) -> str:
+    """Address of the struct page of pfn, as %p prints it; (null) has sixteen zeros."""
+    return f"{0 if pfn < 0 else VMEMMAP_START + pfn * SIZEOF_STRUCT_PAGE:016x}"
+
+
+def shown_pfn(pfn: int) -> str:
+    """pfn as kmem tracepoints print it: no page is 0x0."""
+    return f"{max(pfn, 0):#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmPageAlloc:
+    """A request ended, with a page or (pfn -1) without. Kernel: trace_mm_page_alloc()."""
+
+    NAME: ClassVar[str] = "mm_page_alloc"
+    pfn: int
+    order: int
+    gfp_flags: int
+    migratetype: int
+
+    def text(self) -> str:
+        """What follows `mm_page_alloc: ` in a trace."""
+        return (
+            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
+            f"migratetype={self.migratetype} gfp_flags={show_gfp_flags(self.gfp_flags)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmPageAllocZoneLocked:
+    """A block left the free lists of its own migratetype. Kernel: __rmqueue_smallest()."""
+
+    NAME: ClassVar[str] = "mm_page_alloc_zone_locked"
+    pfn: int
+    order: int
+    migratetype: int
+    percpu_refill: int
+
+    def text(self) -> str:
+        """What follows `mm_page_alloc_zone_locked: ` in a trace."""
+        return (
+            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
+            f"migratetype={self.migratetype} percpu_refill={self.percpu_refill}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmPageAllocExtfrag:
+    """A request was served by another type's block. Kernel: __rmqueue_claim(), __rmqueue_steal()."""
+
+    NAME: ClassVar[str] = "mm_page_alloc_extfrag"
+    pfn: int
+    alloc_order: int
+    fallback_order: int
+    alloc_migratetype: int
+    fallback_migratetype: int
+    change_ownership: int
+
+    def text(self) -> str:
+        """What follows `mm_page_alloc_extfrag: ` in a trace."""
+        return (
+            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} "
+            f"alloc_order={self.alloc_order} fallback_order={self.fallback_order} "
+            f"pageblock_order={PAGEBLOCK_ORDER} alloc_migratetype={self.alloc_migratetype} "
+            f"fallback_migratetype={self.fallback_migratetype} "
+            f"fragmenting={int(self.fallback_order < PAGEBLOCK_ORDER)} "
+            f"change_ownership={self.change_ownership}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmPagePcpuDrain:
+    """A block went from a pcp list to the free lists. Kernel: free_pcppages_bulk()."""
+
+    NAME: ClassVar[str] = "mm_page_pcpu_drain"
+    pfn: int
+    order: int
+    migratetype: int
+
+    def text(self) -> str:
+        """What follows `mm_page_pcpu_drain: ` in a trace."""
+        return (
+            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
+            f"migratetype={self.migratetype}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmPageFree:
+    """A block is freed; where it goes is not known yet. Kernel: free_pages_prepare()."""
+
+    NAME: ClassVar[str] = "mm_page_free"
+    pfn: int
+    order: int
+
+    def text(self) -> str:
+        """What follows `mm_page_free: ` in a trace."""
+        return f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmPageFreeBatched:
+    """A folio of a batch joins a pcp list; the event always says order 0.
+
+    Kernel: free_unref_folios()
+    """
+
+    NAME: ClassVar[str] = "mm_page_free_batched"
+    pfn: int
+
+    def text(self) -> str:
+        """What follows `mm_page_free_batched: ` in a trace."""
+        return f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order=0"
+
+
+Event = (
+    MmPageAlloc
+    | MmPageAllocZoneLocked
+    | MmPageAllocExtfrag
+    | MmPagePcpuDrain
+    | MmPageFree
+    | MmPageFreeBatched
+)
+
+#: The class of each event number.
+EVENT_CLASSES: tuple[type[Event], ...] = (
+    MmPageAlloc, MmPageAllocZoneLocked, MmPageAllocExtfrag, MmPagePcpuDrain, MmPageFree,
+    MmPageFreeBatched,
+)  # fmt: skip
+_NR_FIELDS = tuple(len(cls.__slots__) for cls in EVENT_CLASSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """An event with when (sequence number) and where (CPU) it fired."""
+
+    seq: int
+    cpu: int
+    event: Event
+
+    def text(self, comm: str = "memsim", pid: int = 1) -> str:
+        """The whole line, as /sys/kernel/tracing/trace prints it; a seq counts as a microsecond."""
+        seconds, micro = divmod(self.seq, 1_000_000)
+        return (
+            f"{comm:>16}-{pid:<7} [{self.cpu:03d}] ..... {seconds:5d}.{micro:06d}: "
+            f"{self.event.NAME}: {self.event.text()}"
+        )
+
+
+def decode(record: array[int]) -> Traced:
+    """The event that a record of the ring stands for."""
+    number = record[1] & 0xFF
+    fields = record[2 : 2 + _NR_FIELDS[number]]
+    return Traced(record[0], record[1] >> 8, EVENT_CLASSES[number](*fields))
+
+
+def fields_of(event: Event) -> tuple[int, ...]:
+    """The event's fields, in the kernel's order."""
+    return astuple(event)

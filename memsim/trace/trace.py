@@ -1,0 +1,41 @@
+"""Trace: what fires the kernel's events and memsim's steps, and where both land."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memsim.trace.events import TP_KERNEL_EVENTS, Traced, decode
+from memsim.trace.ring import Ring
+from memsim.trace.steps import Journal
+
+
+class Trace:
+    """The switch (`mask`: bit TP_x is event x, TP_STEPS is steps), the ring and the journal.
+
+    Code that fires tests the mask first: that test is all an event costs when it is off.
+    """
+
+    __slots__ = ("cpu", "journal", "mask", "ring", "seq")
+
+    def __init__(self, mask: int = TP_KERNEL_EVENTS, capacity: int = 1 << 16) -> None:
+        self.mask = mask
+        self.ring = Ring(capacity)
+        self.journal = Journal()
+        self.seq = 0
+        self.cpu = 0
+
+    def emit(
+        self, event: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
+    ) -> None:
+        """Fire a kernel event with its fields in the kernel's order."""
+        self.seq += 1
+        self.ring.write((self.seq, event | self.cpu << 8, a, b, c, d, e, f))
+
+    def step(self, kind: int, *arguments: int) -> None:
+        """Fire a step."""
+        self.seq += 1
+        self.journal.write(self.seq, kind, *arguments)
+
+    def events(self, since: int = 0) -> Iterator[Traced]:
+        """Events number `since` and later that are still in the ring, oldest first."""
+        return (decode(record) for record in self.ring.read(since))

@@ -1,0 +1,1 @@
+"""Vocabulary: the kernel's constants and names, immutable. Nothing here has state."""

@@ -1,0 +1,104 @@
+"""Constants of zones, pageblocks and page lists.
+
+Kernel: include/linux/mmzone.h, mm/internal.h
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from memsim.lib.bits import PAGE_SHIFT as PAGE_SHIFT
+from memsim.lib.bits import PAGE_SIZE as PAGE_SIZE
+
+#: The largest order, inclusive. MAX_ORDER was 11 and exclusive: commit 23baf831a32c
+#: ("mm, treewide: redefine MAX_ORDER sanely") (in v6.4); renamed by commit 5e0a760b4441
+#: ("mm, treewide: rename MAX_ORDER to MAX_PAGE_ORDER") (in v6.8).
+MAX_PAGE_ORDER = 10
+NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
+PAGE_ALLOC_COSTLY_ORDER = 3
+HPAGE_PMD_ORDER = 9
+PAGEBLOCK_ORDER = 9
+
+#: No page. pfns are never negative.
+NULL = -1
+
+MIGRATE_UNMOVABLE = 0
+MIGRATE_MOVABLE = 1
+MIGRATE_RECLAIMABLE = 2
+MIGRATE_PCPTYPES = 3
+MIGRATE_HIGHATOMIC = 3
+#: With CONFIG_CMA, MIGRATE_CMA is 4 and MIGRATE_ISOLATE 5; without it, as Debian's cloud
+#: kernel is built, MIGRATE_ISOLATE is 4. `Vm.MIGRATE_CMA` and `Vm.MIGRATE_ISOLATE` say which.
+MIGRATE_CMA_IF_CONFIGURED = 4
+
+#: Names as /proc/pagetypeinfo prints them. Kernel: mm/page_alloc.c migratetype_names[]
+MIGRATETYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA", "Isolate")
+
+#: Where a request goes when its own type has nothing left, in this order.
+#: Kernel: mm/page_alloc.c fallbacks[]
+FALLBACKS = (
+    (MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE),
+    (MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE),
+    (MIGRATE_UNMOVABLE, MIGRATE_MOVABLE),
+)
+
+#: Lists of a per_cpu_pages: three types for each order 0 to 3, then two of order 9 for THP.
+NR_LOWORDER_PCP_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
+NR_PCP_THP = 2
+NR_PCP_LISTS = NR_LOWORDER_PCP_LISTS + NR_PCP_THP
+
+#: A free of this many batches at most is taken back from a pcp at once.
+CONFIG_PCP_BATCH_SCALE_MAX = 5
+MIN_PERCPU_PAGELIST_HIGH_FRACTION = 8
+
+PCPF_PREV_FREE_HIGH_ORDER = 1
+PCPF_FREE_HIGH_BATCH = 2
+
+WMARK_MIN = 0
+WMARK_LOW = 1
+WMARK_HIGH = 2
+WMARK_PROMO = 3
+WMARK_NAMES = ("min", "low", "high", "promo")
+
+ZONE_BOOSTED_WATERMARK = 1 << 0
+ZONE_RECLAIM_ACTIVE = 1 << 1
+ZONE_BELOW_HIGH = 1 << 2
+
+FPI_NONE = 0
+FPI_SKIP_REPORT_NOTIFY = 1 << 0
+FPI_TO_TAIL = 1 << 1
+
+ZONELIST_FALLBACK = 0
+ZONELIST_NOFALLBACK = 1
+
+
+class ZoneType(IntEnum):
+    """enum zone_type of x86-64 (no HIGHMEM there)."""
+
+    DMA = 0
+    DMA32 = 1
+    NORMAL = 2
+    MOVABLE = 3
+    DEVICE = 4
+
+
+ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DEVICE = (int(z) for z in ZoneType)
+MAX_NR_ZONES = len(ZoneType)
+#: Kernel: mm/page_alloc.c zone_names[]
+ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable", "Device")
+#: Kernel: mm/page_alloc.c sysctl_lowmem_reserve_ratio[]
+LOWMEM_RESERVE_RATIO = (256, 256, 32, 0, 0)
+
+#: enum zone_stat_item of the reference kernel's configuration.
+ZONE_STAT_ITEMS = (
+    "NR_FREE_PAGES", "NR_ZONE_INACTIVE_ANON", "NR_ZONE_ACTIVE_ANON", "NR_ZONE_INACTIVE_FILE",
+    "NR_ZONE_ACTIVE_FILE", "NR_ZONE_UNEVICTABLE", "NR_ZONE_WRITE_PENDING", "NR_MLOCK",
+    "NR_BOUNCE", "NR_ZSPAGES", "NR_FREE_CMA_PAGES", "NR_UNACCEPTED",
+)  # fmt: skip
+NR_VM_ZONE_STAT_ITEMS = len(ZONE_STAT_ITEMS)
+NR_FREE_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_PAGES")
+NR_FREE_CMA_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_CMA_PAGES")
+
+#: struct page of the reference kernel, and where the array of them starts (no KASLR).
+SIZEOF_STRUCT_PAGE = 64
+VMEMMAP_START = 0xFFFFEA0000000000
