@@ -46,7 +46,7 @@ class PerCpuPages:
 
     __slots__ = (
         "count", "high", "high_min", "high_max", "batch", "flags", "alloc_factor", "free_count",
-        "expire", "lists",
+        "expire", "lists", "locked",
     )  # fmt: skip
 
     def __init__(self, lists: list[int]) -> None:
@@ -60,6 +60,8 @@ class PerCpuPages:
         self.free_count = 0
         self.expire = 0
         self.lists = lists
+        #: pcp->lock is held by what the running context interrupted: pcp_spin_trylock() fails.
+        self.locked = False
 
 
 class PerCpuZonestat:

@@ -117,8 +117,10 @@ def _bulk_from_pcp(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> 
     alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     zone = _zone_for_bulk(ac, alloc_flags, nr_pages)
     pages: list[int] = []
-    while zone is not None and len(pages) < nr_pages:
-        pcp = zone.per_cpu_pageset[vm.cpu]
+    if zone is None or zone.per_cpu_pageset[vm.cpu].locked:
+        return pages
+    pcp = zone.per_cpu_pageset[vm.cpu]
+    while len(pages) < nr_pages:
         page = _rmqueue_pcplist(zone, 0, ac.migratetype, alloc_flags, pcp)
         if page == NULL:
             break

@@ -46,16 +46,17 @@ def pcp_migratetype(zone: Zone, page: int) -> int:
 
 
 def commit_to_pcp(zone: Zone, page: int, order: int) -> None:
-    """Put a prepared block on this CPU's pcp list; if its pageblock is isolated, on the free list.
+    """Put a prepared block on this CPU's pcp list; if that is locked, or the pageblock isolated,
+    on the free list.
 
-    NOT MODELLED: pcp_spin_trylock() failing. Kernel: mm/page_alloc.c free_unref_page(), its end
+    Kernel: mm/page_alloc.c free_unref_page(), its end
     """
     migratetype = pcp_migratetype(zone, page)
-    if migratetype == zone.vm.MIGRATE_ISOLATE:
-        free_one_page(zone, page, order, FPI_NONE)
-        return
     pcp = zone.per_cpu_pageset[zone.vm.cpu]
-    free_unref_page_commit(zone, pcp, page, migratetype, order)
+    if migratetype == zone.vm.MIGRATE_ISOLATE or pcp.locked:
+        free_one_page(zone, page, order, FPI_NONE)
+    else:
+        free_unref_page_commit(zone, pcp, page, migratetype, order)
 
 
 def free_unref_page(vm: Vm, page: int, order: int) -> None:

@@ -35,11 +35,13 @@ def rmqueue_buddy(zone: Zone, order: int, alloc_flags: int, migratetype: int) ->
 
 
 def rmqueue_pcplist(zone: Zone, order: int, migratetype: int, alloc_flags: int) -> int:
-    """Take a block from this CPU's pcp list; NULL if that stays empty.
+    """Take a block from this CPU's pcp list; NULL if that stays empty, or is locked.
 
-    NOT MODELLED: pcp_spin_trylock() failing. Kernel: mm/page_alloc.c rmqueue_pcplist()
+    Kernel: mm/page_alloc.c rmqueue_pcplist()
     """
     pcp = zone.per_cpu_pageset[zone.vm.cpu]
+    if pcp.locked:
+        return NULL
     pcp.free_count >>= 1
     return _rmqueue_pcplist(zone, order, migratetype, alloc_flags, pcp)
 

@@ -1,0 +1,132 @@
+"""Lines of /sys/kernel/tracing/trace into rows. One regular expression for each event.
+
+Kernel: kernel/trace/trace_output.c trace_print_context(), include/trace/events/*.h
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from memsim.replay.inputs import MAX_ROWS, Kind, Rows
+from memsim.words.errors import BadInput
+from memsim.words.gfp import parse_gfp_flags
+from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
+
+_LINE = re.compile(r"^\s*(?:.{1,16}?)-(\d+)\s+\[(\d+)\]\s+(\S{5,6})\s+[\d.]+: (\w+):\s?(.*)$")
+
+#: Patterns give numbers: a hex group starts with 0x, everything else is decimal. In `page=0x…`
+#: of probes the group is the address of a struct page.
+_PATTERNS = {
+    Kind.mm_page_alloc: r"page=(\w+) pfn=(0x\w+) order=(\d+) migratetype=(\d+) gfp_flags=(\S+)",
+    Kind.mm_page_free: r"page=\w+ pfn=(0x\w+) order=(\d+)",
+    Kind.mm_page_free_batched: r"page=\w+ pfn=(0x\w+) order=0",
+    Kind.mm_page_alloc_zone_locked: (
+        r"page=\w+ pfn=(0x\w+) order=(\d+) migratetype=(\d+) percpu_refill=(\d+)"
+    ),
+    Kind.mm_page_alloc_extfrag: (
+        r"page=\w+ pfn=(0x\w+) alloc_order=(\d+) fallback_order=(\d+) pageblock_order=\d+ "
+        r"alloc_migratetype=(\d+) fallback_migratetype=(\d+) fragmenting=\d change_ownership=(\d)"
+    ),
+    Kind.mm_page_pcpu_drain: r"page=\w+ pfn=(0x\w+) order=(\d+) migratetype=(\d+)",
+    Kind.mm_lru_insertion: r"folio=\w+ pfn=(0x\w+) lru=\d+",
+    Kind.direct: r".* zone=(0x\w+) pfn=(0x\w+) order=(\d+) fpi=(\d+)",
+    Kind.bulk: r".* gfp=(0x\w+) nid=(-?\d+) nr=(-?\d+) ",
+    Kind.bulk_ret: r".* nr=(-?\d+) ret=(\d+)",
+    Kind.refresh: r".* do=(\d+)",
+    Kind.decay: r".* zone=(0x\w+)",
+    Kind.drain_zone: r".* zone=(0x\w+)",
+    Kind.drain_pages: r".* cpu=(\d+) zone=(0x\w+)",
+    Kind.gpf: r".* gfp=(0x\w+) order=(\d+) aflags=(0x\w+)",
+    Kind.isolate: r".* page=(0x\w+) order=(\d+)",
+    Kind.isolate_ret: r".* ret=(\d+)",
+    Kind.putback: r".* page=(0x\w+) order=(\d+) mt=(\d+)",
+    Kind.balance: r".* pgdat=(0x\w+) order=(\d+) hzi=(\d+)",
+    Kind.balance_ret: r"()",
+    Kind.mm_vmscan_kswapd_wake: r"nid=(\d+)",
+    Kind.mm_vmscan_kswapd_sleep: r"nid=(\d+)",
+    Kind.movepb: r".* zone=(0x\w+) start=(0x\w+) old=(\d+) new=(\d+)",
+    Kind.pcpfree: r".* zone=(0x\w+) count=(\d+) pcpcount=(\d+) pcphigh=(\d+) pindex=(\d+)",
+    Kind.mm_compaction_begin: r"()",
+    Kind.mm_compaction_end: r"()",
+}
+_EVENTS = {kind.name: (kind, re.compile(text)) for kind, text in _PATTERNS.items()}
+_PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
+
+
+class Contexts:
+    """Numbers for who runs: a task by its pid, an interrupt by its CPU and kind."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, int, str], int] = {}
+
+    def number(self, pid: int, cpu: int, flags: str) -> int:
+        """The same number for the same task, softirq or hardirq; idle tasks by CPU."""
+        kind = flags[2] if flags[2] in "hHszZ" else "."
+        key = (pid, -1, kind) if kind == "." and pid else (0, cpu, kind)
+        return self._numbers.setdefault(key, len(self._numbers))
+
+
+def read_rows(
+    lines: Iterable[str], window: tuple[list[int], list[int]], vmemmap_base: int, where: str
+) -> Rows:
+    """The rows of all lines inside the window. BadInput names the line that cannot be read.
+
+    window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
+    the last. where: the file's name, for errors. Cost: one regular expression a line, or two.
+    """
+    rows, contexts = Rows(), Contexts()
+    first, last = window
+    seen = [0] * len(first)
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#") or line.isspace():
+            continue
+        match = _LINE.match(line)
+        if match is None:
+            raise BadInput(f"{where}: line {number}: not a trace line: {line[:60]!r}")
+        pid, cpu_text, flags, name, text = match.groups()
+        cpu = int(cpu_text)
+        if cpu >= len(seen):
+            raise BadInput(f"{where}: line {number}: CPU {cpu} is not in meta.json's window")
+        index = seen[cpu]
+        seen[cpu] += 1
+        if not first[cpu] <= index < last[cpu] or name not in _EVENTS:
+            continue
+        kind, values = _values(name, text, vmemmap_base, f"{where}: line {number}")
+        rows.append(kind, cpu, contexts.number(int(pid), cpu, flags), number, values)
+        if len(rows) > MAX_ROWS:
+            raise BadInput(f"{where}: line {number}: over {MAX_ROWS} events; record less")
+    return rows
+
+
+def _values(name: str, text: str, vmemmap_base: int, where: str) -> tuple[Kind, list[int]]:
+    """An event's numbers, in the order of its pattern's groups."""
+    kind, pattern = _EVENTS[name]
+    match = pattern.match(text)
+    if match is None:
+        raise BadInput(f"{where}: {name} without its fields: {text[:60]!r}")
+    try:
+        values = _CONVERT.get(kind, _numbers)(match.groups())
+    except ValueError as error:
+        raise BadInput(f"{where}: {name}: {error}") from None
+    if kind in _PAGE_POINTER_FIRST:
+        values[0] = (values[0] - vmemmap_base) // SIZEOF_STRUCT_PAGE
+    if any(abs(value) >= 1 << 63 for value in values):
+        values = [value - (1 << 64) if value >= 1 << 63 else value for value in values]
+    if any(abs(value) >= 1 << 63 for value in values):
+        raise BadInput(f"{where}: {name}: a number of over 64 bits")
+    return kind, values
+
+
+def _numbers(groups: tuple[str, ...]) -> list[int]:
+    return [int(text, 16 if text.startswith("0x") else 10) for text in groups if text]
+
+
+def _mm_page_alloc(groups: tuple[str, ...]) -> list[int]:
+    """[pfn or -1, order, migratetype, gfp_mask]."""
+    page, pfn, order, migratetype, flags = groups
+    pfn_number = int(pfn, 16) if page.strip("0") else -1
+    return [pfn_number, int(order), int(migratetype), parse_gfp_flags(flags)]
+
+
+_CONVERT: dict[Kind, Callable[[tuple[str, ...]], list[int]]] = {Kind.mm_page_alloc: _mm_page_alloc}

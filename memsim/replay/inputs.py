@@ -1,0 +1,104 @@
+"""The trace as columns: one row for each event the replay needs, all numbers.
+
+A row is a request, one of the further inputs that a replay may take (see the table INPUTS), or a
+tracepoint to compare with.
+"""
+
+from __future__ import annotations
+
+from array import array
+from enum import IntEnum, auto
+
+#: A trace with more rows than this is refused: 12 M rows fill about 800 MB.
+MAX_ROWS = 4_000_000
+ARGUMENTS = 6
+
+
+class Kind(IntEnum):
+    """What a row is. Names are those of the trace's events."""
+
+    mm_page_alloc = 0
+    mm_page_free = auto()
+    mm_page_free_batched = auto()
+    mm_page_alloc_zone_locked = auto()
+    mm_page_alloc_extfrag = auto()
+    mm_page_pcpu_drain = auto()
+    mm_lru_insertion = auto()
+    direct = auto()
+    bulk = auto()
+    bulk_ret = auto()
+    refresh = auto()
+    decay = auto()
+    drain_zone = auto()
+    drain_pages = auto()
+    gpf = auto()
+    isolate = auto()
+    isolate_ret = auto()
+    putback = auto()
+    balance = auto()
+    balance_ret = auto()
+    mm_vmscan_kswapd_wake = auto()
+    mm_vmscan_kswapd_sleep = auto()
+    movepb = auto()
+    pcpfree = auto()
+    mm_compaction_begin = auto()
+    mm_compaction_end = auto()
+    #: A free whose block went to its list later: by the batch, or straight to the buddy.
+    free_then_batched = auto()
+    free_then_direct = auto()
+    #: An mm_page_free of compaction giving a target back to itself: nothing is freed.
+    free_of_nothing = auto()
+
+
+#: Rows that are inputs, and what they tell besides the requests themselves.
+INPUTS = {
+    Kind.mm_page_alloc: "requests: order, gfp_mask",
+    Kind.mm_page_free: "frees: which allocation",
+    Kind.free_then_batched: "frees that a batch commits later",
+    Kind.free_then_direct: "frees that go straight to the buddy",
+    Kind.free_of_nothing: "compaction keeping a target: nothing is freed",
+    Kind.mm_page_free_batched: "when a batch commits",
+    Kind.direct: "when, and to which end, a free goes straight to the buddy",
+    Kind.mm_lru_insertion: "pages that join an LRU list",
+    Kind.bulk_ret: "bulk requests: how many pages were asked for",
+    Kind.refresh: "when the vmstat worker folds counters",
+    Kind.decay: "when the vmstat worker lets pcp lists decay",
+    Kind.drain_zone: "when it drains a list of another node",
+    Kind.drain_pages: "when pcp lists are drained",
+    Kind.gpf: "slow-path attempts: alloc_flags",
+    Kind.isolate: "free blocks that compaction isolates",
+    Kind.putback: "isolated blocks put back",
+    Kind.balance: "when kswapd starts",
+    Kind.balance_ret: "when kswapd ends",
+    Kind.mm_vmscan_kswapd_wake: "when kswapd leaves its sleep",
+    Kind.mm_vmscan_kswapd_sleep: "when kswapd goes to sleep",
+    Kind.movepb: "when HIGHATOMIC pageblocks are given back",
+}
+
+
+class Rows:
+    """Rows in the trace's order: kind, CPU, context (a number for task or interrupt), arguments."""
+
+    __slots__ = ("arguments", "context", "cpu", "kind", "line")
+
+    def __init__(self) -> None:
+        self.kind = bytearray()
+        self.cpu = array("H")
+        self.context = array("i")
+        self.line = array("i")
+        self.arguments = array("q")
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def append(self, kind: Kind, cpu: int, context: int, line: int, values: list[int]) -> None:
+        """One more row; values has at most ARGUMENTS numbers."""
+        self.kind.append(kind)
+        self.cpu.append(cpu)
+        self.context.append(context)
+        self.line.append(line)
+        self.arguments.extend(values)
+        self.arguments.extend((0,) * (ARGUMENTS - len(values)))
+
+    def __getitem__(self, row: int) -> array[int]:
+        return self.arguments[row * ARGUMENTS : (row + 1) * ARGUMENTS]

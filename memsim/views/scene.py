@@ -1,0 +1,212 @@
+"""What a player shows, without a kernel and without a browser: lists and pages, moved by steps.
+
+A Scene starts from a snapshot; apply() and undo() take it along the steps, both ways. player.js
+does the same in the browser, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
+from memsim.mm.page_alloc.pcp import pindex_to_order
+from memsim.mm.snapshot import Snapshot
+from memsim.trace.steps import Field, ListAdd, ListDel, ListName, Pageblock, Pages, Step
+from memsim.words.mmzone import MAX_NR_ZONES, MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS
+
+#: What a page can be: free, on a pcp list, allocated; taken off its list by code that is still
+#: running; or none of memsim's business (a hole, or kept by the kernel at boot).
+FREE, PCP, ALLOCATED, ON_NO_LIST, RESERVED = range(5)
+
+
+class ZoneSpan(NamedTuple):
+    """A populated zone: its zone_id in steps, and its pages from start to before end."""
+
+    zone_id: int
+    nid: int
+    name: str
+    start: int
+    end: int
+
+
+class Block(NamedTuple):
+    """Pages that belong together: `order` is -1 for pages on no list and reserved ones."""
+
+    pfn: int
+    nr_pages: int
+    kind: int
+    order: int
+    migratetype: str
+    on_lru: bool = False
+
+
+def zone_spans(snapshot: Snapshot) -> list[ZoneSpan]:
+    """The populated zones of a snapshot, in node and zone order."""
+    return [
+        ZoneSpan(nid * MAX_NR_ZONES + idx, nid, zone["name"], start, start + zone["spanned_pages"])
+        for nid, node in enumerate(snapshot["nodes"])
+        for idx, zone in enumerate(node["zones"])
+        if zone["spanned_pages"]
+        for start in (zone["zone_start_pfn"],)
+    ]
+
+
+def migratetype_names(snapshot: Snapshot) -> list[str]:
+    """"UNMOVABLE", "MOVABLE" and so on by number; without CMA, ISOLATE comes one earlier."""
+    names = [name.upper() for name in MIGRATETYPE_NAMES]
+    if not snapshot["config"].get("cma"):
+        names.remove("CMA")
+    return names
+
+
+class Names:
+    """How the zones, types and lists of one machine are called."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.zones = {span.zone_id: span for span in zone_spans(snapshot)}
+        self.types = migratetype_names(snapshot)
+        self._several = len(self.zones) > 1
+        self._nodes = len({span.nid for span in self.zones.values()}) > 1
+
+    def zone(self, zone_id: int) -> str:
+        """"zone Normal"; with several NUMA nodes "node 0 zone Normal"."""
+        span = self.zones[zone_id]
+        return f"node {span.nid} zone {span.name}" if self._nodes else f"zone {span.name}"
+
+    def migratetype(self, name: ListName) -> str:
+        """Of the blocks on a list. A pcp list of order 9 that is not MOVABLE's is everyone else's."""
+        if name.where == "free_area":
+            return self.types[name.y]
+        if name.y >= NR_LOWORDER_PCP_LISTS:
+            return "MOVABLE" if name.y > NR_LOWORDER_PCP_LISTS else "not MOVABLE"
+        return self.types[name.y % 3]
+
+    def list(self, name: ListName) -> str:
+        """"free_area[3] MOVABLE", or "pcp list of CPU 0, order 2 MOVABLE"."""
+        place = f"free_area[{name.x}]"
+        if name.where == "pcp":
+            place = f"pcp list of CPU {name.x}, order {list_order(name)}"
+        where = f" of {self.zone(name.zone_id)}" if self._several else ""
+        return f"{place} {self.migratetype(name)}{where}"
+
+
+def list_order(name: ListName) -> int:
+    """Order of the blocks on a list."""
+    return name.x if name.where == "free_area" else pindex_to_order(name.y)
+
+
+class Scene:
+    """Lists, and a state byte for each page from the first zone's start to the last one's end."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.names = Names(snapshot)
+        spans = list(self.names.zones.values())
+        self.start = min(span.start for span in spans)
+        self.end = max(span.end for span in spans)
+        self.states = bytearray(self.end - self.start)
+        self.lists: dict[ListName, list[int]] = {}
+        self.pageblocks = {block[0]: block[1] for block in snapshot["pageblocks"]["blocks"]}
+        self.fields: dict[tuple[int, int, str], int] = {}
+        for span in spans:
+            self._read_zone(span.zone_id, snapshot["nodes"][span.nid]["zones"])
+        for pfn, count, kind, order in snapshot["page_kinds"]["runs"]:
+            if kind not in "FPR0-":
+                self._read_run(pfn, count, order, PG_LRU if kind in "LM" else 0)
+        self.reserved = [
+            (block.pfn, block.nr_pages) for block in self._raw_blocks() if block.order < 0
+        ]
+
+    def _read_zone(self, zone_id: int, zones: list[Snapshot]) -> None:
+        zone = zones[zone_id % MAX_NR_ZONES]
+        self.fields[zone_id, -1, "NR_FREE_PAGES"] = zone["vm_stat"]["NR_FREE_PAGES"]
+        for order, area in enumerate(zone["free_area"]):
+            for migratetype, pages in enumerate(area):
+                self.lists[ListName(zone_id, "free_area", order, migratetype)] = list(pages)
+                for pfn in pages:
+                    self.states[pfn - self.start] = PG_BUDDY | order
+        for cpu, pcp in enumerate(zone["pcp"]):
+            for pindex, pages in enumerate(pcp["lists"]):
+                self.lists[ListName(zone_id, "pcp", cpu, pindex)] = list(pages)
+
+    def _read_run(self, pfn: int, nr_blocks: int, order: int, on_lru: int) -> None:
+        block = bytes((PG_INUSE | order | on_lru,)) + bytes((on_lru,)) * ((1 << order) - 1)
+        at = pfn - self.start
+        self.states[at : at + (nr_blocks << order)] = block * nr_blocks
+
+    def apply(self, step: Step) -> None:
+        """One step forwards."""
+        match step:
+            case ListAdd():
+                self._insert(step, step.new_state)
+            case ListDel():
+                self._remove(step, step.new_state)
+            case Pages(_, pfn, nr_pages, _, new):
+                self._set(pfn, nr_pages, new)
+            case Pageblock():
+                self.pageblocks[step.pfn] = step.new
+            case Field():
+                self.fields[step.zone_id, step.cpu, step.field] = step.new
+
+    def undo(self, step: Step) -> None:
+        """One step backwards."""
+        match step:
+            case ListAdd():
+                self._remove(step, step.old_state)
+            case ListDel():
+                self._insert(step, step.old_state)
+            case Pages(_, pfn, nr_pages, old, _):
+                self._set(pfn, nr_pages, old)
+            case Pageblock():
+                self.pageblocks[step.pfn] = step.old
+            case Field():
+                self.fields[step.zone_id, step.cpu, step.field] = step.old
+
+    def apply_all(self, steps: Iterable[Step]) -> None:
+        """Steps forwards, in order."""
+        for step in steps:
+            self.apply(step)
+
+    def _insert(self, step: ListAdd | ListDel, state: int) -> None:
+        pages = self.lists[step.list]
+        pages.insert(pages.index(step.after) + 1 if step.after >= 0 else 0, step.pfn)
+        self.states[step.pfn - self.start] = state
+
+    def _remove(self, step: ListAdd | ListDel, state: int) -> None:
+        self.lists[step.list].remove(step.pfn)
+        self.states[step.pfn - self.start] = state
+
+    def _set(self, pfn: int, nr_pages: int, state: int) -> None:
+        at = pfn - self.start
+        self.states[at : at + nr_pages] = bytes((state,)) * nr_pages
+
+    def blocks(self) -> Iterator[Block]:
+        """Every block in address order; together they cover every page once."""
+        reserved = {pfn: nr_pages for pfn, nr_pages in self.reserved}
+        for block in self._raw_blocks():
+            if reserved.get(block.pfn) == block.nr_pages and block.order < 0:
+                yield block._replace(kind=RESERVED)
+            else:
+                yield block
+
+    def _raw_blocks(self) -> Iterator[Block]:
+        where = {pfn: name for name, pages in self.lists.items() for pfn in pages}
+        pfn = self.start
+        while pfn < self.end:
+            block = self._block_at(pfn, where)
+            yield block
+            pfn += block.nr_pages
+
+    def _block_at(self, pfn: int, where: dict[int, ListName]) -> Block:
+        state = self.states[pfn - self.start]
+        name = where.get(pfn)
+        if name:
+            order, kind = list_order(name), FREE if name.where == "free_area" else PCP
+            return Block(pfn, 1 << order, kind, order, self.names.migratetype(name))
+        if state & PG_INUSE:
+            order = state & PG_ORDER
+            return Block(pfn, 1 << order, ALLOCATED, order, "", bool(state & PG_LRU))
+        end = pfn + 1
+        while end < self.end and not self.states[end - self.start] and end not in where:
+            end += 1
+        return Block(pfn, end - pfn, ON_NO_LIST, -1, "")
