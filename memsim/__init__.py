@@ -1,0 +1,65 @@
+"""memsim: how the Linux kernel manages memory, as a model that predicts a real kernel's pages.
+
+    >>> from memsim import GFP_KERNEL, Machine
+    >>> machine = Machine("64 MiB")
+    >>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
+    >>> machine.free_pages(pfn)
+"""
+
+from memsim.machine import Machine, Operation, Recording
+from memsim.words.baseline import KERNEL, KERNEL_VERSION
+from memsim.words.errors import (
+    BadDescription,
+    BadFree,
+    BadInput,
+    BadRequest,
+    MemsimError,
+    PageAllocationFailure,
+    ValidationError,
+)
+from memsim.words.gfp import (
+    GFP_ATOMIC,
+    GFP_DMA,
+    GFP_DMA32,
+    GFP_HIGHUSER,
+    GFP_HIGHUSER_MOVABLE,
+    GFP_KERNEL,
+    GFP_KERNEL_ACCOUNT,
+    GFP_NOFS,
+    GFP_NOIO,
+    GFP_NOWAIT,
+    GFP_TRANSHUGE,
+    GFP_TRANSHUGE_LIGHT,
+    GFP_USER,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GFP_ATOMIC",
+    "GFP_DMA",
+    "GFP_DMA32",
+    "GFP_HIGHUSER",
+    "GFP_HIGHUSER_MOVABLE",
+    "GFP_KERNEL",
+    "GFP_KERNEL_ACCOUNT",
+    "GFP_NOFS",
+    "GFP_NOIO",
+    "GFP_NOWAIT",
+    "GFP_TRANSHUGE",
+    "GFP_TRANSHUGE_LIGHT",
+    "GFP_USER",
+    "KERNEL",
+    "KERNEL_VERSION",
+    "BadDescription",
+    "BadFree",
+    "BadInput",
+    "BadRequest",
+    "Machine",
+    "MemsimError",
+    "Operation",
+    "PageAllocationFailure",
+    "Recording",
+    "ValidationError",
+    "__version__",
+]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memsim.lib.bits import align_up
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
 from memsim.mm.page_alloc.buddy import _free_one_page
+from memsim.mm.page_alloc.pageblock import move_freepages_block_isolate
 from memsim.mm.page_alloc.setup import init_per_zone_wmark_min
 from memsim.mm.page_alloc.zonelist import build_zonelists
 from memsim.mm.vmstat import fold_zone_diffs
@@ -22,7 +22,6 @@ from memsim.words.mmzone import (
     MIGRATE_MOVABLE,
     NR_FREE_PAGES,
     PAGE_SHIFT,
-    ZONE_DMA32,
     ZONE_NAMES,
     ZONE_NORMAL,
 )
@@ -112,11 +111,11 @@ def _free_pages_memory(zone: Zone, start: int, end: int) -> None:
 def _defer(zone: Zone, start: int, end: int) -> bool:
     """Leave the largest blocks of [start, end) unlisted but the first; see free_list.py.
 
-    Only the last run of a zone may be: what is freed behind it would have to follow on the list.
+    A zone has one such run, its last: blocks freed behind it follow it on the list.
     """
     last = end >> MAX_PAGE_ORDER << MAX_PAGE_ORDER
     first_deferred = start + (1 << MAX_PAGE_ORDER)
-    if end < zone.zone_end_pfn or last <= first_deferred:
+    if last <= first_deferred:
         return False
     _free_one_page(zone, start, MAX_PAGE_ORDER, MIGRATE_MOVABLE, FPI_TO_TAIL)
     zone.deferred_pfn, zone.deferred_end = first_deferred, last
@@ -142,14 +141,6 @@ def init_cma_reserved_pageblock(vm: Vm, start: int) -> None:
 
     Kernel: mm/mm_init.c init_cma_reserved_pageblock()
     """
-    from memsim.mm.page_alloc.pageblock import move_freepages_block_isolate
-
     for zone in populated_zones(vm):
         if zone_spans_pfn(zone, start):
             move_freepages_block_isolate(zone, start, vm.MIGRATE_CMA)
-
-
-__all__ = [
-    "MAX_DMA32_PFN", "MAX_DMA_PFN", "ZONE_DMA32", "ZoneRange", "align_up", "boot",
-    "free_area_init", "init_cma_reserved_pageblock", "memblock_free_all", "zone_ranges_of_ram",
-]  # fmt: skip

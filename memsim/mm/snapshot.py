@@ -13,7 +13,6 @@ from typing import Any
 
 from memsim.mm.mmzone import (
     PG_BUDDY,
-    PG_INUSE,
     PG_LRU,
     PG_ORDER,
     PerCpuPages,
@@ -26,8 +25,6 @@ from memsim.mm.page_alloc.free_list import list_all_deferred
 from memsim.words.baseline import KERNEL_VERSION
 from memsim.words.mmzone import (
     MAX_PAGE_ORDER,
-    NR_FREE_CMA_PAGES,
-    NR_FREE_PAGES,
     WMARK_NAMES,
     ZONE_STAT_ITEMS,
 )
@@ -77,7 +74,7 @@ def take_snapshot(vm: Vm) -> Snapshot:
 
 
 def _zone_snapshot(zone: Zone) -> Snapshot:
-    return {
+    numbers = {
         "nid": zone.node,
         "idx": zone.idx,
         "name": zone.name,
@@ -85,6 +82,13 @@ def _zone_snapshot(zone: Zone) -> Snapshot:
         "watermark": dict(zip(WMARK_NAMES, zone._watermark, strict=True)),
         "lowmem_reserve": list(zone.lowmem_reserve),
         "vm_stat": dict(zip(ZONE_STAT_ITEMS, zone.vm_stat, strict=True)),
+    }
+    return numbers | (_zone_lists(zone) if zone.spanned_pages else {})
+
+
+def _zone_lists(zone: Zone) -> Snapshot:
+    """What only a populated zone has: per-CPU counters, free lists, pcp lists."""
+    return {
         "percpu_stat": [
             {
                 "stat_threshold": pzstats.stat_threshold,
@@ -127,9 +131,3 @@ def _page_kinds(vm: Vm) -> list[list[Any]]:
         else:
             runs += [[match.start(), match.end() - match.start(), kind, 0]]
     return runs
-
-
-__all__ = [
-    "NR_FREE_CMA_PAGES", "NR_FREE_PAGES", "PCP_FIELDS", "PG_INUSE", "VARS", "ZONE_FIELDS",
-    "Snapshot", "take_snapshot",
-]  # fmt: skip

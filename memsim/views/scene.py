@@ -113,9 +113,10 @@ class Scene:
         for pfn, count, kind, order in snapshot["page_kinds"]["runs"]:
             if kind not in "FPR0-":
                 self._read_run(pfn, count, order, PG_LRU if kind in "LM" else 0)
-        self.reserved = [
-            (block.pfn, block.nr_pages) for block in self._raw_blocks() if block.order < 0
-        ]
+        self._reserved = bytearray(self.end - self.start)
+        for pfn, nr_pages in [b[:2] for b in self.blocks() if b.kind == ON_NO_LIST]:
+            at = pfn - self.start
+            self._reserved[at : at + nr_pages] = bytes((1,)) * nr_pages
 
     def _read_zone(self, zone_id: int, zones: list[Snapshot]) -> None:
         zone = zones[zone_id % MAX_NR_ZONES]
@@ -182,14 +183,6 @@ class Scene:
 
     def blocks(self) -> Iterator[Block]:
         """Every block in address order; together they cover every page once."""
-        reserved = {pfn: nr_pages for pfn, nr_pages in self.reserved}
-        for block in self._raw_blocks():
-            if reserved.get(block.pfn) == block.nr_pages and block.order < 0:
-                yield block._replace(kind=RESERVED)
-            else:
-                yield block
-
-    def _raw_blocks(self) -> Iterator[Block]:
         where = {pfn: name for name, pages in self.lists.items() for pfn in pages}
         pfn = self.start
         while pfn < self.end:
@@ -206,7 +199,12 @@ class Scene:
         if state & PG_INUSE:
             order = state & PG_ORDER
             return Block(pfn, 1 << order, ALLOCATED, order, "", bool(state & PG_LRU))
+        reserved = self._reserved[pfn - self.start]
         end = pfn + 1
-        while end < self.end and not self.states[end - self.start] and end not in where:
+        while end < self.end and self._is_nobodys(end, reserved, where):
             end += 1
-        return Block(pfn, end - pfn, ON_NO_LIST, -1, "")
+        return Block(pfn, end - pfn, RESERVED if reserved else ON_NO_LIST, -1, "")
+
+    def _is_nobodys(self, pfn: int, reserved: int, where: dict[int, ListName]) -> bool:
+        at = pfn - self.start
+        return not self.states[at] and self._reserved[at] == reserved and pfn not in where

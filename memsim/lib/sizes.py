@@ -1,0 +1,21 @@
+"""Sizes as people write them: "64 MiB", "1GiB", or a number of bytes."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"": 0, "B": 0, "KIB": 10, "K": 10, "MIB": 20, "M": 20, "GIB": 30, "G": 30, "TIB": 40,
+          "T": 40}  # fmt: skip
+_SIZE = re.compile(r"\s*(\d{1,15})\s*([A-Za-z]*)\s*")
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes. Units are binary: K, M, G and T mean KiB to TiB. ValueError for anything else.
+
+    >>> parse_size("64 MiB")
+    67108864
+    """
+    match = _SIZE.fullmatch(str(size))
+    if match is None or match[2].upper() not in _UNITS:
+        raise ValueError(f"{str(size)[:40]!r} is not a size; write '64 MiB' or a number of bytes")
+    return int(match[1]) << _UNITS[match[2].upper()]

@@ -1,0 +1,404 @@
+"""Machine: the friendly face of the model. Boots, asks, frees, looks, and goes back in time.
+
+    >>> from memsim.words.gfp import GFP_KERNEL
+    >>> machine = Machine("64 MiB")
+    >>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
+    >>> machine.free_pages(pfn)
+    >>> machine.validate()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from memsim.lib.bits import get_order, nr_pages_of
+from memsim.mm import validate as validation
+from memsim.mm.apply import redo_steps, undo_steps
+from memsim.mm.description import Description, boot_vm, of_pages
+from memsim.mm.journal import set_page_state, start_steps, step_fields
+from memsim.mm.mmzone import (
+    PG_INUSE,
+    PG_LRU,
+    PG_ORDER,
+    Vm,
+    Zone,
+    get_pageblock_migratetype,
+    page_zone,
+    populated_zones,
+)
+from memsim.mm.page_alloc import alloc, free, pcp
+from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
+from memsim.mm.restore import restore
+from memsim.mm.show_mem import allocation_failure_report
+from memsim.mm.snapshot import Snapshot, take_snapshot
+from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
+from memsim.mm.vmstat_work import refresh_cpu_vm_stats
+from memsim.trace.events import TP_KERNEL_EVENTS, Traced
+from memsim.trace.steps import Step
+from memsim.trace.trace import Trace
+from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
+from memsim.words.gfp import (
+    __GFP_BITS_MASK,
+    __GFP_NOWARN,
+    gfp_migratetype,
+    gfp_zone,
+    show_gfp_flags,
+)
+from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
+
+T = TypeVar("T")
+_MAX_BULK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something the Machine was asked to do: its name, and its steps [first_step, last_step)."""
+
+    name: str
+    first_step: int
+    last_step: int
+
+
+@dataclass
+class Recording:
+    """A stretch of a Machine's life: the snapshot before it, its steps, its operations.
+
+    Step numbers in `operations` count from the recording's first step.
+    """
+
+    snapshot: Snapshot
+    steps: list[Step] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+
+class Machine:
+    """A simulated machine: nodes, zones and CPUs, its trace, and its history.
+
+    ram, cma: bytes or text like "16 GiB". pcp=False keeps no pages on per-CPU lists, as
+    zone_pcp_disable() does. steps=False is quicker, and takes undo() away. seed is kept for
+    whatever is drawn by chance; the page allocator draws nothing.
+    BadDescription says what cannot be.
+    """
+
+    def __init__(
+        self,
+        ram: int | str = "1 GiB",
+        *,
+        cpus: int = 1,
+        cma: int | str = 0,
+        min_free_kbytes: int | None = None,
+        watermark_scale_factor: int = 10,
+        pcp: bool = True,
+        seed: int = 0,
+        steps: bool = True,
+    ) -> None:
+        trace = Trace(mask=0)
+        description = Description(ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp)
+        self._adopt(boot_vm(description, trace), seed, steps)
+
+    @classmethod
+    def of_pages(
+        cls,
+        nr_pages: int,
+        *,
+        start_pfn: int = 0,
+        cpus: int = 1,
+        pcp: bool = False,
+        seed: int = 0,
+        steps: bool = True,
+    ) -> Machine:
+        """A machine of one zone, Normal, with nr_pages pages, all free, and no watermarks."""
+        machine = cls.__new__(cls)
+        vm = of_pages(nr_pages, start_pfn, cpus, pcp, Trace(mask=0))
+        machine._adopt(vm, seed, steps)
+        return machine
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot, *, seed: int = 0, steps: bool = True) -> Machine:
+        """A machine in a recorded state. BadInput names the field that is wrong."""
+        machine = cls.__new__(cls)
+        machine._adopt(restore(snapshot, Trace(mask=0)), seed, steps)
+        return machine
+
+    def _adopt(self, vm: Vm, seed: int, steps: bool) -> None:
+        self.vm = vm
+        self.seed = seed
+        self.history: list[Operation] = []
+        self._undone: list[Operation] = []
+        vm.trace.mask = TP_KERNEL_EVENTS
+        if steps:
+            start_steps(vm)
+
+    # Requests
+
+    def alloc_pages(self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int = 0) -> int:
+        """Allocate 2**order pages: the first pfn. Kernel: mm/page_alloc.c __alloc_pages_noprof().
+
+        BadRequest for what no caller may ask; PageAllocationFailure, with the kernel's report,
+        when there is no such block.
+        """
+        _check_request(self.vm, gfp_mask, order, cpu, nid)
+        name = f"alloc_pages({show_gfp_flags(gfp_mask)}, order={order})"
+        pfn = self._do(name, cpu, lambda: alloc.alloc_pages(self.vm, gfp_mask, order, nid))
+        return self._or_failure(pfn, gfp_mask, order)
+
+    def alloc_pages_bulk(
+        self, gfp_mask: int, nr_pages: int, *, cpu: int = 0, nid: int = 0
+    ) -> list[int]:
+        """Allocate up to nr_pages single pages: their pfns, perhaps fewer, perhaps none."""
+        _check_request(self.vm, gfp_mask, 0, cpu, nid)
+        if not 0 <= nr_pages <= _MAX_BULK:
+            raise BadRequest(f"nr_pages={nr_pages}: should be 0 to {_MAX_BULK}")
+        name = f"alloc_pages_bulk({show_gfp_flags(gfp_mask)}, nr_pages={nr_pages})"
+        return self._do(
+            name, cpu, lambda: alloc.alloc_pages_bulk(self.vm, gfp_mask, nid, nr_pages)
+        )
+
+    def alloc_pages_exact(self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int = 0) -> int:
+        """Allocate just the pages that size bytes need: the first pfn."""
+        if size < 1 or get_order(size) > MAX_PAGE_ORDER:
+            raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
+        _check_request(self.vm, gfp_mask, 0, cpu, nid)
+        name = f"alloc_pages_exact({size}, {show_gfp_flags(gfp_mask)})"
+        pfn = self._do(name, cpu, lambda: alloc.alloc_pages_exact(self.vm, size, gfp_mask, nid))
+        return self._or_failure(pfn, gfp_mask, get_order(size))
+
+    def free_pages(self, pfn: int, order: int | None = None, *, cpu: int = 0) -> None:
+        """Free an allocated block; order, if given, must be the one it was allocated with.
+
+        BadFree when pfn is not the first page of such a block. Kernel: __free_pages()
+        """
+        order = _check_free(self.vm, pfn, order)
+        _check_cpu(self.vm, cpu)
+        name = f"free_pages({pfn:#x}, order={order})"
+        self._do(name, cpu, lambda: free.free_unref_page(self.vm, pfn, order))
+
+    def free_folios(self, pfns: list[int], *, cpu: int = 0) -> None:
+        """Free allocated blocks as one batch. Kernel: mm/page_alloc.c free_unref_folios()."""
+        _check_cpu(self.vm, cpu)
+        if len(set(pfns)) != len(pfns):
+            raise BadFree("a block is in the batch twice")
+        folios = [(pfn, _check_free(self.vm, pfn, None)) for pfn in pfns]
+        self._do(
+            f"free_folios({len(pfns)})", cpu, lambda: free.free_unref_folios(self.vm, folios)
+        )
+
+    def free_pages_exact(self, pfn: int, size: int, *, cpu: int = 0) -> None:
+        """Free what alloc_pages_exact() gave; size is in bytes."""
+        _check_cpu(self.vm, cpu)
+        if not 1 <= size <= 4096 << MAX_PAGE_ORDER:
+            raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
+        for page in range(pfn, pfn + nr_pages_of(size)):
+            _check_free(self.vm, page, 0)
+        name = f"free_pages_exact({pfn:#x}, {size})"
+        self._do(name, cpu, lambda: alloc.free_pages_exact(self.vm, pfn, size))
+
+    def split_page(self, pfn: int) -> None:
+        """Make single pages of an allocated block; each is freed by itself from then on."""
+        order = _check_free(self.vm, pfn, None)
+        zone = self._zone(pfn)
+        self._do(f"split_page({pfn:#x})", 0, lambda: alloc.split_page(zone, pfn, order))
+
+    def lru_add(self, pfn: int) -> None:
+        """Put an allocated block on an LRU list: its pages count as movable from then on.
+
+        Kernel: mm/swap.c lru_add(). NOT MODELLED: the lists themselves.
+        """
+        order = _check_free(self.vm, pfn, None)
+        zone = self._zone(pfn)
+        self._do(f"lru_add({pfn:#x})", 0, lambda: _set_lru(zone, pfn, order))
+
+    # Workers
+
+    def drain_all_pages(self) -> None:
+        """Give the pages of every pcp list back. Kernel: mm/page_alloc.c drain_all_pages()."""
+        self._do("drain_all_pages()", 0, lambda: pcp.drain_all_pages(self.vm))
+
+    def vmstat_update(self, *, cpu: int = 0) -> None:
+        """One round of a CPU's vmstat worker: counters folded, pcp lists decayed."""
+        _check_cpu(self.vm, cpu)
+        self._do(f"vmstat_update({cpu})", cpu, lambda: refresh_cpu_vm_stats(self.vm, True))
+
+    def isolate_pageblock(self, pfn: int) -> None:
+        """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
+        zone = self._zone(pfn)
+        name = f"isolate_pageblock({pfn:#x})"
+        if not self._do(name, 0, lambda: set_migratetype_isolate(zone, pfn)):
+            raise BadRequest(f"the pageblock of pfn {pfn:#x} is not wholly in zone {zone.name}")
+
+    def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:
+        """Give an isolated pageblock a type, 0 to 2. Kernel: unset_migratetype_isolate()."""
+        zone = self._zone(pfn)
+        if get_pageblock_migratetype(zone, pfn) != self.vm.MIGRATE_ISOLATE:
+            raise BadRequest(f"the pageblock of pfn {pfn:#x} is not isolated")
+        if not 0 <= migratetype < MIGRATE_PCPTYPES:
+            raise BadRequest(f"migratetype={migratetype}: should be 0 to {MIGRATE_PCPTYPES - 1}")
+        name = f"unisolate_pageblock({pfn:#x})"
+        self._do(name, 0, lambda: unset_migratetype_isolate(zone, pfn, migratetype))
+
+    # Looking
+
+    def snapshot(self) -> Snapshot:
+        """The whole state as plain data; mm/snapshot.py says what is in it."""
+        return take_snapshot(self.vm)
+
+    def zone(self, name: str = "") -> Zone:
+        """The populated zone of this name; without a name, the first one."""
+        for zone in populated_zones(self.vm):
+            if name in ("", zone.name):
+                return zone
+        names = ", ".join(zone.name for zone in populated_zones(self.vm))
+        raise BadRequest(f"no zone {name[:40]!r} with pages; there are {names}")
+
+    def nr_free(self, zone: str = "") -> list[int]:
+        """Free blocks of each order, as a line of /proc/buddyinfo."""
+        return nr_free_by_order(self.zone(zone))
+
+    def extfrag_index(self, order: int, zone: str = "") -> int:
+        """Why a request of this order would fail: see vmstat.extfrag_index(). Times 1000."""
+        _check_order(order)
+        return extfrag_index(self.zone(zone), order)
+
+    def unusable_index(self, order: int, zone: str = "") -> int:
+        """Share of free memory in blocks too small for this order, times 1000."""
+        _check_order(order)
+        return unusable_index(self.zone(zone), order)
+
+    def events(self, since: int = 0) -> list[Traced]:
+        """Kernel events number `since` and later that the ring still holds."""
+        return list(self.vm.trace.events(since))
+
+    def steps(self, start: int = 0) -> list[Step]:
+        """Steps of all operations that are not undone, from number `start` on."""
+        return list(self.vm.trace.journal.read(start, self._position()))
+
+    def validate(self) -> None:
+        """Check every invariant of mm/validate.py; ValidationError names the broken one."""
+        validation.validate(self.vm)
+
+    # History
+
+    def undo(self) -> Operation:
+        """Take the last operation back. BadRequest when there is none."""
+        if not self.history:
+            raise BadRequest("nothing to undo")
+        operation = self.history.pop()
+        undo_steps(self.vm, self._steps_of(operation))
+        self._undone.append(operation)
+        return operation
+
+    def redo(self) -> Operation:
+        """Do the operation again that undo() took back last. BadRequest when there is none."""
+        if not self._undone:
+            raise BadRequest("nothing to redo")
+        operation = self._undone.pop()
+        redo_steps(self.vm, self._steps_of(operation))
+        self.history.append(operation)
+        return operation
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        """Record what happens inside the with block, for a player."""
+        recording = Recording(self.snapshot())
+        first_operation, first_step = len(self.history), self._position()
+        yield recording
+        recording.steps = self.steps(first_step)
+        recording.operations = [
+            Operation(op.name, op.first_step - first_step, op.last_step - first_step)
+            for op in self.history[first_operation:]
+        ]
+
+    # Inside
+
+    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+        """Run one operation on a CPU, and remember its steps."""
+        journal = self.vm.trace.journal
+        journal.cut(self._position())
+        self._undone.clear()
+        first_step = len(journal)
+        self.vm.set_cpu(cpu)
+        result = call()
+        if self.vm.fields_seen:
+            for zone in self.vm.zones:
+                step_fields(zone)
+            shown = f"{name}{_shown(result)}"
+            self.history.append(Operation(shown, first_step, len(journal)))
+        return result
+
+    def _position(self) -> int:
+        return self.history[-1].last_step if self.history else 0
+
+    def _steps_of(self, operation: Operation) -> list[Step]:
+        return list(self.vm.trace.journal.read(operation.first_step, operation.last_step))
+
+    def _or_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
+        if pfn == NULL:
+            raise _failure(self.vm, gfp_mask, order)
+        return pfn
+
+    def _zone(self, pfn: int) -> Zone:
+        zone = page_zone(self.vm, pfn)
+        if zone is None:
+            raise BadRequest(f"pfn {pfn:#x} is in no zone")
+        return zone
+
+
+def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
+    """The error of a request that got nothing, with the report unless __GFP_NOWARN."""
+    quiet = gfp_mask & __GFP_NOWARN
+    report = "" if quiet else allocation_failure_report(vm, gfp_mask, order, "memsim")
+    flags = show_gfp_flags(gfp_mask)
+    return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
+
+
+def _check_order(order: int) -> None:
+    if not 0 <= order <= MAX_PAGE_ORDER:
+        raise BadRequest(f"order={order}: should be 0 to {MAX_PAGE_ORDER}")
+
+
+def _check_cpu(vm: Vm, cpu: int) -> None:
+    if not 0 <= cpu < vm.nr_cpus:
+        raise BadRequest(f"cpu={cpu}: this machine has CPUs 0 to {vm.nr_cpus - 1}")
+
+
+def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> None:
+    _check_order(order)
+    _check_cpu(vm, cpu)
+    if not 0 <= nid < len(vm.nodes):
+        raise BadRequest(f"nid={nid}: this machine has nodes 0 to {len(vm.nodes) - 1}")
+    if not 0 <= gfp_mask <= __GFP_BITS_MASK:
+        raise BadRequest(f"gfp_mask={gfp_mask:#x}: has bits that are no flag")
+    if gfp_zone(gfp_mask) < 0:
+        raise BadRequest(f"gfp_mask={gfp_mask:#x}: its zone bits exclude each other")
+    if gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
+        raise BadRequest(f"gfp_mask={gfp_mask:#x}: both __GFP_MOVABLE and __GFP_RECLAIMABLE")
+
+
+def _check_free(vm: Vm, pfn: int, order: int | None) -> int:
+    """The order of the allocated block at pfn."""
+    if page_zone(vm, pfn) is None:
+        raise BadFree(f"pfn {pfn:#x} is in no zone")
+    state = vm.page_state[pfn]
+    if not state & PG_INUSE:
+        raise BadFree(f"pfn {pfn:#x} is not the first page of an allocated block")
+    if order not in (None, state & PG_ORDER):
+        raise BadFree(f"pfn {pfn:#x} was allocated with order {state & PG_ORDER}, not {order}")
+    return state & PG_ORDER
+
+
+def _shown(result: object) -> str:
+    """What an operation gave, as its name says it."""
+    if isinstance(result, bool) or result is None:
+        return ""
+    if isinstance(result, int):
+        return " = NULL" if result == NULL else f" = {result:#x}"
+    return f" = {len(result)} pages" if isinstance(result, list) else ""
+
+
+def _set_lru(zone: Zone, pfn: int, order: int) -> None:
+    set_page_state(zone, pfn, 1, PG_INUSE | order | PG_LRU)
+    if order:
+        set_page_state(zone, pfn + 1, (1 << order) - 1, PG_LRU)

@@ -1,0 +1,242 @@
+"""What a player is given: one dict of plain data, made from a recording, complete in itself.
+
+Steps are grouped into frames: a step, and the numbers that changed with it. The browser applies
+a frame's steps forwards or backwards and asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from memsim.mm.snapshot import Snapshot
+from memsim.trace.steps import (
+    FIELD,
+    LIST_ADD,
+    LIST_DEL,
+    MERGE,
+    PAGEBLOCK,
+    PAGES,
+    SPLIT,
+    Field,
+    ListAdd,
+    ListDel,
+    ListName,
+    Merge,
+    Pageblock,
+    Pages,
+    Split,
+    Step,
+)
+from memsim.views.narrate import field_label, narrate_all
+from memsim.views.scene import Scene, list_order
+from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key
+
+Payload = dict[str, Any]
+
+#: Numbers that a sentence mentions; the player shows all of them beside it.
+SPOKEN_FIELDS = ("NR_FREE_PAGES", "pcp.count")
+
+
+class Operation(Protocol):
+    """What was asked for, and its steps [first_step, last_step)."""
+
+    @property
+    def name(self) -> str:
+        """As a reader should see it."""
+
+    @property
+    def first_step(self) -> int:
+        """Index of its first step in the recording."""
+
+    @property
+    def last_step(self) -> int:
+        """Index behind its last step."""
+
+
+class Recording(Protocol):
+    """A snapshot, the steps that followed it, and the operations they belong to."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state before the first step."""
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """All steps, oldest first."""
+
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """All operations, oldest first."""
+
+
+class Frame(NamedTuple):
+    """Steps [first, last) that a player shows as one; `main` is the one it is about."""
+
+    first: int
+    last: int
+    main: int
+
+
+def frames_of(steps: Sequence[Step], operations: Sequence[Operation]) -> list[Frame]:
+    """Numbers go with the step before them; at the start of an operation with the one behind."""
+    borders = {op.first_step for op in operations} | {op.last_step for op in operations}
+    frames: list[Frame] = []
+    first, main = 0, -1
+    for index, step in enumerate(steps):
+        is_main = not isinstance(step, Field)
+        if index > first and (index in borders or (is_main and main >= 0)):
+            frames.append(Frame(first, index, main if main >= 0 else first))
+            first, main = index, -1
+        main = index if is_main else main
+    if steps:
+        frames.append(Frame(first, len(steps), main if main >= 0 else first))
+    return frames
+
+
+def make_payload(recording: Recording, title: str = "") -> Payload:
+    """Everything the player needs, as JSON can hold it. Cost: O(pages + steps)."""
+    snapshot, steps = recording.snapshot, list(recording.steps)
+    scene = Scene(snapshot)
+    frames = frames_of(steps, recording.operations)
+    lists = _lists(scene, steps)
+    fields = _fields(scene, steps)
+    return {
+        "title": title,
+        "start": scene.start,
+        "end": scene.end,
+        "states": _runs(bytes(scene.states)),
+        "lists": [_list_entry(scene, name) for name in lists],
+        "fields": [[label, value] for label, value in fields.values()],
+        "frames": _frames(snapshot, steps, frames, lists, list(fields)),
+        "operations": _operations(recording.operations, frames),
+        "max_lines": MAX_LINES,
+        "max_list": MAX_LIST,
+    }
+
+
+def _runs(states: bytes) -> list[list[int]]:
+    """[offset, pages, state] of each run of pages in one state that is not 0."""
+    runs, at = [], 0
+    while at < len(states):
+        end = at + 1
+        while end < len(states) and states[end] == states[at]:
+            end += 1
+        if states[at]:
+            runs.append([at, end - at, states[at]])
+        at = end
+    return runs
+
+
+def _lists(scene: Scene, steps: Sequence[Step]) -> list[ListName]:
+    """Lists that are ever used, and for free lists every order up to the largest used one."""
+    used = {name for name, pages in scene.lists.items() if pages}
+    used |= {step.list for step in steps if isinstance(step, ListAdd | ListDel)}
+    free = [name for name in used if name.where == "free_area"]
+    for zone_id, migratetype in {(name.zone_id, name.y) for name in free}:
+        largest = max(n.x for n in free if n.zone_id == zone_id)
+        used |= {
+            ListName(zone_id, "free_area", order, migratetype) for order in range(largest + 1)
+        }
+    return sorted(used, key=list_sort_key)
+
+
+def _list_entry(scene: Scene, name: ListName) -> Payload:
+    return {
+        "label": scene.names.list(name),
+        "pcp": name.where == "pcp",
+        "order": list_order(name),
+        "type": scene.names.migratetype(name),
+        "pages": list(scene.lists[name]),
+    }
+
+
+FieldKey = tuple[int, int, str]
+
+
+def _fields(scene: Scene, steps: Sequence[Step]) -> dict[FieldKey, tuple[str, int]]:
+    """Numbers that change, with their label and first value; free pages always."""
+    fields: dict[FieldKey, tuple[str, int]] = {}
+    for (zone_id, cpu, field), value in scene.fields.items():
+        label = field_label(Field(0, zone_id, cpu, field, 0, 0), scene.names)
+        fields[zone_id, cpu, field] = label, value
+    for step in steps:
+        if isinstance(step, Field):
+            key = step.zone_id, step.cpu, step.field
+            fields.setdefault(key, (field_label(step, scene.names), step.old))
+    return fields
+
+
+def _frames(
+    snapshot: Snapshot,
+    steps: list[Step],
+    frames: list[Frame],
+    lists: list[ListName],
+    fields: list[FieldKey],
+) -> list[list[Any]]:
+    """[sentence, marks, steps] of each frame."""
+    sentences = narrate_all(snapshot, steps)
+    list_index = {name: index for index, name in enumerate(lists)}
+    field_index = {key: index for index, key in enumerate(fields)}
+    return [
+        [
+            _sentence(steps, frame, sentences),
+            _marks(steps[frame.main]),
+            [_encode(step, list_index, field_index) for step in steps[frame.first : frame.last]],
+        ]
+        for frame in frames
+    ]
+
+
+def _sentence(steps: list[Step], frame: Frame, sentences: list[str]) -> str:
+    """The main step's sentence, and the numbers that matter to everyone."""
+    words = [sentences[frame.main]]
+    for step in steps[frame.first : frame.last]:
+        if isinstance(step, Field) and step.field in SPOKEN_FIELDS and step is not steps[frame.main]:
+            words.append(f"{step.field} {step.old} becomes {step.new}")
+    return "; ".join(words)
+
+
+def _marks(step: Step) -> list[list[Any]]:
+    """[pfn, pages, role] of what the reader should look at: moved, split, merged or buddy."""
+    match step:
+        case ListAdd() | ListDel():
+            return [[step.pfn, 1 << list_order(step.list), "moved"]]
+        case Pages():
+            order = (step.old | step.new) & 0x0F
+            return [[step.pfn, max(step.nr_pages, 1 << order), "moved"]]
+        case Split(_, pfn, order):
+            return [[pfn, 1 << order, "split"]]
+        case Merge(_, pfn, buddy_pfn, order):
+            return [[pfn, 1 << order, "merged"], [buddy_pfn, 1 << order, "buddy"]]
+    return []
+
+
+def _encode(
+    step: Step, lists: dict[ListName, int], fields: dict[FieldKey, int]
+) -> list[int]:
+    """A step as integers: its kind, then what player.js needs to apply or undo it."""
+    match step:
+        case ListAdd(_, name, pfn, after, old, new):
+            return [LIST_ADD, lists[name], pfn, after, old, new]
+        case ListDel(_, name, pfn, after, old, new):
+            return [LIST_DEL, lists[name], pfn, after, old, new]
+        case Pages(_, pfn, nr_pages, old, new):
+            return [PAGES, pfn, nr_pages, old, new]
+        case Pageblock(_, pfn, old, new):
+            return [PAGEBLOCK, pfn, old, new]
+        case Field(_, zone_id, cpu, field, old, new):
+            return [FIELD, fields[zone_id, cpu, field], old, new]
+        case Split(_, pfn, order):
+            return [SPLIT, pfn, order]
+        case Merge(_, pfn, buddy_pfn, order):
+            return [MERGE, pfn, buddy_pfn, order]
+
+
+def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[list[Any]]:
+    """[name, first frame, frame behind the last] of each operation."""
+    starts = [frame.first for frame in frames]
+    return [
+        [op.name, sum(s < op.first_step for s in starts), sum(s < op.last_step for s in starts)]
+        for op in operations
+    ]

@@ -1,0 +1,386 @@
+// The player: address order and list order of one machine, linked, stepped both ways.
+//
+// anywidget calls render(); a page without a kernel calls mount(). See scene.js for how the three
+// files become one.
+
+/** An element with attributes (on...: a listener) and children. Text is never read as HTML. */
+function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const KEYS = "Keys: ← → one step, Home End first and last, Space play and pause. " +
+  "Choose a block to follow its first page, or a list to see its order.";
+
+class Player {
+  constructor(root, payload, { rest = () => {} } = {}) {
+    Object.assign(this, { root, payload, rest, selected: -1, hover: null, list: -1 });
+    this.scene = new Scene(payload);
+    this.build();
+    this.strip = new Strip(this.canvas, this.scene);
+    this.watch();
+    this.show();
+  }
+
+  // -- building
+
+  build() {
+    this.canvas = h("canvas", {
+      role: "img", onpointermove: (e) => this.point(e), onpointerleave: () => this.glow(null),
+      onclick: (e) => this.pick(e),
+    });
+    this.say = h("p", { class: "ms-say", "aria-live": "polite" });
+    this.numbers = h("p", { class: "ms-numbers" });
+    this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
+    this.steps = h("div", { class: "ms-steps", role: "group", "aria-label": "Steps" });
+    this.pre = h("pre", { tabindex: 0, "aria-label": "Text form" });
+    this.text = h("details", { ontoggle: () => this.showText() },
+      h("summary", {}, "Text form"), this.pre);
+    const title = this.payload.title;
+    const label = title ? `Player: ${title}` : "Player";
+    this.player = h("section", {
+      class: "memsim-player", tabindex: 0, "aria-label": label, "data-lm-suppress-shortcuts": "true",
+      onkeydown: (e) => this.key(e),
+    }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
+    h("h4", {}, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
+    this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
+      h("div", {}, h("h4", {}, "List order, head first"), this.lists, this.numbers),
+      h("div", {}, h("h4", {}, "Steps"), this.steps)),
+    this.text, h("p", { class: "ms-keys" }, KEYS));
+    this.player.memsim = this;
+    this.root.replaceChildren(this.player);
+  }
+
+  buildControls() {
+    const button = (name, label, to) =>
+      h("button", { type: "button", "aria-label": name, title: name, onclick: to }, label);
+    this.slider = h("input", {
+      type: "range", min: 0, max: this.scene.last, "aria-label": "Step",
+      oninput: () => this.go(Number(this.slider.value)),
+    });
+    this.playButton = button("Play", "Play", () => this.toggle());
+    this.playButton.removeAttribute("title");
+    this.count = h("span", { class: "ms-count" });
+    this.speed = h("select", { "aria-label": "Speed, steps a second" }, ...[0.5, 1, 2, 4, 8].map(
+      (n) => h("option", { value: n, ...(n === 1 ? { selected: "" } : {}) }, `${n}/s`)));
+    return h("div", { class: "ms-controls" },
+      button("First step", "⇤", () => this.go(0)),
+      button("One step back", "←", () => this.go(this.scene.frame - 1)), this.playButton,
+      button("One step forwards", "→", () => this.go(this.scene.frame + 1)),
+      button("Last step", "⇥", () => this.go(this.scene.last)), this.slider, this.count, this.speed);
+  }
+
+  buildLegend() {
+    const used = (kind) => kind < PCP || kind === ALLOCATED || kind === NONE ||
+      (kind === PCP ? this.payload.lists.some((l) => l.pcp) : this.scene.reserved.includes(1));
+    return h("ul", { class: "ms-legend" }, ...LEGEND.flatMap((name, kind) => used(kind)
+      ? [h("li", {}, h("span", { class: `ms-key ms-${KINDS[kind]}` }), name)] : []));
+  }
+
+  buildFollow() {
+    const { start, end } = this.scene;
+    this.input = h("input", {
+      type: "number", min: start, max: end - 1, placeholder: "none", "aria-label": "Follow pfn",
+      onchange: () => this.follow(this.input.value === "" ? -1 : Number(this.input.value), true),
+    });
+    this.place = h("output", {});
+    this.whole = h("button", { type: "button", onclick: () => this.zoom() }, "Show all pages");
+    this.note = h("span", { class: "ms-note" });
+    return h("div", { class: "ms-follow" }, h("label", {}, "Follow pfn ", this.input), this.place,
+      this.whole, this.note);
+  }
+
+  watch() {
+    const redraw = () => this.draw();
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const size = new ResizeObserver(redraw);
+    const theme = new MutationObserver(redraw);
+    size.observe(this.canvas.parentElement);
+    theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    dark.addEventListener("change", redraw);
+    this.destroy = () => {
+      this.pause();
+      size.disconnect();
+      theme.disconnect();
+      dark.removeEventListener("change", redraw);
+    };
+  }
+
+  // -- doing
+
+  go(frame) {
+    this.pause();
+    this.move(frame);
+  }
+
+  move(frame) {
+    this.scene.go(frame);
+    this.show();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.rest(this.scene.frame, this.selected), 150);
+  }
+
+  toggle() {
+    if (this.timer) return this.pause();
+    if (this.scene.frame === this.scene.last) this.scene.go(0);
+    this.setPlaying("Pause", "off");
+    const tick = () => {
+      this.move(this.scene.frame + 1);
+      if (this.scene.frame === this.scene.last) return this.pause();
+      this.timer = setTimeout(tick, 1000 / Number(this.speed.value));
+    };
+    this.timer = setTimeout(tick, 1);
+  }
+
+  pause() {
+    if (!this.timer) return;
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.setPlaying("Play", "polite");
+  }
+
+  setPlaying(name, live) {
+    this.playButton.textContent = name;
+    this.playButton.setAttribute("aria-label", name);
+    this.say.setAttribute("aria-live", live); // a voice cannot keep up with a film
+  }
+
+  key(event) {
+    const at = this.scene.frame;
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.scene.last }[event.key];
+    const typing = event.target === this.input || event.target === this.speed;
+    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (to !== undefined) this.go(to);
+    else if (event.key === " " && !event.target.closest("button, summary")) this.toggle();
+    else return;
+    event.preventDefault();
+  }
+
+  follow(pfn, zoom) {
+    const inside = Number.isInteger(pfn) && pfn >= this.scene.start && pfn < this.scene.end;
+    this.selected = inside ? pfn : -1;
+    if (inside && zoom && this.strip.pages < this.scene.states.length) this.strip.zoom(pfn);
+    this.input.value = inside ? pfn : "";
+    this.move(this.scene.frame);
+    if (!inside && pfn !== -1) {
+      this.place.textContent = `pfn ${this.scene.start} to ${this.scene.end - 1} can be followed`;
+    }
+  }
+
+  zoom(pfn) {
+    this.strip.zoom(pfn);
+    this.draw();
+  }
+
+  point(event) {
+    const pfn = this.strip.pageAt(event.offsetX, event.offsetY);
+    this.glow(pfn === undefined || this.strip.condensed ? null : this.scene.blockOf(pfn));
+  }
+
+  pick(event) {
+    const pfn = this.strip.pageAt(event.offsetX, event.offsetY);
+    if (pfn === undefined) return;
+    if (this.strip.condensed) this.zoom(pfn);
+    else this.follow(this.selected === pfn ? -1 : pfn);
+  }
+
+  /** Lights a block up in both orders. */
+  glow(block) {
+    if (this.hover?.pfn === block?.pfn) return;
+    this.hover = block;
+    this.canvas.title = block ? `${span(block)}: ${words(block)}` : "";
+    this.draw();
+    this.light();
+  }
+
+  // -- showing
+
+  show() {
+    const { frame, last } = this.scene;
+    const operation = this.payload.operations.find(([, from, to]) => frame > from && frame <= to);
+    const sentence = frame ? this.payload.frames[frame - 1][0] : "Before the first step.";
+    const first = operation && frame === operation[1] + 1;
+    this.say.replaceChildren(...(operation ? [h("b", first ? {} : { "aria-hidden": "true" },
+      operation[0]), h("br")] : []), sentence);
+    this.slider.value = frame;
+    this.slider.setAttribute("aria-valuetext", `step ${frame} of ${last}: ${sentence}`);
+    this.count.textContent = `step ${frame} of ${last}`;
+    this.player.dataset.step = frame;
+    this.showLists();
+    this.showNumbers();
+    this.showSteps(operation);
+    this.showPlace();
+    this.showText();
+    this.draw();
+  }
+
+  showLists() {
+    const moved = this.marks().map(([pfn]) => pfn);
+    const rows = this.scene.lists.map((pages, n) => {
+      const { label, pcp } = this.payload.lists[n];
+      const chips = pages.slice(0, CHIPS).map((pfn) => this.chip(pfn, pcp, moved.includes(pfn)));
+      const more = pages.length > CHIPS ? [h("li", {}, `and ${pages.length - CHIPS} more`)] : [];
+      return h("div", { class: "ms-row" }, h("button", {
+        type: "button", class: "ms-list", "aria-pressed": this.list === n, onclick: () => this.join(n),
+      }, label), h("ol", { "aria-label": `${label}, ${pages.length} blocks` }, ...chips, ...more));
+    });
+    const at = [...this.lists.querySelectorAll("button")].indexOf(document.activeElement);
+    this.lists.replaceChildren(...rows);
+    if (at >= 0) this.lists.querySelectorAll("button")[at]?.focus();
+    this.light();
+  }
+
+  chip(pfn, pcp, moved) {
+    const kind = pcp ? "pcp" : "free";
+    const button = h("button", {
+      type: "button", class: `ms-chip ms-${kind}${moved ? " ms-moved" : ""}`, "data-pfn": pfn,
+      "aria-label": `pfn ${pfn}`, onclick: () => this.follow(this.selected === pfn ? -1 : pfn, true),
+      onpointerenter: () => this.glow(this.scene.blockOf(pfn)),
+      onpointerleave: () => this.glow(null),
+    }, String(pfn));
+    return h("li", {}, button);
+  }
+
+  /** Shows a list's order in the pages, or no longer. */
+  join(list) {
+    this.list = this.list === list ? -1 : list;
+    this.showLists();
+    this.draw();
+  }
+
+  showNumbers() {
+    const changed = (this.payload.frames[this.scene.frame - 1]?.[2] ?? [])
+      .flatMap(([kind, field]) => (kind === FIELD ? [field] : []));
+    this.numbers.replaceChildren(...this.payload.fields.flatMap(([label], n) => [
+      h(changed.includes(n) ? "mark" : "span", {}, `${label}: ${this.scene.fields[n]}`), " "]));
+  }
+
+  showSteps(operation) {
+    const { operations, frames } = this.payload;
+    const { frame } = this.scene;
+    const shown = operations.length ? operations : [["All steps", 0, frames.length]];
+    const parts = shown.flatMap(([name, from, to]) => {
+      const open = !operations.length || operation?.[1] === from;
+      const head = h("button", { type: "button", class: "ms-operation", "aria-expanded": open,
+        onclick: () => this.go(to > from ? from + 1 : from) }, name);
+      return open ? [head, this.stepList(from, to)] : [head];
+    });
+    const at = [...this.steps.querySelectorAll("button")].indexOf(document.activeElement);
+    this.steps.replaceChildren(...parts);
+    const buttons = this.steps.querySelectorAll("button");
+    const current = this.steps.querySelector("[aria-current]");
+    if (at >= 0) (current ?? buttons[Math.min(at, buttons.length - 1)])?.focus({ preventScroll: true });
+    if (current) this.steps.scrollTop = current.offsetTop - this.steps.clientHeight / 2;
+    this.player.dataset.frame = frame;
+  }
+
+  /** The steps [from, to) of one operation; of a long one those around the present one. */
+  stepList(from, to) {
+    const first = Math.max(from, Math.min(this.scene.frame - 50, to - 100));
+    const last = Math.min(to, first + 100);
+    const list = h("ol", { start: first + 1 });
+    for (let n = first; n < last; n++) {
+      const now = n + 1 === this.scene.frame ? { "aria-current": "step" } : {};
+      list.append(h("li", {}, h("button", { type: "button", ...now, onclick: () => this.go(n + 1) },
+        this.payload.frames[n][0])));
+    }
+    return list;
+  }
+
+  /** Where the followed page is now. */
+  showPlace() {
+    if (this.selected < 0) return this.place.replaceChildren();
+    const block = this.scene.blockOf(this.selected);
+    const list = block.list === undefined ? "" : this.placeIn(block);
+    this.place.textContent = `is in ${span(block)}: ${words(block)}${list}${this.buddyOf(block)}`;
+  }
+
+  placeIn({ pfn, list }) {
+    const pages = this.scene.lists[list];
+    return `, number ${pages.indexOf(pfn) + 1} of ${pages.length} on ${this.payload.lists[list].label}`;
+  }
+
+  buddyOf({ pfn, order, count }) {
+    const buddy = pfn ^ count;
+    if (order < 0 || order >= 10 || buddy < this.scene.start || buddy >= this.scene.end) return "";
+    const other = this.scene.blockOf(buddy);
+    const same = other.pfn === buddy && other.order === order;
+    return `; its buddy, pfn ${buddy}, is ${same ? words(other) : `not one block of order ${order}`}`;
+  }
+
+  showText() {
+    if (this.text.open) this.pre.textContent = sceneText(this.scene);
+  }
+
+  marks() {
+    return this.payload.frames[this.scene.frame - 1]?.[1] ?? [];
+  }
+
+  light() {
+    const lit = [this.hover?.pfn, this.selected < 0 ? -1 : this.scene.blockOf(this.selected).pfn];
+    for (const chip of this.lists.querySelectorAll(".ms-chip")) {
+      chip.classList.toggle("ms-lit", lit.includes(Number(chip.dataset.pfn)));
+    }
+  }
+
+  draw() {
+    const followed = this.selected < 0 ? [] : [[this.scene.blockOf(this.selected), false]];
+    const hover = this.hover ? [[this.hover, true]] : [];
+    this.strip.draw(this.marks(), {
+      blocks: [...followed, ...hover], lists: this.list < 0 ? [] : [this.list] });
+    this.showWindow();
+    const counts = KINDS.map(() => 0);
+    for (const b of this.scene.blocks()) counts[b.kind]++;
+    this.canvas.setAttribute("aria-label", `Pages in address order: ${counts.flatMap(
+      (n, kind) => (n ? [`${n} ${LEGEND[kind]}`] : [])).join(", ")}. The text form has them all.`);
+  }
+
+  showWindow() {
+    const [from, to] = this.strip.window;
+    const all = this.scene.states.length;
+    this.whole.hidden = to - from === all;
+    this.note.textContent = this.strip.condensed
+      ? `${all} pages are too many to draw one by one (at most ${MAX_PAGES}): each cell is ` +
+        `${this.strip.perCell} pages, filled as they are. Choose a cell to see its pages.`
+      : all > to - from ? `Shown: pfn ${from} to ${to - 1} of ${all} pages.` : "";
+  }
+}
+
+/** Shows a payload in an element, without a kernel. */
+export function mount(root, payload) {
+  return new Player(root, payload);
+}
+
+/** Shows a widget's payload; step and selected go back to Python when they come to rest. */
+function render({ model, el }) {
+  let player;
+  const rest = (step, selected) => {
+    model.set({ step, selected });
+    model.save_changes();
+  };
+  const start = () => {
+    player?.destroy();
+    player = new Player(el, model.get("payload"), { rest });
+    move();
+  };
+  const move = () => {
+    player.selected = model.get("selected");
+    player.input.value = player.selected < 0 ? "" : player.selected;
+    if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
+    else player.show();
+  };
+  const events = { "change:payload": start, "change:step": move, "change:selected": move };
+  for (const [name, listener] of Object.entries(events)) model.on(name, listener);
+  start();
+  return () => {
+    player.destroy();
+    for (const [name, listener] of Object.entries(events)) model.off(name, listener);
+  };
+}
+
+export default { render };

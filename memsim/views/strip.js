@@ -1,0 +1,223 @@
+// Address order: the pages on a canvas. See scene.js for how the three files become one.
+
+/** Draws the pages of a window, one rectangle a block: rows hold 2**n pages, so it is one. */
+class Strip {
+  constructor(canvas, scene) {
+    Object.assign(this, { canvas, scene, window: [scene.start, scene.end] });
+  }
+
+  get pages() {
+    return this.window[1] - this.window[0];
+  }
+
+  get condensed() {
+    return this.pages > MAX_PAGES;
+  }
+
+  /** Shows single pages around a pfn; without one, everything. */
+  zoom(pfn) {
+    const { start, end } = this.scene;
+    const from = Math.max(start, Math.floor(pfn / MAX_PAGES) * MAX_PAGES);
+    this.window = pfn === undefined ? [start, end] : [from, Math.min(end, from + MAX_PAGES)];
+  }
+
+  layout() {
+    const width = Math.max(this.canvas.parentElement.clientWidth, 120);
+    this.perCell = this.condensed ? 2 ** Math.ceil(Math.log2(this.pages / 2048)) : 1;
+    const cells = Math.ceil(this.pages / this.perCell);
+    this.gutter = Math.min(64, 14 + 7 * String(this.window[1]).length);
+    const least = cells <= 64 ? 9 : cells <= 1024 ? 8 : 5;
+    this.row = 2 ** Math.floor(Math.log2((width - this.gutter) / least));
+    this.row = Math.min(this.row, cells <= 1024 ? 64 : 128);
+    this.top = Math.floor(this.window[0] / this.perCell / this.row);
+    this.rows = Math.ceil(this.window[1] / this.perCell / this.row) - this.top;
+    this.cw = (width - this.gutter - 4) / this.row;
+    this.ch = Math.min(Math.max(Math.floor(300 / this.rows), 8), 46);
+    this.size(width, this.rows * this.ch + 4);
+  }
+
+  size(width, height) {
+    const ratio = globalThis.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.canvas.style.height = `${height}px`;
+    this.g = this.canvas.getContext("2d");
+    this.g.setTransform(ratio, 0, 0, ratio, 0, 0);
+  }
+
+  /** Where 2**n aligned pages are: [x, y, width, height]. */
+  rect(pfn, count) {
+    const at = Math.floor(pfn / this.perCell) - this.top * this.row;
+    const cells = Math.max(1, count / this.perCell);
+    const [x, y] = [at % this.row, Math.floor(at / this.row)];
+    return [
+      this.gutter + x * this.cw, 2 + y * this.ch,
+      Math.min(cells, this.row) * this.cw, Math.max(1, cells / this.row) * this.ch,
+    ];
+  }
+
+  /** The page under a point of the canvas; undefined outside. */
+  pageAt(x, y) {
+    const [cx, cy] = [Math.floor((x - this.gutter) / this.cw), Math.floor((y - 2) / this.ch)];
+    if (cx < 0 || cx >= this.row || cy < 0 || cy >= this.rows) return undefined;
+    const pfn = ((this.top + cy) * this.row + cx) * this.perCell;
+    return pfn >= this.window[0] && pfn < this.window[1] ? pfn : undefined;
+  }
+
+  draw(marks, lit) {
+    this.layout();
+    this.style();
+    this.rowLabels();
+    if (this.condensed) this.drawCells();
+    else for (const b of this.scene.blocks(...this.window)) this.drawBlock(b);
+    if (!this.condensed) lit.lists.forEach((n) => this.drawList(n));
+    for (const [pfn, count, role] of marks) this.drawMark(pfn, count, role);
+    for (const [b, dashed] of lit.blocks) this.outline(b.pfn, b.count, this.color.lit, 3, dashed);
+  }
+
+  style() {
+    const css = getComputedStyle(this.canvas);
+    const get = (name) => css.getPropertyValue(`--ms-${name}`).trim();
+    const names = [...KINDS, "ink", "on-allocated", "text", "line", "mark", "lit", "back"];
+    this.color = Object.fromEntries(names.map((name) => [name, get(name)]));
+    this.g.font = `12px ${css.fontFamily}`;
+    this.g.textBaseline = "middle";
+  }
+
+  rowLabels() {
+    this.g.fillStyle = this.color.text;
+    this.g.textAlign = "right";
+    const every = Math.ceil(14 / this.ch);
+    for (let y = 0; y < this.rows; y += every) {
+      const pfn = Math.max((this.top + y) * this.row * this.perCell, this.window[0]);
+      this.g.fillText(pfn, this.gutter - 6, 2 + (y + 0.5) * this.ch);
+    }
+  }
+
+  drawBlock(b) {
+    for (const [pfn, count] of aligned(b.pfn, b.count)) {
+      const [x, y, w, h] = this.rect(pfn, count);
+      this.fill(b.kind, x, y, w, h);
+      this.g.strokeStyle = this.color.line;
+      this.g.lineWidth = 1;
+      this.g.setLineDash(b.kind === NONE ? [3, 3] : []);
+      this.g.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
+      if (this.ch >= 14 && b.order >= 0) this.label(b, x, y, w, h);
+    }
+  }
+
+  /** The colour of a kind, and a pattern, so that nothing hangs on the colour. */
+  fill(kind, x, y, w, h) {
+    this.g.fillStyle = this.color[KINDS[kind]];
+    this.g.fillRect(x, y, w, h);
+    if (kind === FREE || this.ch < 8) return;
+    this.g.save();
+    this.g.beginPath();
+    this.g.rect(x, y, w, h);
+    this.g.clip();
+    this.pattern(kind, x, y, w, h);
+    this.g.restore();
+  }
+
+  pattern(kind, x, y, w, h) {
+    const g = this.g;
+    Object.assign(g, { strokeStyle: this.color.back, globalAlpha: 0.45, lineWidth: 1 });
+    g.setLineDash(kind === PCP ? [2, 4] : []);
+    g.beginPath();
+    const slope = kind === PCP || kind === NONE ? 0 : h;
+    if (kind === NONE) return;
+    for (let d = -h; d < w; d += 6) {
+      g.moveTo(x + d + (slope ? 0 : h), y + h);
+      g.lineTo(x + d + h, y);
+      if (kind === RESERVED) g.moveTo(x + d, y), g.lineTo(x + d + h, y + h);
+    }
+    g.stroke();
+  }
+
+  label(b, x, y, w, h) {
+    const g = this.g;
+    const texts = [`pfn ${b.pfn}, order ${b.order}`, `order ${b.order}`, `${b.order}`];
+    const text = texts.find((t) => g.measureText(t).width + 6 <= w);
+    if (!text) return;
+    g.textAlign = "center";
+    const [cx, cy] = [x + w / 2, y + h / 2 + 1];
+    if (b.kind !== FREE) {
+      const half = g.measureText(text).width / 2 + 2;
+      g.fillStyle = this.color[KINDS[b.kind]];
+      g.fillRect(cx - half, cy - 8, 2 * half, 14);
+    }
+    g.fillStyle = this.color[b.kind === ALLOCATED ? "on-allocated" : "ink"];
+    g.fillText(text, cx, cy);
+  }
+
+  outline(pfn, count, color, width, dashed) {
+    this.g.setLineDash(dashed ? [6, 4] : []);
+    for (const [start, nr] of aligned(pfn, count)) {
+      if (start + nr <= this.window[0] || start >= this.window[1]) continue;
+      const [x, y, w, h] = this.rect(start, nr);
+      Object.assign(this.g, { strokeStyle: color, lineWidth: width });
+      this.g.strokeRect(x + width / 2, y + width / 2, w - width, h - width);
+    }
+    this.g.setLineDash([]);
+  }
+
+  drawMark(pfn, count, role) {
+    if (pfn + count <= this.window[0] || pfn >= this.window[1]) return;
+    this.outline(pfn, count, this.color.mark, 3, role === "buddy");
+    if (role === "split") this.outline(pfn, count / 2, this.color.mark, 2, true);
+  }
+
+  /** Joins the blocks of a list, head to tail. */
+  drawList(list) {
+    const g = this.g;
+    const shown = this.scene.lists[list].filter((p) => p >= this.window[0] && p < this.window[1]);
+    const count = 1 << this.scene.payload.lists[list].order;
+    Object.assign(g, { strokeStyle: this.color.lit, fillStyle: this.color.lit, lineWidth: 2 });
+    g.beginPath();
+    shown.forEach((pfn, i) => {
+      const [x, y, w, h] = this.rect(pfn, count);
+      const at = [x + w / 2, y + h - Math.min(h / 4, 6)];
+      i ? g.lineTo(...at) : g.moveTo(...at);
+      g.fillRect(at[0] - (i ? 3 : 5), at[1] - (i ? 3 : 5), i ? 6 : 10, i ? 6 : 10);
+    });
+    g.stroke();
+    for (const pfn of shown) this.outline(pfn, count, this.color.lit, 2);
+  }
+
+  /** Condensed: each cell is filled from below as far as its pages are not free. */
+  drawCells() {
+    const cells = new Map();
+    for (const b of this.scene.blocks(...this.window)) {
+      for (let pfn = b.pfn, left = b.count; left > 0; ) {
+        const cell = Math.floor(pfn / this.perCell);
+        const part = Math.min(left, (cell + 1) * this.perCell - pfn);
+        if (!cells.has(cell)) cells.set(cell, [0, 0, 0, 0, 0]);
+        cells.get(cell)[b.kind] += part;
+        [pfn, left] = [pfn + part, left - part];
+      }
+    }
+    for (const [cell, counts] of cells) this.drawCell(cell * this.perCell, counts);
+  }
+
+  drawCell(pfn, counts) {
+    let [x, y, w, h] = this.rect(pfn, this.perCell);
+    counts.forEach((count, kind) => {
+      const part = (h * count) / this.perCell;
+      this.g.fillStyle = this.color[KINDS[kind]];
+      this.g.fillRect(x, y, w - 0.5, part);
+      y += part;
+    });
+  }
+}
+
+/** A run of pages as the largest aligned powers of two: [[pfn, count], ...]. */
+function aligned(pfn, count) {
+  const parts = [];
+  while (count > 0) {
+    const most = 2 ** Math.floor(Math.log2(count));
+    const fits = pfn ? Math.min(pfn & -pfn, most) : most;
+    parts.push([pfn, fits]);
+    [pfn, count] = [pfn + fits, count - fits];
+  }
+  return parts;
+}
