@@ -111,8 +111,9 @@ class Replay:
         for row in range(len(self.rows)):
             self._do(row)
             if row % 8192 == 0:
+                self.tracepoints.match()
                 yield row
-        self.tracepoints.collect()
+        self.tracepoints.match()
 
     def _do(self, row: int) -> None:
         rows = self.rows

@@ -62,5 +62,8 @@ class Tracepoints:
                 kind, nr_fields = kind_nr
                 self.streams[kind].fired.append(tuple(record[2 : 2 + nr_fields]))
         self._seen = ring.written
+
+    def match(self) -> None:
+        """Compare what has come from both sides."""
         for stream in self.streams.values():
             stream.match()

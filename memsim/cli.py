@@ -1,0 +1,64 @@
+"""The command: `memsim replay CAPTURE`. Output is for people; `--json` is for programs.
+
+Exit status: 0 all exact, 1 not, 2 bad input or bad usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from memsim.replay.outcome import replay_capture
+from memsim.replay.report import as_json, as_text
+from memsim.words.baseline import KERNEL, KERNEL_VERSION
+from memsim.words.errors import MemsimError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except MemsimError as error:
+        print(f"memsim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("memsim: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="memsim", description=f"How the kernel manages memory, as a model of {KERNEL}."
+    )
+    parser.add_argument("--version", action="version", version=f"memsim for {KERNEL_VERSION}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    replay = commands.add_parser(
+        "replay", help="feed a recorded kernel's requests to the model and compare every answer"
+    )
+    replay.add_argument("capture", type=Path, help="folder with meta.json, snapshots and trace")
+    replay.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    replay.set_defaults(run=_replay)
+    return parser
+
+
+def _replay(options: argparse.Namespace) -> int:
+    """`memsim replay CAPTURE`."""
+    quiet = options.json or not sys.stderr.isatty()
+    outcome = replay_capture(options.capture, None if quiet else _show_progress)
+    if not quiet:
+        print("\r\033[K", end="", file=sys.stderr)
+    print(json.dumps(as_json(outcome)) if options.json else as_text(outcome))
+    return 0 if outcome.all_exact else 1
+
+
+def _show_progress(done: int, total: int) -> None:
+    """One line on a terminal, written over itself."""
+    print(f"\rreplaying: {done} of {total} events", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

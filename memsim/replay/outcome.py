@@ -1,0 +1,118 @@
+"""A capture replayed from end to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memsim.mm.mmzone import PglistData, Vm, Zone
+from memsim.mm.restore import Field, restore
+from memsim.replay.capture import Capture
+from memsim.replay.compare import Comparison, compare_end
+from memsim.replay.fates import settle_frees
+from memsim.replay.ftrace import read_rows
+from memsim.replay.inputs import Kind
+from memsim.replay.run import Replay, Result
+from memsim.replay.tracepoints import Stream
+from memsim.trace.events import (
+    TP_MM_PAGE_ALLOC_EXTFRAG,
+    TP_MM_PAGE_ALLOC_ZONE_LOCKED,
+    TP_MM_PAGE_PCPU_DRAIN,
+)
+from memsim.trace.trace import Trace
+from memsim.words.errors import BadInput
+
+_MASK = TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_PCPU_DRAIN
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Outcome:
+    """What a replay found. `events` are the rows read, `seconds` those of the whole replay."""
+
+    capture: str
+    kernel: str
+    events: int
+    seconds: float
+    result: Result
+    comparison: Comparison
+    streams: dict[Kind, Stream]
+
+    @property
+    def all_exact(self) -> bool:
+        """Every request, every list and every counter."""
+        tallies = self.comparison.tallies().values()
+        same_end = all(tally.equal == tally.total for tally in tallies)
+        return self.result.exact == self.result.requests and same_end
+
+
+def replay_capture(folder: Path, progress: Progress | None = None) -> Outcome:
+    """Replay the capture in a folder. progress is called with (rows done, rows in all).
+
+    BadInput names the file, and the line or field, that cannot be read.
+    """
+    started = time.monotonic()
+    capture = Capture(folder)
+    vm = _restore(capture)
+    rows = read_rows(
+        capture.lines(), capture.window(), _vmemmap_base(capture), str(capture.trace)
+    )
+    settle_frees(rows)
+    replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
+    for done in replay.run():
+        if progress is not None:
+            progress(done, len(rows))
+    comparison = _compare(capture, vm)
+    return Outcome(
+        capture.name, capture.kernel, len(rows), time.monotonic() - started, replay.result,
+        comparison, replay.tracepoints.streams,
+    )  # fmt: skip
+
+
+def _restore(capture: Capture) -> Vm:
+    try:
+        return restore(capture.start, Trace(mask=_MASK))
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
+
+
+def _compare(capture: Capture, vm: Vm) -> Comparison:
+    try:
+        return compare_end(vm, capture.end)
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_end.json.xz'}: {error}") from None
+
+
+def _vmemmap_base(capture: Capture) -> int:
+    return _address(Field(capture.start, "snapshot_start")["vmemmap_base"])
+
+
+def _address(value: Field) -> int:
+    """A kernel address written in hexadecimal."""
+    text = value.value
+    if not isinstance(text, str) or len(text) > 18:
+        raise value.bad("should be an address such as '0xffffea0000000000'")
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise value.bad(f"{text!r} is not an address") from None
+
+
+def _signed(address: int) -> int:
+    """As the trace's columns hold 64-bit numbers."""
+    return address - (1 << 64) if address >> 63 else address
+
+
+def _addresses(capture: Capture, vm: Vm) -> tuple[dict[int, Zone], dict[int, PglistData]]:
+    """Zones and nodes by the addresses that probes print."""
+    zones: dict[int, Zone] = {}
+    pgdats: dict[int, PglistData] = {}
+    nodes = Field(capture.start, "snapshot_start")["nodes"].items()
+    for pgdat, node in zip(vm.nodes, nodes, strict=True):
+        pgdats[_signed(_address(node["addr"]))] = pgdat
+        for zone, field in zip(pgdat.node_zones, node["zones"].items(), strict=True):
+            zones[_signed(_address(field["addr"]))] = zone
+    return zones, pgdats

@@ -1,0 +1,88 @@
+"""What a replay found, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memsim.replay.compare import Tally
+from memsim.replay.outcome import Outcome
+from memsim.replay.run import Miss
+from memsim.words.gfp import show_gfp_flags
+from memsim.words.mmzone import MIGRATETYPE_NAMES
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain data: the form that `memsim replay --json` prints."""
+    result, end = outcome.result, outcome.comparison
+    return {
+        "capture": outcome.capture,
+        "kernel": outcome.kernel,
+        "events": outcome.events,
+        "seconds": round(outcome.seconds, 3),
+        "inputs": dict(sorted(result.inputs.items())),
+        "page_alloc": {
+            "requests": result.requests,
+            "exact": result.exact,
+            "first_miss": None if result.first_miss is None else _miss_json(result.first_miss),
+            **{
+                name: {"total": tally.total, "equal": tally.equal}
+                for name, tally in end.tallies().items()
+            },
+            "tracepoints": {
+                kind.name: {"total": stream.total, "equal": stream.equal}
+                for kind, stream in outcome.streams.items()
+            },
+        },
+    }
+
+
+def _miss_json(miss: Miss) -> dict[str, Any]:
+    return {
+        "request": miss.request,
+        "line": miss.line,
+        "cpu": miss.cpu,
+        "order": miss.order,
+        "migratetype": miss.migratetype,
+        "gfp_flags": show_gfp_flags(miss.gfp_mask),
+        "expected": miss.expected,
+        "got": miss.got,
+        "around": miss.around,
+    }
+
+
+def as_text(outcome: Outcome) -> str:
+    """The outcome as a short table, with the first miss explained."""
+    result = outcome.result
+    share = 100 * result.exact / result.requests if result.requests else 100.0
+    lines = [
+        f"{outcome.capture}: {outcome.events} events of {outcome.kernel}, "
+        f"replayed in {outcome.seconds:.1f} s",
+        f"  page requests        {result.exact} of {result.requests} exact ({share:.2f} %)",
+    ]
+    for kind, stream in outcome.streams.items():
+        lines.append(f"  {kind.name:<26} {stream.equal} of {stream.total} equal")
+    for name, tally in outcome.comparison.tallies().items():
+        lines.append(f"  at the end: {name:<14} {tally.equal} of {tally.total} equal")
+    lines += _differences(list(outcome.comparison.tallies().values()))
+    if result.first_miss is not None:
+        lines += _explain(result.first_miss)
+    lines += [f"  note: {count} {what}" for what, count in sorted(result.notes.items())]
+    return "\n".join(lines)
+
+
+def _differences(tallies: list[Tally]) -> list[str]:
+    shown = [difference for tally in tallies for difference in tally.differences[:3]]
+    return [f"    {line}" for line in shown]
+
+
+def _explain(miss: Miss) -> list[str]:
+    """The first miss: what was asked, what the kernel gave, what memsim gave, and from where."""
+    expected = "no page" if miss.expected < 0 else f"pfn {miss.expected:#x}"
+    got = "no page" if miss.got < 0 else f"pfn {miss.got:#x}"
+    return [
+        f"  first miss: request {miss.request}, line {miss.line} of the trace, CPU {miss.cpu}: "
+        f"order {miss.order}, {MIGRATETYPE_NAMES[miss.migratetype]}, "
+        f"{show_gfp_flags(miss.gfp_mask)}",
+        f"    the kernel gave {expected}, memsim {got}; the zones right after it:",
+        *(f"    {line}" for line in miss.around),
+    ]
