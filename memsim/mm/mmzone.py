@@ -87,7 +87,7 @@ class Zone:
         "present_pages", "managed_pages", "_watermark", "watermark_boost", "lowmem_reserve",
         "flags", "nr_reserved_highatomic", "nr_free_highatomic", "percpu_drift_mark", "free_area",
         "per_cpu_pageset", "per_cpu_zonestats", "vm_stat", "pageset_high_min", "pageset_high_max",
-        "pageset_batch", "deferred_pfn", "deferred_end",
+        "pageset_batch", "compact_init_free_pfn", "deferred_pfn", "deferred_end",
         "next", "prev", "page_state", "pageblock", "trace",
     )  # fmt: skip
 
@@ -107,6 +107,7 @@ class Zone:
         self.percpu_drift_mark = 0
         self.vm_stat = [0] * NR_VM_ZONE_STAT_ITEMS
         self.pageset_high_min = self.pageset_high_max = self.pageset_batch = 0
+        self.compact_init_free_pfn = 0
         self.deferred_pfn = self.deferred_end = 0
         self.next, self.prev = vm.next, vm.prev
         self.page_state, self.pageblock, self.trace = vm.page_state, vm.pageblock, vm.trace
@@ -137,7 +138,7 @@ class Vm:
     """
 
     __slots__ = (
-        "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "trace", "cpu", "nodes",
+        "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip", "trace", "cpu", "nodes",
         "zones", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE", "pageblock_order",
         "min_free_kbytes", "user_min_free_kbytes", "watermark_scale_factor",
         "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
@@ -169,6 +170,8 @@ class Vm:
         self.prev: Ints = zeroed_ints(max_pfn + heads)
         self.page_state: Bytes = zeroed_bytes(max_pfn)
         self.pageblock: Bytes = zeroed_bytes((max_pfn >> pageblock_order) + 1)
+        #: PB_migrate_skip: compaction found nothing there lately.
+        self.pageblock_skip: Bytes = zeroed_bytes((max_pfn >> pageblock_order) + 1)
         self.nodes: list[PglistData] = []
         self.zones: list[Zone] = []
         self.min_free_kbytes = 0

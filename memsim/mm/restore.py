@@ -191,10 +191,11 @@ def _zone_at(vm: Vm, field: Field) -> Zone:
 
 
 def _restore_pageblock(vm: Vm, field: Field) -> None:
-    first, migratetype, _ = field.items(3, 3)
+    first, migratetype, skip = field.items(3, 3)
     block = first.integer(0, MAX_SNAPSHOT_PFN) >> vm.pageblock_order
     if block < len(vm.pageblock):
         vm.pageblock[block] = migratetype.integer(0, vm.MIGRATE_TYPES - 1)
+        vm.pageblock_skip[block] = skip.integer(0, 1)
 
 
 def _restore_run(vm: Vm, field: Field) -> None:

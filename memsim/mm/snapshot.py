@@ -40,7 +40,7 @@ PCP_FIELDS = (
 ZONE_FIELDS = (
     "watermark_boost", "nr_reserved_highatomic", "nr_free_highatomic", "zone_start_pfn",
     "managed_pages", "spanned_pages", "present_pages", "flags", "percpu_drift_mark",
-    "pageset_high_min", "pageset_high_max", "pageset_batch",
+    "pageset_high_min", "pageset_high_max", "pageset_batch", "compact_init_free_pfn",
 )  # fmt: skip
 #: Tunables that a snapshot keeps in `vars`.
 VARS = (
@@ -109,12 +109,12 @@ def _pcp_snapshot(zone: Zone, pcp: PerCpuPages) -> Snapshot:
 
 
 def _pageblocks(vm: Vm) -> list[list[int]]:
-    """[first pfn, migratetype, 0] of every pageblock that a zone reaches into."""
+    """[first pfn, migratetype, skip bit] of every pageblock that a zone reaches into."""
     order = vm.pageblock_order
     blocks: set[int] = set()
     for zone in populated_zones(vm):
         blocks.update(range(zone.zone_start_pfn >> order, (zone.zone_end_pfn - 1 >> order) + 1))
-    return [[block << order, vm.pageblock[block], 0] for block in sorted(blocks)]
+    return [[b << order, vm.pageblock[b], vm.pageblock_skip[b]] for b in sorted(blocks)]
 
 
 def _page_kinds(vm: Vm) -> list[list[Any]]:

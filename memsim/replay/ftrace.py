@@ -39,7 +39,7 @@ _PATTERNS = {
     Kind.drain_pages: r".* cpu=(\d+) zone=(0x\w+)",
     Kind.gpf: r".* gfp=(0x\w+) order=(\d+) aflags=(0x\w+)",
     Kind.isolate: r".* page=(0x\w+) order=(\d+)",
-    Kind.isolate_ret: r".* ret=(\d+)",
+    Kind.isolate_ret: r"\((\w+)\+.* ret=(\d+)",
     Kind.putback: r".* page=(0x\w+) order=(\d+) mt=(\d+)",
     Kind.balance: r".* pgdat=(0x\w+) order=(\d+) hzi=(\d+)",
     Kind.balance_ret: r"()",
@@ -47,7 +47,21 @@ _PATTERNS = {
     Kind.mm_vmscan_kswapd_sleep: r"nid=(\d+)",
     Kind.movepb: r".* zone=(0x\w+) start=(0x\w+) old=(\d+) new=(\d+)",
     Kind.pcpfree: r".* zone=(0x\w+) count=(\d+) pcpcount=(\d+) pcphigh=(\d+) pindex=(\d+)",
-    Kind.mm_compaction_begin: r"()",
+    Kind.mm_compaction_begin: (
+        r"zone_start=(0x\w+) migrate_pfn=(0x\w+) free_pfn=(0x\w+) zone_end=(0x\w+)"
+    ),
+    Kind.mm_compaction_finished: r"node=(\d+) zone=\w+\s+order=(-?\d+) ret=(\w+)",
+    Kind.mm_compaction_isolate_migratepages: (
+        r"range=\((0x\w+) ~ (0x\w+)\) nr_scanned=(\d+) nr_taken=(\d+)"
+    ),
+    Kind.mm_compaction_isolate_freepages: (
+        r"range=\((0x\w+) ~ (0x\w+)\) nr_scanned=(\d+) nr_taken=(\d+)"
+    ),
+    Kind.mm_compaction_fast_isolate_freepages: (
+        r"range=\((0x\w+) ~ (0x\w+)\) nr_scanned=(\d+) nr_taken=(\d+)"
+    ),
+    Kind.mm_compaction_migratepages: r"nr_migrated=(\d+) nr_failed=(\d+)",
+    Kind.setpb: r".* flags=(0x\w+) pfn=(0x\w+) mask=(0x\w+)",
     Kind.mm_compaction_end: r"()",
 }
 _EVENTS = {kind.name: (kind, re.compile(text)) for kind, text in _PATTERNS.items()}
@@ -129,4 +143,20 @@ def _mm_page_alloc(groups: tuple[str, ...]) -> list[int]:
     return [pfn_number, int(order), int(migratetype), parse_gfp_flags(flags)]
 
 
-_CONVERT: dict[Kind, Callable[[tuple[str, ...]], list[int]]] = {Kind.mm_page_alloc: _mm_page_alloc}
+def _isolate_ret(groups: tuple[str, ...]) -> list[int]:
+    """[1 if compaction's fast search called, pages isolated]."""
+    caller, returned = groups
+    return [int(caller != "isolate_freepages_block"), int(returned)]
+
+
+def _mm_compaction_finished(groups: tuple[str, ...]) -> list[int]:
+    """[node, order, 1 if compaction goes on]."""
+    node, order, ret = groups
+    return [int(node), int(order), int(ret in ("continue", "no_suitable_page"))]
+
+
+_CONVERT: dict[Kind, Callable[[tuple[str, ...]], list[int]]] = {
+    Kind.mm_page_alloc: _mm_page_alloc,
+    Kind.isolate_ret: _isolate_ret,
+    Kind.mm_compaction_finished: _mm_compaction_finished,
+}

@@ -43,6 +43,14 @@ class Kind(IntEnum):
     pcpfree = auto()
     mm_compaction_begin = auto()
     mm_compaction_end = auto()
+    mm_compaction_finished = auto()
+    mm_compaction_isolate_migratepages = auto()
+    mm_compaction_isolate_freepages = auto()
+    mm_compaction_fast_isolate_freepages = auto()
+    mm_compaction_migratepages = auto()
+    setpb = auto()
+    #: An isolation by compaction's fast search: the model finds the block itself.
+    isolate_fast = auto()
     #: A free whose block went to its list later: by the batch, or straight to the buddy.
     free_then_batched = auto()
     free_then_direct = auto()
@@ -72,6 +80,13 @@ INPUTS = {
     Kind.balance_ret: "when kswapd ends",
     Kind.mm_vmscan_kswapd_wake: "when kswapd leaves its sleep",
     Kind.mm_vmscan_kswapd_sleep: "when kswapd goes to sleep",
+    Kind.setpb: "pageblocks that compaction skips",
+    Kind.mm_compaction_begin: "where compaction starts",
+    Kind.mm_compaction_finished: "when compaction goes on, and for which order",
+    Kind.mm_compaction_isolate_migratepages: "where the migration scanner stands",
+    Kind.mm_compaction_isolate_freepages: "where the free scanner stands",
+    Kind.mm_compaction_fast_isolate_freepages: "when the fast search runs",
+    Kind.mm_compaction_migratepages: "pages that compaction migrated",
     Kind.movepb: "when HIGHATOMIC pageblocks are given back",
 }
 

@@ -35,6 +35,7 @@ from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
 from memsim.mm.page_alloc.isolate import _isolate_free_page, _putback_isolated_page
 from memsim.mm.page_alloc.pcp import decay_pcp_high, drain_pages_zone, drain_zone_pages
 from memsim.mm.vmstat import fold_zone_diffs
+from memsim.replay.compactions import Compactions
 from memsim.replay.inputs import INPUTS, Kind, Rows
 from memsim.replay.pages import Pages
 from memsim.replay.tracepoints import COMPARED, Tracepoints
@@ -104,6 +105,8 @@ class Replay:
         self._prepared: dict[int, tuple[int, int]] = {}
         self._boosts: dict[int, tuple[PglistData, list[int]]] = {}
         self._isolating: dict[int, tuple[int, int]] = {}
+        self.compactions = Compactions(vm)
+        self._fast: dict[int, int] = {}
         self._locked: dict[int, PerCpuPages] = {}
 
     def run(self) -> Iterator[int]:
@@ -343,17 +346,63 @@ class Replay:
     def _isolate(self, row: int, pfn: int, order: int, *_: int) -> None:
         self._isolating[self.rows.context[row]] = (pfn, self._order(row, order))
 
-    def _isolate_ret(self, row: int, returned: int, *_: int) -> None:
+    def _isolate_ret(self, row: int, fast: int, returned: int, *_: int) -> None:
         """Compaction took a free block off its list, or was refused by the min watermark."""
         pfn, order = self._isolating.pop(self.rows.context[row], (NULL, 0))
         zone = page_zone(self.vm, pfn)
+        if fast:
+            self._fast[self.rows.context[row]] = pfn
+            return
         if zone is None or zone.page_state[pfn] != PG_BUDDY | order:
             self.result.notes["isolated blocks that memsim does not have free"] += 1
             return
         if _isolate_free_page(zone, pfn, order):
-            set_page_state(zone, pfn, 1 << order, PG_INUSE)
-            for page in range(pfn, pfn + (1 << order)):
-                self.pages.allocated(page, page, 0)
+            self._targets(zone, pfn, pfn, order)
+
+    def _targets(self, zone: Zone, pfn: int, page: int, order: int) -> None:
+        """Pages of an isolated block are in use from here on: migration targets, one by one."""
+        set_page_state(zone, page, 1 << order, PG_INUSE)
+        for offset in range(1 << order):
+            self.pages.allocated(pfn + offset, page + offset, 0)
+
+    def _compaction_begin(
+        self, row: int, _zone_start: int, migrate_pfn: int, free_pfn: int, *_: int
+    ) -> None:
+        self.compactions.begin(self.rows.context[row], migrate_pfn, free_pfn)
+
+    def _compaction_end(self, row: int, *_: int) -> None:
+        self.compactions.end(self.rows.context[row])
+
+    def _compaction_finished(self, row: int, _nid: int, order: int, goes_on: int, *_: int) -> None:
+        self.compactions.finished(self.rows.context[row], min(order, MAX_PAGE_ORDER), goes_on)
+
+    def _migrate_scanned(self, row: int, _start: int, end: int, _scanned: int, taken: int, *_: int) -> None:
+        self.compactions.migrate_scanned(self.rows.context[row], end, taken)
+
+    def _free_scanned(self, row: int, start: int, end: int, _scanned: int, taken: int, *_: int) -> None:
+        self.compactions.free_scanned(self.rows.context[row], start, end, taken)
+
+    def _fast_isolate(self, row: int, _min_pfn: int, free_pfn: int, *_: int) -> None:
+        """Compaction searched the free lists for a target: which block, memsim says."""
+        context = self.rows.context[row]
+        page, order = self.compactions.fast_isolate(context, free_pfn)
+        expected = self._fast.pop(context, NULL)
+        zone = page_zone(self.vm, page)
+        if zone is not None and expected != NULL:
+            self._targets(zone, expected, page, order)
+        if page != expected:
+            self.result.notes["fast searches of compaction that found another block"] += 1
+
+    def _migrated(self, row: int, *_: int) -> None:
+        self.compactions.migrated(self.rows.context[row])
+
+    def _setpb(self, row: int, flags: int, pfn: int, mask: int, *_: int) -> None:
+        """PB_migrate_skip of a pageblock was set or cleared."""
+        block = pfn >> self.vm.pageblock_order
+        if mask & 8 and 0 <= block < len(self.vm.pageblock_skip):
+            self.vm.pageblock_skip[block] = int(flags & 8 != 0)
+            if not flags & 8:
+                self.compactions.skip_cleared()
 
     def _putback(self, row: int, pfn: int, order: int, migratetype: int, *_: int) -> None:
         order = self._order(row, order)
@@ -400,4 +449,12 @@ _HANDLERS = {
     Kind.isolate_ret: Replay._isolate_ret,
     Kind.putback: Replay._putback,
     Kind.movepb: Replay._movepb,
+    Kind.mm_compaction_begin: Replay._compaction_begin,
+    Kind.mm_compaction_end: Replay._compaction_end,
+    Kind.mm_compaction_finished: Replay._compaction_finished,
+    Kind.mm_compaction_isolate_migratepages: Replay._migrate_scanned,
+    Kind.mm_compaction_isolate_freepages: Replay._free_scanned,
+    Kind.mm_compaction_fast_isolate_freepages: Replay._fast_isolate,
+    Kind.mm_compaction_migratepages: Replay._migrated,
+    Kind.setpb: Replay._setpb,
 } | dict.fromkeys(COMPARED, Replay._compared)

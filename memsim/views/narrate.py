@@ -75,26 +75,24 @@ def _block(step: ListAdd | ListDel) -> str:
 def _list_add(step: ListAdd, names: Names, context: Context) -> str:
     if step.list.where == "pcp":
         return _pcp_add(step, names, context)
-    previous = context.previous
-    where = f"goes to {_end(step, context)} of {names.list(step.list)}"
+    previous, lists = context.previous, names.list(step.list)
     if isinstance(previous, Split):
-        return f"expand(): the upper half, {_block(step)}, {where}"
+        return f"expand(): the upper half, {_block(step)}, goes to the head of {lists}"
     if isinstance(previous, ListDel) and previous.pfn == step.pfn and _same_order(previous, step):
-        return f"move_to_free_list(): {_block(step)}, {where}"
-    reason = ""
-    if step.after >= 0 and context.higher_buddy >= 0:
-        reason = (
-            f", because buddy_merge_likely() found pfn {context.higher_buddy}, "
-            f"order {list_order(step.list) + 1}, free"
-        )
-    return f"__free_one_page(): {_block(step)}, {where}{reason}"
+        return f"move_to_free_list(): {_block(step)}, goes to the tail of {lists}"
+    words = f"__free_one_page(): {_block(step)}, goes to"
+    if context.is_empty:
+        return f"{words} {lists}, which was empty"
+    if step.after < 0:
+        return f"{words} the head of {lists}"
+    return f"{words} the tail of {lists}{_why_tail(step, context)}"
 
 
-def _end(step: ListAdd, context: Context) -> str:
-    """"the head" or "the tail"; of an empty list they are one place."""
-    if step.after >= 0:
-        return "the tail"
-    return "the empty list" if context.is_empty else "the head"
+def _why_tail(step: ListAdd, context: Context) -> str:
+    if context.higher_buddy < 0:
+        return ""
+    order = list_order(step.list) + 1
+    return f", because buddy_merge_likely() found pfn {context.higher_buddy}, order {order}, free"
 
 
 def _same_order(one: ListAdd | ListDel, other: ListAdd | ListDel) -> bool:
@@ -102,10 +100,12 @@ def _same_order(one: ListAdd | ListDel, other: ListAdd | ListDel) -> bool:
 
 
 def _pcp_add(step: ListAdd, names: Names, context: Context) -> str:
-    where = f"goes to {_end(step, context)} of the {names.list(step.list)}"
     if context.taken == step.pfn:
-        return f"rmqueue_bulk(): {_block(step)}, {where}"
-    return f"free_unref_page_commit(): {_block(step)}, {where}"
+        return f"rmqueue_bulk(): {_block(step)}, goes to the tail of the {names.list(step.list)}"
+    return (
+        f"free_unref_page_commit(): {_block(step)}, goes to the head of the "
+        f"{names.list(step.list)}"
+    )
 
 
 def _list_del(step: ListDel, names: Names, context: Context) -> str:

@@ -6,6 +6,8 @@ a frame's steps forwards or backwards and asks nobody.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -34,8 +36,8 @@ from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key
 
 Payload = dict[str, Any]
 
-#: Numbers that a sentence mentions; the player shows all of them beside it.
-SPOKEN_FIELDS = ("NR_FREE_PAGES", "pcp.count")
+#: The number that a sentence mentions; the player has all that change.
+SPOKEN_FIELD = "pcp.count"
 
 
 class Operation(Protocol):
@@ -129,21 +131,18 @@ def _runs(states: bytes) -> list[list[int]]:
 
 
 def _lists(scene: Scene, steps: Sequence[Step]) -> list[ListName]:
-    """Lists that are ever used, and for free lists every order up to the largest used one."""
+    """Lists that are ever used; of free lists of a type, every order up to the largest used."""
     used = {name for name, pages in scene.lists.items() if pages}
     used |= {step.list for step in steps if isinstance(step, ListAdd | ListDel)}
-    free = [name for name in used if name.where == "free_area"]
-    for zone_id, migratetype in {(name.zone_id, name.y) for name in free}:
-        largest = max(n.x for n in free if n.zone_id == zone_id)
-        used |= {
-            ListName(zone_id, "free_area", order, migratetype) for order in range(largest + 1)
-        }
+    for name in [name for name in used if name.where == "free_area"]:
+        used |= {name._replace(x=order) for order in range(name.x)}
     return sorted(used, key=list_sort_key)
 
 
 def _list_entry(scene: Scene, name: ListName) -> Payload:
     return {
         "label": scene.names.list(name),
+        "short": scene.names.list(name).replace("pcp list of ", "pcp "),
         "pcp": name.where == "pcp",
         "order": list_order(name),
         "type": scene.names.migratetype(name),
@@ -189,10 +188,10 @@ def _frames(
 
 
 def _sentence(steps: list[Step], frame: Frame, sentences: list[str]) -> str:
-    """The main step's sentence, and the numbers that matter to everyone."""
+    """The main step's sentence, and what became of pcp->count."""
     words = [sentences[frame.main]]
     for step in steps[frame.first : frame.last]:
-        if isinstance(step, Field) and step.field in SPOKEN_FIELDS and step is not steps[frame.main]:
+        if isinstance(step, Field) and step.field == SPOKEN_FIELD and step is not steps[frame.main]:
             words.append(f"{step.field} {step.old} becomes {step.new}")
     return "; ".join(words)
 
@@ -237,6 +236,15 @@ def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[li
     """[name, first frame, frame behind the last] of each operation."""
     starts = [frame.first for frame in frames]
     return [
-        [op.name, sum(s < op.first_step for s in starts), sum(s < op.last_step for s in starts)]
+        [
+            _operation_name(op.name),
+            bisect_left(starts, op.first_step),
+            bisect_left(starts, op.last_step),
+        ]
         for op in operations
     ]
+
+
+def _operation_name(name: str) -> str:
+    """pfns in decimal, as everywhere in a player."""
+    return re.sub(r"\b0x[0-9a-f]+", lambda found: f"pfn {int(found[0], 16)}", name)

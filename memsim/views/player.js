@@ -35,7 +35,7 @@ class Player {
       onclick: (e) => this.pick(e),
     });
     this.say = h("p", { class: "ms-say", "aria-live": "polite" });
-    this.numbers = h("p", { class: "ms-numbers" });
+    this.numbers = h("ul", { class: "ms-numbers" });
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
     this.steps = h("div", { class: "ms-steps", role: "group", "aria-label": "Steps" });
     this.pre = h("pre", { tabindex: 0, "aria-label": "Text form" });
@@ -49,7 +49,8 @@ class Player {
     }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
     h("h4", {}, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
-      h("div", {}, h("h4", {}, "List order, head first"), this.lists, this.numbers),
+      h("div", {}, h("h4", {}, "List order, head first"), this.lists,
+        h("details", {}, h("summary", {}, "Counters"), this.numbers)),
       h("div", {}, h("h4", {}, "Steps"), this.steps)),
     this.text, h("p", { class: "ms-keys" }, KEYS));
     this.player.memsim = this;
@@ -222,12 +223,12 @@ class Player {
   showLists() {
     const moved = this.marks().map(([pfn]) => pfn);
     const rows = this.scene.lists.map((pages, n) => {
-      const { label, pcp } = this.payload.lists[n];
+      const { label, short, pcp } = this.payload.lists[n];
       const chips = pages.slice(0, CHIPS).map((pfn) => this.chip(pfn, pcp, moved.includes(pfn)));
       const more = pages.length > CHIPS ? [h("li", {}, `and ${pages.length - CHIPS} more`)] : [];
       return h("div", { class: "ms-row" }, h("button", {
         type: "button", class: "ms-list", "aria-pressed": this.list === n, onclick: () => this.join(n),
-      }, label), h("ol", { "aria-label": `${label}, ${pages.length} blocks` }, ...chips, ...more));
+      }, short), h("ol", { "aria-label": `${label}, ${pages.length} blocks` }, ...chips, ...more));
     });
     const at = [...this.lists.querySelectorAll("button")].indexOf(document.activeElement);
     this.lists.replaceChildren(...rows);
@@ -257,7 +258,7 @@ class Player {
     const changed = (this.payload.frames[this.scene.frame - 1]?.[2] ?? [])
       .flatMap(([kind, field]) => (kind === FIELD ? [field] : []));
     this.numbers.replaceChildren(...this.payload.fields.flatMap(([label], n) => [
-      h(changed.includes(n) ? "mark" : "span", {}, `${label}: ${this.scene.fields[n]}`), " "]));
+      h("li", {}, h(changed.includes(n) ? "mark" : "span", {}, `${label}: ${this.scene.fields[n]}`))]));
   }
 
   showSteps(operation) {

@@ -128,8 +128,8 @@ export function sceneText(scene) {
     if (run?.words === words(b)) Object.assign(run, { end: b.pfn + b.count, n: run.n + 1 });
     else runs.push({ pfn: b.pfn, end: b.pfn + b.count, words: words(b), n: 1 });
   }
-  const address = runs.map((r) =>
-    `  pfn ${r.pfn} to ${r.end - 1}: ${r.words}${r.n > 1 ? ` (${r.n} blocks)` : ""}`);
+  const address = runs.map((r) => `  ${span({ pfn: r.pfn, count: r.end - r.pfn })}: ${r.words}` +
+    (r.n > 1 ? ` (${r.n} blocks)` : ""));
   const used = scene.lists.flatMap((pages, n) => {
     const more = pages.length > max_list ? ` and ${pages.length - max_list} more` : "";
     return pages.length ? [`  ${lists[n].label}: ${pages.slice(0, max_list).join(" ")}${more}`] : [];

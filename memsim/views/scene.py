@@ -75,7 +75,7 @@ class Names:
         return f"node {span.nid} zone {span.name}" if self._nodes else f"zone {span.name}"
 
     def migratetype(self, name: ListName) -> str:
-        """Of the blocks on a list. A pcp list of order 9 that is not MOVABLE's is everyone else's."""
+        """Of a list's blocks; MOVABLE has a pcp list of order 9 to itself, the others share one."""
         if name.where == "free_area":
             return self.types[name.y]
         if name.y >= NR_LOWORDER_PCP_LISTS:

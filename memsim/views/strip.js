@@ -4,6 +4,7 @@
 class Strip {
   constructor(canvas, scene) {
     Object.assign(this, { canvas, scene, window: [scene.start, scene.end] });
+    this.typed = new Set(scene.payload.lists.map((list) => list.type)).size > 1;
   }
 
   get pages() {
@@ -17,8 +18,9 @@ class Strip {
   /** Shows single pages around a pfn; without one, everything. */
   zoom(pfn) {
     const { start, end } = this.scene;
-    const from = Math.max(start, Math.floor(pfn / MAX_PAGES) * MAX_PAGES);
-    this.window = pfn === undefined ? [start, end] : [from, Math.min(end, from + MAX_PAGES)];
+    const from = Math.floor(pfn / MAX_PAGES) * MAX_PAGES;
+    this.window = pfn === undefined ? [start, end]
+      : [Math.max(start, from), Math.min(end, from + MAX_PAGES)];
   }
 
   layout() {
@@ -102,15 +104,27 @@ class Strip {
       this.g.lineWidth = 1;
       this.g.setLineDash(b.kind === NONE ? [3, 3] : []);
       this.g.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
-      if (this.ch >= 14 && b.order >= 0) this.label(b, x, y, w, h);
+      this.g.setLineDash([]);
+      if (this.ch >= 24) this.ticks(x, y, w, h);
+      if (this.ch >= 14) this.label(b, x, y, w, h);
     }
+  }
+
+  /** A short line between pages. */
+  ticks(x, y, w, h) {
+    this.g.beginPath();
+    for (let at = x + this.cw; at < x + w - 1; at += this.cw) {
+      this.g.moveTo(Math.round(at) + 0.5, y + h - 5);
+      this.g.lineTo(Math.round(at) + 0.5, y + h);
+    }
+    this.g.stroke();
   }
 
   /** The colour of a kind, and a pattern, so that nothing hangs on the colour. */
   fill(kind, x, y, w, h) {
     this.g.fillStyle = this.color[KINDS[kind]];
     this.g.fillRect(x, y, w, h);
-    if (kind === FREE || this.ch < 8) return;
+    if (kind === FREE || kind === NONE || this.ch < 8) return;
     this.g.save();
     this.g.beginPath();
     this.g.rect(x, y, w, h);
@@ -124,19 +138,19 @@ class Strip {
     Object.assign(g, { strokeStyle: this.color.back, globalAlpha: 0.45, lineWidth: 1 });
     g.setLineDash(kind === PCP ? [2, 4] : []);
     g.beginPath();
-    const slope = kind === PCP || kind === NONE ? 0 : h;
-    if (kind === NONE) return;
-    for (let d = -h; d < w; d += 6) {
-      g.moveTo(x + d + (slope ? 0 : h), y + h);
-      g.lineTo(x + d + h, y);
-      if (kind === RESERVED) g.moveTo(x + d, y), g.lineTo(x + d + h, y + h);
+    for (let d = kind === PCP ? 0 : -h; d < w; d += 6) {
+      g.moveTo(x + d, y + h);
+      g.lineTo(x + d + (kind === PCP ? 0 : h), y); // upright, or slanting
+      if (kind === RESERVED) g.moveTo(x + d, y), g.lineTo(x + d + h, y + h); // crossed
     }
     g.stroke();
   }
 
   label(b, x, y, w, h) {
     const g = this.g;
-    const texts = [`pfn ${b.pfn}, order ${b.order}`, `order ${b.order}`, `${b.order}`];
+    const type = this.typed && b.type ? ` ${b.type[0]}` : ""; // U, M, R: only where types mix
+    const texts = b.order < 0 ? [`pfn ${b.pfn}, ${LEGEND[b.kind]}`, LEGEND[b.kind], "?"]
+      : [`pfn ${b.pfn}, order ${b.order}${type}`, `order ${b.order}${type}`, `${b.order}`];
     const text = texts.find((t) => g.measureText(t).width + 6 <= w);
     if (!text) return;
     g.textAlign = "center";

@@ -35,8 +35,9 @@ def _address_lines(scene: Scene) -> Iterator[str]:
     for words, run in groupby(scene.blocks(), key=block_words):
         blocks = list(run)
         first, last = blocks[0].pfn, blocks[-1].pfn + blocks[-1].nr_pages - 1
+        to = f" to {last}" if last > first else ""
         count = f" ({len(blocks)} blocks)" if len(blocks) > 1 else ""
-        yield f"pfn {first} to {last}: {words}{count}"
+        yield f"pfn {first}{to}: {words}{count}"
 
 
 def block_words(block: Block) -> str:
@@ -60,6 +61,7 @@ def _list_lines(scene: Scene) -> Iterator[str]:
 
 
 def list_sort_key(name: ListName) -> tuple[int, str, int, int, int]:
-    """Zones in order; free lists, then pcp lists by CPU; large orders first."""
-    cpu = name.x if name.where == "pcp" else 0
-    return name.zone_id, name.where, cpu, -list_order(name), name.y
+    """Zones in order; free lists by type, then pcp lists by CPU; large orders first."""
+    if name.where == "pcp":
+        return name.zone_id, name.where, name.x, -list_order(name), name.y
+    return name.zone_id, name.where, name.y, -name.x, 0

@@ -1,0 +1,136 @@
+"""The player: a recording, shown in address order and in list order, stepped both ways.
+
+In JupyterLab it is an anywidget; `step` and `selected` come back when the reader rests. Without a
+kernel the same page stands in an <iframe>, and `text()` says the same in words.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from memsim.views.payload import Frame, Payload, Recording, frames_of, make_payload
+from memsim.views.scene import Scene
+from memsim.views.text import scene_text
+
+#: Height of the <iframe>, in CSS pixels: what does not fit scrolls.
+FRAME_HEIGHT = 860
+
+#: Nothing is fetched from anywhere, and the page could not if it tried.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+
+
+@cache
+def esm() -> str:
+    """The player's one ES module."""
+    here = Path(__file__).parent
+    return "\n".join(
+        (here / name).read_text(encoding="utf-8") for name in ("scene.js", "strip.js", "player.js")
+    )
+
+
+@cache
+def css() -> str:
+    """The player's style sheet."""
+    return Path(__file__).with_name("player.css").read_text(encoding="utf-8")
+
+
+class Player(anywidget.AnyWidget):
+    """Shows a recording; step 0 is before the first step.
+
+    `step` is how many steps are done, `selected` the pfn that the reader follows (-1: none).
+    Setting them moves the picture; what is out of range moves it as far as it goes.
+    """
+
+    _esm = esm()
+    _css = css()
+    payload = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(0).tag(sync=True)
+    selected = traitlets.Int(-1).tag(sync=True)
+
+    def __init__(self, recording: Recording, title: str = "") -> None:
+        self._load(recording, title)
+        super().__init__(payload=self._made)
+
+    def show(self, recording: Recording, title: str = "") -> None:
+        """Another recording in the same place, from its beginning."""
+        self._load(recording, title)
+        with self.hold_sync():
+            self.step, self.selected = 0, -1
+            self.payload = self._made
+
+    def _load(self, recording: Recording, title: str) -> None:
+        self._recording = recording
+        self._frames: list[Frame] = frames_of(recording.steps, recording.operations)
+        self._made: Payload = make_payload(recording, title)
+
+    @property
+    def last_step(self) -> int:
+        """How many steps there are."""
+        return len(self._frames)
+
+    @traitlets.validate("step")
+    def _clamp_step(self, proposal: Any) -> int:
+        return min(max(int(proposal["value"]), 0), self.last_step)
+
+    @traitlets.validate("selected")
+    def _known_pfn(self, proposal: Any) -> int:
+        pfn = int(proposal["value"])
+        return pfn if self._made["start"] <= pfn < self._made["end"] else -1
+
+    def narration(self, step: int | None = None) -> str:
+        """What that step (default: the present one) did, in one sentence."""
+        number = self._number(step)
+        sentence = self._made["frames"][number - 1][0] if number else "Before the first step."
+        return str(sentence)
+
+    def text(self, step: int | None = None) -> str:
+        """The picture after that step (default: the present one) in words; always the same."""
+        number = self._number(step)
+        scene = Scene(self._recording.snapshot)
+        done = self._frames[number - 1].last if number else 0
+        scene.apply_all(list(self._recording.steps)[:done])
+        head = f"Step {number} of {self.last_step}: {self.narration(number)}"
+        return f"{head}\n{scene_text(scene)}"
+
+    def _number(self, step: int | None) -> int:
+        return min(max(self.step if step is None else step, 0), self.last_step)
+
+    def to_html(self) -> str:
+        """A page of its own, complete: for a file, or for readers without a kernel."""
+        data = json.dumps(self._made, separators=(",", ":")).replace("<", "\\u003c")
+        title = html.escape(self._made["title"] or "memsim player")
+        return (
+            "<!doctype html>\n"
+            '<html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+            '<meta name="viewport" content="width=device-width">'
+            f"<title>{title}</title><style>:root {{ color-scheme: light dark; }} "
+            f"body {{ margin: 4px; background: Canvas; }}\n{css()}</style></head>"
+            '<body class="memsim-alone"><div id="player"></div>'
+            f'<script type="application/json" id="payload">{data}</script>'
+            f'<script type="module">\n{esm()}\n'
+            'mount(document.getElementById("player"), '
+            'JSON.parse(document.getElementById("payload").textContent));\n'
+            "</script></body></html>\n"
+        )
+
+    def _repr_html_(self) -> str:
+        title = html.escape(f"Player: {self._made['title']}" if self._made["title"] else "Player")
+        page = html.escape(self.to_html())
+        return (
+            f'<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" '
+            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 0"></iframe>'
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget; for readers without a kernel the <iframe>; for all others the text."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return {**data, "text/plain": self.text(), "text/html": self._repr_html_()}, metadata
