@@ -1,9 +1,9 @@
 """memsim: how the Linux kernel manages memory, as a model that predicts a real kernel's pages.
 
-    >>> from memsim import GFP_KERNEL, Machine
-    >>> machine = Machine("64 MiB")
-    >>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
-    >>> machine.free_pages(pfn)
+>>> from memsim import GFP_KERNEL, Machine
+>>> machine = Machine("64 MiB")
+>>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
+>>> machine.free_pages(pfn)
 """
 
 from memsim.machine import Machine, Operation, Recording

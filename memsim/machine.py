@@ -1,10 +1,10 @@
 """Machine: the friendly face of the model. Boots, asks, frees, looks, and goes back in time.
 
-    >>> from memsim.words.gfp import GFP_KERNEL
-    >>> machine = Machine("64 MiB")
-    >>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
-    >>> machine.free_pages(pfn)
-    >>> machine.validate()
+>>> from memsim.words.gfp import GFP_KERNEL
+>>> machine = Machine("64 MiB")
+>>> pfn = machine.alloc_pages(GFP_KERNEL, order=2)
+>>> machine.free_pages(pfn)
+>>> machine.validate()
 """
 
 from __future__ import annotations

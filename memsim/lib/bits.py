@@ -1,6 +1,6 @@
 """Order and bit arithmetic. Orders are exponents: a block of order k is 2**k pages.
 
-Kernel: include/linux/log2.h, include/linux/align.h, include/asm-generic/getorder.h, lib/math/int_sqrt.c.
+Kernel: include/linux/log2.h, include/linux/align.h, include/asm-generic/getorder.h
 """
 
 from __future__ import annotations

@@ -180,7 +180,10 @@ def fast_find_migrateblock(cc: CompactControl) -> int:
 
 
 def _earlier(fast_start_pfn: int, pfn: int) -> int:
-    """The lowest pfn found so far; -1 (the kernel's ULONG_MAX) stays. Kernel: update_fast_start_pfn()."""
+    """The lowest pfn found so far; -1 (the kernel's ULONG_MAX) stays.
+
+    Kernel: mm/compaction.c update_fast_start_pfn()
+    """
     if fast_start_pfn < 0:
         return fast_start_pfn
     return min(fast_start_pfn or pfn, pfn)

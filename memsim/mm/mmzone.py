@@ -1,4 +1,4 @@
-"""Zones, free areas, per-CPU lists and nodes: what they hold. Page frames are in flat arrays by pfn.
+"""Zones, free areas, per-CPU lists and nodes: what they hold. Pages lie in flat arrays by pfn.
 
 Every page has a state byte: 0, PG_BUDDY | order for the head of a free block, PG_INUSE | order
 for the head of an allocated one, with PG_LRU added to each page that is on an LRU list. The pages
@@ -138,9 +138,9 @@ class Vm:
     """
 
     __slots__ = (
-        "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip", "trace", "cpu", "nodes",
-        "zones", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE", "pageblock_order",
-        "min_free_kbytes", "user_min_free_kbytes", "watermark_scale_factor",
+        "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
+        "trace", "cpu", "nodes", "zones", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
+        "pageblock_order", "min_free_kbytes", "user_min_free_kbytes", "watermark_scale_factor",
         "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
         "page_group_by_mobility_disabled", "memcg_kmem_online", "totalreserve_pages", "fields_seen",
         "_next_head",

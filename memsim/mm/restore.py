@@ -177,11 +177,13 @@ def _items(field: Field) -> list[int]:
 def _restore_zonelists(vm: Vm, nodes: list[Field]) -> None:
     """Zonelists name zones as [nid, index]; only populated ones are kept."""
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
-        lists = [
-            [zone for zone in (_zone_at(vm, entry) for entry in field.items()) if zone.spanned_pages]
-            for field in node["zonelists"].items(2, 2)
-        ]
-        pgdat.node_zonelists = (lists[0], lists[1])
+        fallback, no_fallback = node["zonelists"].items(2, 2)
+        pgdat.node_zonelists = (_zonelist(vm, fallback), _zonelist(vm, no_fallback))
+
+
+def _zonelist(vm: Vm, field: Field) -> list[Zone]:
+    zones = [_zone_at(vm, entry) for entry in field.items()]
+    return [zone for zone in zones if zone.spanned_pages]
 
 
 def _zone_at(vm: Vm, field: Field) -> Zone:

@@ -138,7 +138,7 @@ def _totals(vm: Vm) -> list[str]:
         "Free swap  = 0kB",
         "Total swap = 0kB",
         f"{present} pages RAM",
-        f"0 pages HighMem/MovableOnly",
+        "0 pages HighMem/MovableOnly",
         f"{present - managed} pages reserved",
     ]
     if vm.MIGRATE_CMA >= 0:

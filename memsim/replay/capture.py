@@ -39,7 +39,7 @@ class Capture:
         return str(self.start.get("kernel", "unknown"))[:80]
 
     def window(self) -> tuple[list[int], list[int]]:
-        """For each CPU, the first line number between the snapshots, and the one behind the last."""
+        """For each CPU, the first line between the snapshots, and the one behind the last."""
         window = self.meta.get("window")
         where = self.folder / "meta.json"
         if not isinstance(window, dict):
@@ -77,8 +77,7 @@ def _unreadable(path: Path, error: Exception) -> BadInput:
 def _object(path: Path, limit: int) -> dict[str, Any]:
     """The JSON object in a file, packed by xz or not, of at most limit bytes."""
     try:
-        opened = lzma.open(path) if path.suffix == ".xz" else open(path, "rb")
-        with opened as file:
+        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:
             text = file.read(limit + 1)
     except (lzma.LZMAError, EOFError, OSError) as error:
         raise _unreadable(path, error) from None

@@ -39,9 +39,9 @@ def _follow_frees(rows: Rows) -> None:
 def _find_frees_of_nothing(rows: Rows) -> None:
     """Frees by a compacting task, of pages that it isolated, before its last clean-up.
 
-    compaction_free() puts a target whose migration failed back on cc->freepages; free_pages_prepare()
-    fires mm_page_free there. release_free_list() frees what is left just before mm_compaction_end:
-    those are real. Kernel: mm/compaction.c compaction_free(), compact_zone()
+    compaction_free() puts a target whose migration failed back on cc->freepages, by way of
+    free_pages_prepare(), which fires mm_page_free. release_free_list() frees what is left just
+    before mm_compaction_end: those are real. Kernel: mm/compaction.c compaction_free(), compact_zone()
     """
     isolated: set[int] = set()
     candidates: dict[int, list[int]] = {}

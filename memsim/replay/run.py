@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from memsim.mm.journal import set_page_state
@@ -376,10 +376,14 @@ class Replay:
     def _compaction_finished(self, row: int, _nid: int, order: int, goes_on: int, *_: int) -> None:
         self.compactions.finished(self.rows.context[row], min(order, MAX_PAGE_ORDER), goes_on)
 
-    def _migrate_scanned(self, row: int, _start: int, end: int, _scanned: int, taken: int, *_: int) -> None:
+    def _migrate_scanned(
+        self, row: int, _start: int, end: int, _scanned: int, taken: int, *_: int
+    ) -> None:
         self.compactions.migrate_scanned(self.rows.context[row], end, taken)
 
-    def _free_scanned(self, row: int, start: int, end: int, _scanned: int, taken: int, *_: int) -> None:
+    def _free_scanned(
+        self, row: int, start: int, end: int, _scanned: int, taken: int, *_: int
+    ) -> None:
         self.compactions.free_scanned(self.rows.context[row], start, end, taken)
 
     def _fast_isolate(self, row: int, _min_pfn: int, free_pfn: int, *_: int) -> None:
@@ -411,7 +415,9 @@ class Replay:
             set_page_state(freed[0], freed[1], 1 << order, 0)
             _putback_isolated_page(freed[0], freed[1], order, migratetype)
 
-    def _movepb(self, row: int, address: int, _start: int, old_mt: int, new_mt: int, *_: int) -> None:
+    def _movepb(
+        self, row: int, address: int, _start: int, old_mt: int, new_mt: int, *_: int
+    ) -> None:
         """A request about to fail gives a HIGHATOMIC pageblock back; which one, memsim says."""
         if old_mt != MIGRATE_HIGHATOMIC or not 0 <= new_mt < MIGRATE_PCPTYPES:
             return
@@ -426,7 +432,7 @@ class Replay:
 
 
 _NAMES = {int(kind): kind.name for kind in Kind}
-_HANDLERS = {
+_HANDLERS: dict[int, Callable[..., None]] = {
     Kind.gpf: Replay._gpf,
     Kind.mm_page_alloc: Replay._mm_page_alloc,
     Kind.bulk: Replay._bulk_begin,
@@ -457,4 +463,5 @@ _HANDLERS = {
     Kind.mm_compaction_fast_isolate_freepages: Replay._fast_isolate,
     Kind.mm_compaction_migratepages: Replay._migrated,
     Kind.setpb: Replay._setpb,
-} | dict.fromkeys(COMPARED, Replay._compared)
+    **dict.fromkeys(COMPARED, Replay._compared),
+}

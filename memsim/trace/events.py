@@ -81,7 +81,7 @@ class MmPageAllocZoneLocked:
 
 @dataclass(frozen=True, slots=True)
 class MmPageAllocExtfrag:
-    """A request was served by another type's block. Kernel: __rmqueue_claim(), __rmqueue_steal()."""
+    """Another type's block served a request. Kernel: __rmqueue_claim(), __rmqueue_steal()."""
 
     NAME: ClassVar[str] = "mm_page_alloc_extfrag"
     pfn: int

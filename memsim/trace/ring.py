@@ -15,7 +15,7 @@ Record = tuple[int, int, int, int, int, int, int, int]
 
 
 class Ring:
-    """The last `capacity` records. `written` counts all that ever came, `lost` those overwritten."""
+    """The last `capacity` records. `written` counts all that came, `lost` those overwritten."""
 
     __slots__ = ("_ints", "_mask", "written")
 

@@ -1,4 +1,4 @@
-"""The kernel that memsim predicts. Every `Kernel:` reference means this tag unless it says (in vX.Y)."""
+"""The kernel that memsim predicts: what every `Kernel:` means unless it says (in vX.Y)."""
 
 from __future__ import annotations
 

@@ -35,4 +35,4 @@ class PageAllocationFailure(MemsimError):
 
 
 class ValidationError(MemsimError):
-    """The allocator's state breaks one of its own invariants: a bug in memsim, or a bad snapshot."""
+    """The allocator's state breaks an invariant: a bug in memsim, or a bad snapshot."""

@@ -46,9 +46,9 @@ def pcp_migratetype(zone: Zone, page: int) -> int:
 
 
 def commit_to_pcp(zone: Zone, page: int, order: int) -> None:
-    """Put a prepared block on this CPU's pcp list; if that is locked, or the pageblock isolated,
-    on the free list.
+    """Put a prepared block on this CPU's pcp list.
 
+    If that is locked, or the pageblock isolated, it goes to the free lists.
     Kernel: mm/page_alloc.c free_unref_page(), its end
     """
     migratetype = pcp_migratetype(zone, page)

@@ -1,0 +1,105 @@
+"""A prediction before the run, a question after it. Plain ipywidgets: a keyboard and a test do."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+
+#: Widgets as wide as the cell, and long answers in as many lines as they need.
+FULL = {"width": "100%", "max_width": "48em"}
+
+
+def status(text: str, role: str = "status") -> str:
+    """One line that a screen reader says when it appears, as HTML."""
+    border = "3px solid var(--jp-brand-color1, #0b62c4)"
+    return (
+        f'<div role="{role}" style="border-left: {border}; padding: 2px 8px; '
+        f'line-height: 1.45">{html.escape(text)}</div>'
+    )
+
+
+class _Choice(widgets.VBox):
+    """A question and its answers, none of them chosen yet."""
+
+    def __init__(self, question: str, answers: Sequence[str], group: str) -> None:
+        self.question = question
+        self.radio = widgets.RadioButtons(
+            options=list(answers), index=None, description=group, layout=widgets.Layout(**FULL)
+        )
+        self.said = widgets.HTML(layout=widgets.Layout(**FULL))
+        self.radio.observe(self._chosen, names="value")
+        asked = f'<div style="line-height: 1.45"><b>{html.escape(question)}</b></div>'
+        super().__init__([widgets.HTML(asked, layout=widgets.Layout(**FULL)), self.radio, self.said])
+
+    @property
+    def answer(self) -> str | None:
+        """What is chosen; None before anything is."""
+        value: str | None = self.radio.value
+        return value
+
+    def _chosen(self, change: Any) -> None:
+        raise NotImplementedError
+
+
+class Prediction(_Choice):
+    """Asks what will happen. Can be changed until reveal() says what did."""
+
+    def __init__(self, question: str, answers: Sequence[str]) -> None:
+        super().__init__(question, answers, "I predict")
+
+    def _chosen(self, change: Any) -> None:
+        if not self.radio.disabled:
+            self.said.value = status("Noted. Run the next cell to see.")
+
+    def reveal(self, answer: str, because: str) -> Verdict:
+        """What really happened, beside what was predicted; from here on nothing can be changed."""
+        if answer not in self.radio.options:
+            raise ValueError(f"{answer!r} is none of the answers")
+        self.radio.disabled = True
+        verdict = Verdict(self.answer, answer, because)
+        self.said.value = status(str(verdict))
+        return verdict
+
+
+class Verdict:
+    """A prediction and what became of it."""
+
+    def __init__(self, predicted: str | None, answer: str, because: str) -> None:
+        self.is_right = predicted == answer
+        self._predicted = predicted
+        self._text = f"{answer}. {because}"
+
+    def __str__(self) -> str:
+        if self._predicted is None:
+            return f"You predicted nothing. It is: {self._text}"
+        if self.is_right:
+            return f"As you predicted: {self._text}"
+        return f"You predicted: {self._predicted}. It is: {self._text}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return status(str(self))
+
+
+class Question(_Choice):
+    """Asks, and says to each answer why it is right or wrong."""
+
+    def __init__(self, question: str, reasons: Mapping[str, str], right: str) -> None:
+        if right not in reasons:
+            raise ValueError(f"{right!r} is none of the answers")
+        self.reasons = dict(reasons)
+        self.right = right
+        super().__init__(question, list(reasons), "Answer")
+
+    def _chosen(self, change: Any) -> None:
+        self.said.value = status(self.verdict(self.answer), role="alert")
+
+    def verdict(self, answer: str | None) -> str:
+        """What is said to an answer."""
+        if answer is None:
+            return "Nothing is chosen."
+        return f"{'Right' if answer == self.right else 'Not so'}: {self.reasons[answer]}"
