@@ -1,0 +1,1 @@
+"""Workloads and measurements. Figures are ratios within one run on one machine."""
