@@ -34,7 +34,7 @@ def undo_steps(vm: Vm, steps: Sequence[Step]) -> None:
 
 def apply_to_snapshot(snapshot: Snapshot, steps: Sequence[Step], backwards: bool) -> Snapshot:
     """The snapshot after the steps, or, backwards, before them. The one given is not changed."""
-    vm = restore(snapshot, Trace(mask=0, capacity=1))
+    vm = restore(snapshot, Trace(mask=0, capacity=1), mid_operation=True)
     if backwards:
         undo_steps(vm, steps)
     else:

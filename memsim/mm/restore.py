@@ -5,8 +5,11 @@ What is wrong is said as `field: what`, the field as a path like nodes[0].zones[
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
+from memsim.lib.flat import zeroed_bytes
 from memsim.lib.list import list_insert_after
 from memsim.mm.mmzone import (
     PG_BUDDY,
@@ -17,13 +20,21 @@ from memsim.mm.mmzone import (
     PglistData,
     Vm,
     Zone,
+    get_pageblock_migratetype,
+    list_pages,
 )
 from memsim.mm.snapshot import PCP_FIELDS, VARS, ZONE_FIELDS, Snapshot
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput
 from memsim.words.mmzone import (
+    HPAGE_PMD_ORDER,
     MAX_NR_ZONES,
     MAX_PAGE_ORDER,
+    MIGRATE_HIGHATOMIC,
+    MIGRATE_PCPTYPES,
+    NR_FREE_CMA_PAGES,
+    NR_FREE_PAGES,
+    NR_LOWORDER_PCP_LISTS,
     NR_PAGE_ORDERS,
     NR_PCP_LISTS,
     WMARK_NAMES,
@@ -34,8 +45,14 @@ from memsim.words.mmzone import (
 #: A snapshot of more pages than this (64 GiB) is refused: its lists would not fit in memory.
 MAX_SNAPSHOT_PFN = 1 << 24
 MAX_CPUS = 512
+MAX_NODES = 64
+#: CPUs times nodes: each pair has five pcps.
+_MAX_CPU_NODES = 8192
 _MAX_NUMBER = 1 << 62
+_MAX_COUNTER = 1 << 40
 _MAX_COUNT = 1 << 31
+_IN_USE = frozenset("LMACHSTU")
+_NOT_IN_USE = frozenset("FPR0-")
 
 
 class Field:
@@ -69,13 +86,19 @@ class Field:
             raise self.bad(f"should be a list of {minimum} to {maximum} entries")
         return [Field(value, f"{self.path}[{i}]") for i, value in enumerate(self.value)]
 
+    def each(self) -> Iterator[Field]:
+        """The members of a list of any length, one at a time."""
+        if not isinstance(self.value, list):
+            raise self.bad("should be a list")
+        return (Field(value, f"{self.path}[{i}]") for i, value in enumerate(self.value))
+
     def integer(self, minimum: int = -_MAX_NUMBER, maximum: int = _MAX_NUMBER) -> int:
         """A whole number within bounds."""
         value = self.value
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.bad(f"should be a whole number, is {str(value)[:40]!r}")
         if not minimum <= value <= maximum:
-            raise self.bad(f"{value} is not between {minimum} and {maximum}")
+            raise self.bad(f"{str(value)[:40]} is not between {minimum} and {maximum}")
         return value
 
     def integers(self, minimum: int = -_MAX_NUMBER, maximum: int = _MAX_NUMBER) -> list[int]:
@@ -88,11 +111,14 @@ class Field:
         return self.value
 
 
-def restore(snapshot: Snapshot, trace: Trace) -> Vm:
-    """A Vm in the state that the snapshot describes. BadInput names the field that is wrong."""
+def restore(snapshot: Snapshot, trace: Trace, *, mid_operation: bool = False) -> Vm:
+    """A Vm in the state that the snapshot describes. BadInput names the field that is wrong.
+
+    mid_operation: the state between two steps, where counters do not fit the lists yet.
+    """
     root = Field(snapshot, "")
-    nodes = root["nodes"].items(1, 64)
-    nr_cpus = root["nr_cpus"].integer(1, MAX_CPUS)
+    nodes = root["nodes"].items(1, MAX_NODES)
+    nr_cpus = root["nr_cpus"].integer(1, min(MAX_CPUS, _MAX_CPU_NODES // len(nodes)))
     vm = Vm(
         _max_pfn(nodes),
         nr_cpus,
@@ -106,14 +132,13 @@ def restore(snapshot: Snapshot, trace: Trace) -> Vm:
     vm.memcg_kmem_online = root["vars"].get("key:memcg_kmem_online_key", 0).value == 1
     for nid, node in enumerate(nodes):
         _restore_node(vm, nid, node)
+    _check_zones_apart(vm)
     _restore_zonelists(vm, nodes)
-    for block in root["pageblocks"]["blocks"].items(0, MAX_SNAPSHOT_PFN):
+    for block in root["pageblocks"]["blocks"].each():
         _restore_pageblock(vm, block)
-    for run in root["page_kinds"]["runs"].items(0, MAX_SNAPSHOT_PFN):
-        _restore_run(vm, run)
-    for pgdat, node in zip(vm.nodes, nodes, strict=True):
-        for zone, field in zip(pgdat.node_zones, node["zones"].items(), strict=True):
-            _restore_lists(zone, field)
+    _restore_pages(vm, root, nodes)
+    if not mid_operation:
+        _check_counts(vm, nodes)
     return vm
 
 
@@ -125,6 +150,21 @@ def _max_pfn(nodes: list[Field]) -> int:
             start = zone["zone_start_pfn"].integer(0, MAX_SNAPSHOT_PFN)
             end = max(end, start + zone["spanned_pages"].integer(0, MAX_SNAPSHOT_PFN - start))
     return end
+
+
+def _check_zones_apart(vm: Vm) -> None:
+    """NOT MODELLED: nodes that interleave, whose zones span each other's pages."""
+    spans = sorted((zone.zone_start_pfn, zone.zone_end_pfn, zone.id) for zone in vm.zones)
+    for (_, end, zone_id), (start, after_end, other) in pairwise(
+        span for span in spans if span[0] < span[1]
+    ):
+        if start < end:
+            pfns = f"pfn {start:#x} to {min(end, after_end) - 1:#x}"
+            raise BadInput(f"{_zone_path(other)}: {pfns} is in {_zone_path(zone_id)} too")
+
+
+def _zone_path(zone_id: int) -> str:
+    return f"nodes[{zone_id // MAX_NR_ZONES}].zones[{zone_id % MAX_NR_ZONES}]"
 
 
 def _restore_node(vm: Vm, nid: int, node: Field) -> None:
@@ -143,25 +183,31 @@ def _restore_zone(zone: Zone, field: Field) -> None:
     """Numbers of a zone, its watermarks, counters and CPUs; lists come later."""
     for name in ZONE_FIELDS:
         setattr(zone, name, field[name].integer(0, _MAX_COUNT))
+    field["present_pages"].integer(0, zone.spanned_pages)
+    field["managed_pages"].integer(0, zone.present_pages)
     zone.zone_end_pfn = zone.zone_start_pfn + zone.spanned_pages
     zone._watermark = [field["watermark"][name].integer(0, _MAX_COUNT) for name in WMARK_NAMES]
-    zone.lowmem_reserve = [f.integer(0) for f in field["lowmem_reserve"].items(MAX_NR_ZONES)]
+    reserves = field["lowmem_reserve"].items(MAX_NR_ZONES, MAX_NR_ZONES)
+    zone.lowmem_reserve = [reserve.integer(0, _MAX_COUNT) for reserve in reserves]
     zone.vm_stat = _items(field["vm_stat"])
     if not zone.spanned_pages:
         return
     nr_cpus = zone.vm.nr_cpus
-    for pcp, pcp_field in zip(zone.per_cpu_pageset, field["pcp"].items(nr_cpus), strict=True):
+    pcps = field["pcp"].items(nr_cpus, nr_cpus)
+    for pcp, pcp_field in zip(zone.per_cpu_pageset, pcps, strict=True):
         _restore_pcp(pcp, pcp_field)
-    stats = field["percpu_stat"].items(nr_cpus)
+    stats = field["percpu_stat"].items(nr_cpus, nr_cpus)
     for pzstats, stat in zip(zone.per_cpu_zonestats, stats, strict=True):
         _restore_zonestat(pzstats, stat)
 
 
+#: Bounds of a pcp's numbers. A batch of 0 would never empty a list.
+_PCP_BOUNDS = {"batch": (1, 1 << 16), "alloc_factor": (0, 5), "flags": (0, 255)}
+
+
 def _restore_pcp(pcp: PerCpuPages, field: Field) -> None:
     for name in PCP_FIELDS:
-        setattr(pcp, name, field[name].integer(-_MAX_COUNT, _MAX_COUNT))
-    for name in ("batch", "alloc_factor"):
-        field[name].integer(0, 1 << 16 if name == "batch" else 5)
+        setattr(pcp, name, field[name].integer(*_PCP_BOUNDS.get(name, (0, _MAX_COUNT))))
 
 
 def _restore_zonestat(pzstats: PerCpuZonestat, field: Field) -> None:
@@ -171,18 +217,20 @@ def _restore_zonestat(pzstats: PerCpuZonestat, field: Field) -> None:
 
 def _items(field: Field) -> list[int]:
     """Counters in the order of ZONE_STAT_ITEMS; one that is not there is 0."""
-    return [field.get(name, 0).integer() for name in ZONE_STAT_ITEMS]
+    return [field.get(name, 0).integer(-_MAX_COUNTER, _MAX_COUNTER) for name in ZONE_STAT_ITEMS]
 
 
 def _restore_zonelists(vm: Vm, nodes: list[Field]) -> None:
     """Zonelists name zones as [nid, index]; only populated ones are kept."""
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
-        fallback, no_fallback = node["zonelists"].items(2, 2)
-        pgdat.node_zonelists = (_zonelist(vm, fallback), _zonelist(vm, no_fallback))
+        fallback, thisnode = node["zonelists"].items(2, 2)
+        pgdat.node_zonelists = (_zonelist(vm, fallback), _zonelist(vm, thisnode))
 
 
 def _zonelist(vm: Vm, field: Field) -> list[Zone]:
-    zones = [_zone_at(vm, entry) for entry in field.items()]
+    zones = [_zone_at(vm, entry) for entry in field.items(0, len(vm.zones))]
+    if len({zone.id for zone in zones}) != len(zones):
+        raise field.bad("names a zone twice")
     return [zone for zone in zones if zone.spanned_pages]
 
 
@@ -194,50 +242,131 @@ def _zone_at(vm: Vm, field: Field) -> Zone:
 
 def _restore_pageblock(vm: Vm, field: Field) -> None:
     first, migratetype, skip = field.items(3, 3)
-    block = first.integer(0, MAX_SNAPSHOT_PFN) >> vm.pageblock_order
+    pfn = first.integer(0, MAX_SNAPSHOT_PFN)
+    if pfn & (1 << vm.pageblock_order) - 1:
+        raise first.bad(f"{pfn:#x} is not the start of a pageblock")
+    block = pfn >> vm.pageblock_order
     if block < len(vm.pageblock):
         vm.pageblock[block] = migratetype.integer(0, vm.MIGRATE_TYPES - 1)
         vm.pageblock_skip[block] = skip.integer(0, 1)
 
 
-def _restore_run(vm: Vm, field: Field) -> None:
+class _Covered:
+    """Which pages have been told of already: a page is in one block only."""
+
+    def __init__(self, vm: Vm) -> None:
+        self._pages = zeroed_bytes(vm.max_pfn)
+
+    def add(self, field: Field, pfn: int, nr_pages: int) -> None:
+        """These pages belong to field's block."""
+        if b"\1" in bytes(self._pages[pfn : pfn + nr_pages]):
+            raise field.bad(f"pfn {pfn:#x} and its block: there is another block in these pages")
+        self._pages[pfn : pfn + nr_pages] = b"\1" * nr_pages
+
+
+def _restore_pages(vm: Vm, root: Field, nodes: list[Field]) -> None:
+    """Blocks in use, then free lists and pcp lists."""
+    covered = _Covered(vm)
+    for run in root["page_kinds"]["runs"].each():
+        _restore_run(vm, run, covered)
+    for pgdat, node in zip(vm.nodes, nodes, strict=True):
+        zones = node["zones"].items(MAX_NR_ZONES, MAX_NR_ZONES)
+        for zone, field in zip(pgdat.node_zones, zones, strict=True):
+            if zone.spanned_pages:
+                _restore_lists(zone, field, covered)
+
+
+def _restore_run(vm: Vm, field: Field, covered: _Covered) -> None:
     """Mark pages in use. Free ones are marked by their lists; F, P, holes and tails are not."""
     first, count, kind, order = field.items(4, 4)
     pfn = first.integer(0, vm.max_pfn)
-    if not isinstance(kind.value, str) or kind.value in "FPR0-":
+    if not isinstance(kind.value, str) or kind.value not in _IN_USE | _NOT_IN_USE:
+        raise kind.bad(f"{str(kind.value)[:20]!r} is no kind of page")
+    if kind.value in _NOT_IN_USE:
         return
     block_order = order.integer(0, MAX_PAGE_ORDER)
+    if pfn & (1 << block_order) - 1:
+        raise first.bad(f"pfn {pfn:#x} is not aligned to order {block_order}")
     nr_blocks = count.integer(0, vm.max_pfn - pfn >> block_order)
-    on_lru = PG_LRU if kind.value in "LM" else 0
+    covered.add(field, pfn, nr_blocks << block_order)
+    on_lru = PG_LRU if kind.value in ("L", "M") else 0
     block = bytes((PG_INUSE | block_order | on_lru,)) + bytes((on_lru,)) * ((1 << block_order) - 1)
     vm.page_state[pfn : pfn + (nr_blocks << block_order)] = block * nr_blocks
 
 
-def _restore_lists(zone: Zone, field: Field) -> None:
-    if not zone.spanned_pages:
-        return
+def _restore_lists(zone: Zone, field: Field, covered: _Covered) -> None:
     for order, area in enumerate(field["free_area"].items(NR_PAGE_ORDERS, NR_PAGE_ORDERS)):
         types = zone.vm.MIGRATE_TYPES
         for migratetype, pages in enumerate(area.items(types, types)):
             head = zone.free_area[order].free_list[migratetype]
-            _fill_list(zone, head, pages, order, PG_BUDDY | order)
+            _fill_list(zone, head, pages, order, PG_BUDDY | order, covered)
             zone.free_area[order].nr_free += len(pages.value)
     for pcp, pcp_field in zip(zone.per_cpu_pageset, field["pcp"].items(), strict=True):
         lists = pcp_field["lists"].items(NR_PCP_LISTS, NR_PCP_LISTS)
         for pindex, (head, pages) in enumerate(zip(pcp.lists, lists, strict=True)):
-            order = 9 if pindex >= 12 else pindex // 3
-            _fill_list(zone, head, pages, order, 0)
+            _fill_list(zone, head, pages, _pcp_order(pindex), 0, covered)
 
 
-def _fill_list(zone: Zone, head: int, field: Field, order: int, state: int) -> None:
-    """Blocks onto a list, in order. Each must lie in the zone, aligned, and be listed once."""
+def _pcp_order(pindex: int) -> int:
+    return HPAGE_PMD_ORDER if pindex >= NR_LOWORDER_PCP_LISTS else pindex // MIGRATE_PCPTYPES
+
+
+def _fill_list(
+    zone: Zone, head: int, field: Field, order: int, state: int, covered: _Covered
+) -> None:
+    """Blocks onto a list, in order. Each must lie in the zone, aligned, and overlap no other."""
     last = zone.zone_end_pfn - (1 << order)
-    for page in field.integers(zone.zone_start_pfn & -(1 << order), last):
+    for page in field.integers(zone.zone_start_pfn, last):
         if page & (1 << order) - 1:
             raise field.bad(f"pfn {page:#x} is not aligned to order {order}")
-        if zone.next[page] or zone.prev[page]:
-            raise field.bad(f"pfn {page:#x} is on two lists")
-        if zone.page_state[page]:
-            raise field.bad(f"pfn {page:#x} is free and in use")
+        covered.add(field, page, 1 << order)
         list_insert_after(zone.next, zone.prev, page, zone.prev[head])
         zone.page_state[page] = state
+
+
+def _check_counts(vm: Vm, nodes: list[Field]) -> None:
+    """Counters and pageblock types must fit the lists: the allocator walks lists by them."""
+    for pgdat, node in zip(vm.nodes, nodes, strict=True):
+        for zone, field in zip(pgdat.node_zones, node["zones"].items(), strict=True):
+            if zone.spanned_pages:
+                _check_free_area(zone, field)
+                _check_pcps(zone, field)
+
+
+def _check_free_area(zone: Zone, field: Field) -> None:
+    """A block's list is that of its pageblock's type; NR_FREE_PAGES and its kind count lists."""
+    free = [0] * zone.vm.MIGRATE_TYPES
+    for order, area in enumerate(zone.free_area):
+        for migratetype, head in enumerate(area.free_list):
+            for page in list_pages(zone, head):
+                free[migratetype] += 1 << order
+                block_type = get_pageblock_migratetype(zone, page)
+                if block_type != migratetype:
+                    path = Field(None, f"{field.path}.free_area[{order}][{migratetype}]")
+                    raise path.bad(f"pfn {page:#x} is in a pageblock of migratetype {block_type}")
+    field = field["vm_stat"]
+    cma = free[zone.vm.MIGRATE_CMA] if zone.vm.MIGRATE_CMA >= 0 else 0
+    _check_counter(zone, field, NR_FREE_PAGES, sum(free) - free[zone.vm.MIGRATE_ISOLATE])
+    _check_counter(zone, field, NR_FREE_CMA_PAGES, cma)
+    if zone.nr_free_highatomic != free[MIGRATE_HIGHATOMIC]:
+        raise field.bad(f"nr_free_highatomic should be {free[MIGRATE_HIGHATOMIC]}, as listed")
+
+
+def _check_counter(zone: Zone, field: Field, item: int, listed: int) -> None:
+    drift = sum(pzstats.vm_stat_diff[item] for pzstats in zone.per_cpu_zonestats)
+    if zone.vm_stat[item] + drift != listed:
+        raise field.bad(
+            f"{ZONE_STAT_ITEMS[item]} with its drift is {zone.vm_stat[item] + drift}, "
+            f"but {listed} pages are listed"
+        )
+
+
+def _check_pcps(zone: Zone, field: Field) -> None:
+    """pcp->count is the pages on its lists: the allocator empties lists until it is 0."""
+    for pcp, pcp_field in zip(zone.per_cpu_pageset, field["pcp"].items(), strict=True):
+        listed = sum(
+            len(list_pages(zone, head)) << _pcp_order(pindex)
+            for pindex, head in enumerate(pcp.lists)
+        )
+        if pcp.count != listed:
+            raise pcp_field["count"].bad(f"is {pcp.count}, but {listed} pages are listed")
