@@ -53,8 +53,7 @@ class PageAllocator(RuleBasedStateMachine):
         """A request, granted or refused."""
         try:
             pfn = self.machine.alloc_pages(gfp_mask, order)
-        except PageAllocationFailure as failure:
-            assert f"order:{order}, mode:{gfp_mask:#x}" in failure.report
+        except PageAllocationFailure:
             return multiple()
         assert pfn % (1 << order) == 0
         assert pfn not in self.live

@@ -182,7 +182,7 @@ def test_freeing_page_25() -> None:
     merges = [s for s in recording.steps if type(s).__name__ == "Merge"]
     rows = [[s.order, s.buddy_pfn, s.pfn & s.buddy_pfn] for s in merges]
     assert rows == case["expected"]["[order,buddy,combined]"]
-    assert [4, 16] == case["expected"]["final"]
+    assert case["expected"]["final"] == [4, 16]
     assert machine.vm.page_state[16] & PG_ORDER == 4
 
 

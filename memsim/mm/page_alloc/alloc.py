@@ -38,7 +38,7 @@ from memsim.words.gfp import (
     __GFP_HIGHMEM,
     __GFP_NOFAIL,
 )
-from memsim.words.mmzone import FPI_TO_TAIL, NULL, PAGE_SHIFT
+from memsim.words.mmzone import FPI_TO_TAIL, NULL
 
 
 def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
@@ -173,8 +173,3 @@ def free_pages_exact(vm: Vm, page: int, size: int) -> None:
     """
     for pfn in range(page, page + nr_pages_of(size)):
         free_unref_page(vm, pfn, 0)
-
-
-def page_address(page: int) -> int:
-    """Physical address of a page, in bytes."""
-    return page << PAGE_SHIFT
