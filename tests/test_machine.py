@@ -89,7 +89,8 @@ def test_without_steps_there_is_no_history() -> None:
     quick, full = Machine("32 MiB", steps=False), Machine("32 MiB")
     first, second = (m.alloc_pages(GFP_KERNEL, 1) for m in (quick, full))
     assert first == second
-    assert quick.steps() == [] and quick.history == []
+    assert quick.steps() == []
+    assert quick.history == []
     with pytest.raises(BadRequest, match="nothing to undo"):
         quick.undo()
 

@@ -52,10 +52,9 @@ def list_name(code: int) -> ListName:
 
 
 @dataclass(frozen=True, slots=True)
-class ListAdd:
-    """A block joined a list, right behind `after` (a pfn; -1: at the head)."""
+class ListMove:
+    """A block and its place on a list: right behind `after` (a pfn; -1: at the head)."""
 
-    NAME: ClassVar[str] = "sim:list_add"
     seq: int
     list: ListName
     pfn: int
@@ -65,16 +64,17 @@ class ListAdd:
 
 
 @dataclass(frozen=True, slots=True)
-class ListDel:
-    """A block left a list, where it stood right behind `after` (a pfn; -1: at the head)."""
+class ListAdd(ListMove):
+    """A block joined a list."""
+
+    NAME: ClassVar[str] = "sim:list_add"
+
+
+@dataclass(frozen=True, slots=True)
+class ListDel(ListMove):
+    """A block left a list."""
 
     NAME: ClassVar[str] = "sim:list_del"
-    seq: int
-    list: ListName
-    pfn: int
-    after: int
-    old_state: int
-    new_state: int
 
 
 @dataclass(frozen=True, slots=True)
