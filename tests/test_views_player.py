@@ -112,7 +112,7 @@ def test_a_payload_is_json_and_a_recording_without_steps_has_no_frames() -> None
     payload = make_payload(recording)
     assert json.loads(json.dumps(payload)) == payload
     assert payload["frames"] == []
-    assert Player(recording).text().splitlines()[0] == "Step 0 of 0: Before the first step."
+    assert Player(recording).text().splitlines()[0] == "Step 0 of 0: There is no step to show."
 
 
 def test_operations_name_pfns_as_the_player_does() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ipywidgets as widgets
 
-from memsim.machine import Machine, Operation
+from memsim.machine import Machine, Recording
 from memsim.views.controls import FULL, status
 from memsim.views.player import Player
 from memsim.views.scene import ALLOCATED, Scene
@@ -32,9 +31,7 @@ class Bench(widgets.VBox):
         self.undo = self._button("Undo", self._undo)
         self.redo = self._button("Redo", self._redo)
         self.said = widgets.HTML(layout=widgets.Layout(**FULL))
-        with machine.recording() as recording:
-            pass
-        self.player = Player(recording)
+        self.player = Player(self._look())
         self._update("Nothing is done yet.")
         wrap = widgets.Layout(flex_flow="row wrap")
         super().__init__(
@@ -52,6 +49,10 @@ class Bench(widgets.VBox):
         button.on_click(lambda _: self._run(action))
         return button
 
+    def text(self) -> str:
+        """What was said last, and the player's picture."""
+        return f"{self._said}\n{self.player.text()}"
+
     def _run(self, action: Callable[[], str]) -> None:
         """One operation, recorded; a refusal is a line of text."""
         try:
@@ -60,8 +61,16 @@ class Bench(widgets.VBox):
         except MemsimError as error:
             self._update(f"Refused: {error}")
             return
+        if not recording.operations:
+            recording = self._look()
         self.player.show(recording, at_end=True)
         self._update(said)
+
+    def _look(self) -> Recording:
+        """The present state, and no steps."""
+        with self.machine.recording() as recording:
+            pass
+        return recording
 
     def _alloc(self) -> str:
         pfn = self.machine.alloc_pages(self.gfp_mask, self.order.value)
@@ -69,7 +78,20 @@ class Bench(widgets.VBox):
 
     def _free(self) -> str:
         if self.block.value is None:
-            return "No block is allocated."
+            return "No block is allocated: there is nothing to free."
         pfn = self.block.value
         self.machine.free_pages(pfn)
         return f"Freed: pfn {pfn}."
+
+    def _undo(self) -> str:
+        return f"Undone: {self.machine.undo().name}."
+
+    def _redo(self) -> str:
+        return f"Done again: {self.machine.redo().name}."
+
+    def _update(self, said: str) -> None:
+        """What was said, and the blocks that can be freed now."""
+        self._said = said
+        self.said.value = status(said)
+        blocks = [b for b in Scene(self.machine.snapshot()).blocks() if b.kind == ALLOCATED]
+        self.block.options = [(f"pfn {b.pfn}, order {b.order}", b.pfn) for b in blocks]

@@ -12,11 +12,12 @@ from memsim.views.controls import FULL, status
 #: Blocks narrower than this many to a row carry their pfn.
 LABELLED = 16
 
-_BLOCK = "background: #56b4e9; color: #000; outline: 3px solid #000; outline-offset: -3px;"
+_BLOCK = "background: #56b4e9; color: #000; outline: 2px solid #000; outline-offset: -2px;"
 _BUDDY = (
-    "background: repeating-linear-gradient(45deg, #e69f00 0 7px, #f6c860 7px 10px); color: #000; "
-    "outline: 3px dashed #000; outline-offset: -3px;"
+    "background: repeating-linear-gradient(45deg, #f6c860 0 9px, #e69f00 9px 11px); color: #000; "
+    "outline: 2px dashed #000; outline-offset: -2px;"
 )
+_FLIPPED = "background: #f6c860; color: #000; outline: 3px dashed #000; outline-offset: -3px;"
 
 
 class Buddies(widgets.VBox):
@@ -25,10 +26,10 @@ class Buddies(widgets.VBox):
     def __init__(self, nr_pages: int = 64) -> None:
         self.nr_bits = (nr_pages - 1).bit_length()
         self.pfn = widgets.IntSlider(
-            min=0, max=nr_pages - 1, description="pfn", layout=widgets.Layout(**FULL)
+            min=0, max=nr_pages - 1, value=12, description="pfn", layout=widgets.Layout(**FULL)
         )
         self.order = widgets.IntSlider(
-            min=0, max=self.nr_bits - 1, description="order", layout=widgets.Layout(**FULL)
+            min=0, max=self.nr_bits - 1, value=2, description="order", layout=widgets.Layout(**FULL)
         )
         self.flip = widgets.Button(
             description="Flip the bit", tooltip="go to the buddy; once more, and you are back"
@@ -43,7 +44,7 @@ class Buddies(widgets.VBox):
     @property
     def block(self) -> int:
         """First pfn of the block of this order that holds the chosen pfn."""
-        return int(self.pfn.value) & -(1 << self.order.value)
+        return int(self.pfn.value) & -(1 << int(self.order.value))
 
     @property
     def buddy(self) -> int:
@@ -73,7 +74,7 @@ class Buddies(widgets.VBox):
         """The block's pfn, a box for each bit; the one that is flipped stands out."""
         boxes = []
         for bit in reversed(range(self.nr_bits)):
-            style = _BUDDY if bit == self.order.value else "border: 1px solid currentColor;"
+            style = _FLIPPED if bit == self.order.value else "border: 1px solid currentColor;"
             boxes.append(
                 f'<span style="display: inline-block; text-align: center; margin-right: 4px">'
                 f'<span style="display: block; width: 2em; padding: 3px 0; {style}">'

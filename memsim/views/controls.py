@@ -32,7 +32,9 @@ class _Choice(widgets.VBox):
         self.said = widgets.HTML(layout=widgets.Layout(**FULL))
         self.radio.observe(self._chosen, names="value")
         asked = f'<div style="line-height: 1.45"><b>{html.escape(question)}</b></div>'
-        super().__init__([widgets.HTML(asked, layout=widgets.Layout(**FULL)), self.radio, self.said])
+        super().__init__(
+            [widgets.HTML(asked, layout=widgets.Layout(**FULL)), self.radio, self.said]
+        )
 
     @property
     def answer(self) -> str | None:
@@ -62,6 +64,23 @@ class Prediction(_Choice):
         verdict = Verdict(self.answer, answer, because)
         self.said.value = status(str(verdict))
         return verdict
+
+
+class Predictions:
+    """The predictions of one lesson, by name: cells may run in any order, and twice."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Prediction] = {}
+
+    def ask(self, name: str, question: str, answers: Sequence[str]) -> Prediction:
+        """Ask, afresh."""
+        self._asked[name] = Prediction(question, answers)
+        return self._asked[name]
+
+    def reveal(self, name: str, answer: str, because: str) -> Verdict:
+        """What really happened; also where nobody has asked."""
+        asked = self._asked.get(name)
+        return asked.reveal(answer, because) if asked else Verdict(None, answer, because)
 
 
 class Verdict:

@@ -103,8 +103,7 @@ def _pcp_add(step: ListAdd, names: Names, context: Context) -> str:
     if context.taken == step.pfn:
         return f"rmqueue_bulk(): {_block(step)}, goes to the tail of the {names.list(step.list)}"
     return (
-        f"free_unref_page_commit(): {_block(step)}, goes to the head of the "
-        f"{names.list(step.list)}"
+        f"free_unref_page_commit(): {_block(step)}, goes to the head of the {names.list(step.list)}"
     )
 
 

@@ -211,9 +211,7 @@ def _marks(step: Step) -> list[list[Any]]:
     return []
 
 
-def _encode(
-    step: Step, lists: dict[ListName, int], fields: dict[FieldKey, int]
-) -> list[int]:
+def _encode(step: Step, lists: dict[ListName, int], fields: dict[FieldKey, int]) -> list[int]:
     """A step as integers: its kind, then what player.js needs to apply or undo it."""
     match step:
         case ListAdd(_, name, pfn, after, old, new):

@@ -106,6 +106,7 @@ class Player {
     dark.addEventListener("change", redraw);
     this.destroy = () => {
       this.pause();
+      clearTimeout(this.resting);
       size.disconnect();
       theme.disconnect();
       dark.removeEventListener("change", redraw);
@@ -204,7 +205,8 @@ class Player {
   show() {
     const { frame, last } = this.scene;
     const operation = this.payload.operations.find(([, from, to]) => frame > from && frame <= to);
-    const sentence = frame ? this.payload.frames[frame - 1][0] : "Before the first step.";
+    const sentence = frame ? this.payload.frames[frame - 1][0]
+      : last ? "Before the first step." : "There is no step to show.";
     const first = operation && frame === operation[1] + 1;
     this.say.replaceChildren(...(operation ? [h("b", first ? {} : { "aria-hidden": "true" },
       operation[0]), h("br")] : []), sentence);
@@ -370,10 +372,11 @@ function render({ model, el }) {
     move();
   };
   const move = () => {
+    const followed = player.selected;
     player.selected = model.get("selected");
     player.input.value = player.selected < 0 ? "" : player.selected;
     if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
-    else player.show();
+    else if (player.selected !== followed) player.show();
   };
   const events = { "change:payload": start, "change:step": move, "change:selected": move };
   for (const [name, listener] of Object.entries(events)) model.on(name, listener);

@@ -58,12 +58,13 @@ class Player(anywidget.AnyWidget):
         self._load(recording, title)
         super().__init__(payload=self._made)
 
-    def show(self, recording: Recording, title: str = "") -> None:
-        """Another recording in the same place, from its beginning."""
+    def show(self, recording: Recording, title: str = "", *, at_end: bool = False) -> None:
+        """Another recording in the same place, from its beginning or at its end."""
         self._load(recording, title)
         with self.hold_sync():
-            self.step, self.selected = 0, -1
             self.payload = self._made
+            self.selected = -1
+            self.step = self.last_step if at_end else 0
 
     def _load(self, recording: Recording, title: str) -> None:
         self._recording = recording
@@ -87,8 +88,9 @@ class Player(anywidget.AnyWidget):
     def narration(self, step: int | None = None) -> str:
         """What that step (default: the present one) did, in one sentence."""
         number = self._number(step)
-        sentence = self._made["frames"][number - 1][0] if number else "Before the first step."
-        return str(sentence)
+        if not number:
+            return "Before the first step." if self.last_step else "There is no step to show."
+        return str(self._made["frames"][number - 1][0])
 
     def text(self, step: int | None = None) -> str:
         """The picture after that step (default: the present one) in words; always the same."""

@@ -53,7 +53,7 @@ def zone_spans(snapshot: Snapshot) -> list[ZoneSpan]:
 
 
 def migratetype_names(snapshot: Snapshot) -> list[str]:
-    """"UNMOVABLE", "MOVABLE" and so on by number; without CMA, ISOLATE comes one earlier."""
+    """Names of the types by number, "MOVABLE" is 1; without CMA, ISOLATE comes one earlier."""
     names = [name.upper() for name in MIGRATETYPE_NAMES]
     if not snapshot["config"].get("cma"):
         names.remove("CMA")
@@ -70,7 +70,7 @@ class Names:
         self._nodes = len({span.nid for span in self.zones.values()}) > 1
 
     def zone(self, zone_id: int) -> str:
-        """"zone Normal"; with several NUMA nodes "node 0 zone Normal"."""
+        """The zone as "zone Normal"; with several NUMA nodes "node 0 zone Normal"."""
         span = self.zones[zone_id]
         return f"node {span.nid} zone {span.name}" if self._nodes else f"zone {span.name}"
 
@@ -83,7 +83,7 @@ class Names:
         return self.types[name.y % 3]
 
     def list(self, name: ListName) -> str:
-        """"free_area[3] MOVABLE", or "pcp list of CPU 0, order 2 MOVABLE"."""
+        """The list as "free_area[3] MOVABLE" or "pcp list of CPU 0, order 2 MOVABLE"."""
         place = f"free_area[{name.x}]"
         if name.where == "pcp":
             place = f"pcp list of CPU {name.x}, order {list_order(name)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ class Source:
         lines, first = inspect.getsourcelines(inspect.unwrap(function))
         path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")
         inside = path.parts[len(path.parts) - path.parts[::-1].index("memsim") - 1 :]
-        self.text = inspect.cleandoc("".join(lines)) + "\n"
+        self.text = textwrap.dedent("".join(lines))
         self.where = f"{'/'.join(inside)}, line {first}"
 
     def __repr__(self) -> str:

@@ -1,0 +1,18 @@
+"""What lesson 02 runs more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from memsim.machine import Machine
+from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
+
+
+def free_some(pfns: Iterable[int], nr_pages: int = 1024) -> Machine:
+    """A machine of nr_pages pages, each allocated by itself; then these pfns are freed."""
+    machine = Machine.of_pages(nr_pages)
+    for _ in range(nr_pages):
+        machine.alloc_pages(GFP_HIGHUSER_MOVABLE, order=0)
+    for pfn in pfns:
+        machine.free_pages(pfn)
+    return machine
