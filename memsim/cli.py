@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
+from memsim.lib.text import one_line
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
@@ -19,15 +22,28 @@ from memsim.words.errors import MemsimError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except MemsimError as error:
-        print(f"memsim: {error}", file=sys.stderr)
-        return 2
+        return _refuse(one_line(error, 5000), 2)
+    except MemoryError:
+        return _refuse("out of memory", 2)
+    except BrokenPipeError:
+        # whoever read has seen enough; nothing is left to be flushed at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
-        print("memsim: interrupted", file=sys.stderr)
-        return 130
+        return _refuse("interrupted", 130)
+
+
+def _refuse(what: str, status: int) -> int:
+    print(f"memsim: {what}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

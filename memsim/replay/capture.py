@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import lzma
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from memsim.lib.text import one_line
+from memsim.replay.unxz import contents, lines
 from memsim.words.errors import BadInput
 
-#: Unpacked sizes above which a file is refused, in bytes.
-MAX_META = 4 << 20
-MAX_SNAPSHOT = 48 << 20
-MAX_LINE = 8192
+#: Unpacked sizes above which a file is refused, in bytes. Recorded snapshots have under 1 MiB.
+MAX_META = 1 << 20
+MAX_SNAPSHOT = 16 << 20
+#: What the objects of one JSON text may take in memory, in bytes; see _memory_of().
+MAX_OBJECTS = 80 << 20
 
 
 class Capture:
     """One recording: `meta`, `start` and `end` snapshots, and lines() of its trace."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise BadInput(f"{folder}: not a folder; give the folder of a capture")
         self.folder = folder
         self.meta = _object(folder / "meta.json", MAX_META)
@@ -31,12 +33,12 @@ class Capture:
     @property
     def name(self) -> str:
         """The capture's name, or its folder's."""
-        return str(self.meta.get("name", self.folder.name))[:80]
+        return one_line(self.meta.get("name", self.folder.name), 80)
 
     @property
     def kernel(self) -> str:
         """The recorded kernel, as its snapshot names it."""
-        return str(self.start.get("kernel", "unknown"))[:80]
+        return one_line(self.start.get("kernel", "unknown"), 80)
 
     def window(self) -> tuple[list[int], list[int]]:
         """For each CPU, the first line between the snapshots, and the one behind the last."""
@@ -44,20 +46,28 @@ class Capture:
         where = self.folder / "meta.json"
         if not isinstance(window, dict):
             raise BadInput(f"{where}: window: should be an object with first and last")
-        return _bounds(where, window, "first"), _bounds(where, window, "last")
+        first, last = _bounds(where, window, "first"), _bounds(where, window, "last")
+        if len(first) != len(last):
+            raise BadInput(f"{where}: window: first has {len(first)} CPUs, last {len(last)}")
+        return first, last
+
+    def lines_per_cpu(self) -> dict[str, Any]:
+        """How many trace lines each CPU has, by its number as text; empty if that is not told."""
+        counts = self.meta.get("trace_lines_per_cpu", {})
+        if not isinstance(counts, dict):
+            raise BadInput(f"{self.folder / 'meta.json'}: trace_lines_per_cpu: not an object")
+        return counts
 
     def lines(self) -> Iterator[str]:
-        """The lines of the trace, one after the other; a line too long or not text is refused."""
-        try:
-            with lzma.open(self.trace) as file:
-                number = 0
-                while line := file.readline(MAX_LINE + 1):
-                    number += 1
-                    if len(line) > MAX_LINE:
-                        raise BadInput(f"{self.trace}: line {number}: over {MAX_LINE} bytes long")
-                    yield line.decode("ascii", "replace")
-        except (lzma.LZMAError, EOFError, OSError) as error:
-            raise _unreadable(self.trace, error) from None
+        """The lines of the trace, one after the other; a line too long or cut off is refused."""
+        return lines(self.trace)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _bounds(where: Path, window: dict[str, Any], key: str) -> list[int]:
@@ -69,31 +79,27 @@ def _bounds(where: Path, window: dict[str, Any], key: str) -> list[int]:
     return numbers
 
 
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BadInput(f"{path}: cannot be read: {reason}")
-
-
 def _object(path: Path, limit: int) -> dict[str, Any]:
     """The JSON object in a file, packed by xz or not, of at most limit bytes."""
-    try:
-        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:
-            text = file.read(limit + 1)
-    except (lzma.LZMAError, EOFError, OSError) as error:
-        raise _unreadable(path, error) from None
-    if len(text) > limit:
-        raise BadInput(f"{path}: over {limit >> 20} MiB unpacked")
-    return parse_object(path, text)
+    return parse_object(path, contents(path, limit))
 
 
 def parse_object(path: Path, text: bytes) -> dict[str, Any]:
     """The JSON object in text; path is for the error."""
+    if _memory_of(text) > MAX_OBJECTS:
+        raise BadInput(f"{path}: would fill over {MAX_OBJECTS >> 20} MiB of memory")
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON: {str(error).splitlines()[0][:80]}") from None
+        raise BadInput(f"{path}: not JSON: {one_line(error, 80)}") from None
     if not isinstance(data, dict):
         raise BadInput(f"{path}: should hold a JSON object")
     return data
+
+
+def _memory_of(text: bytes) -> int:
+    """An upper bound for the bytes that the parsed text takes, from its punctuation."""
+    members = 40 * text.count(b",") + 32 * text.count(b'"')
+    return 64 * text.count(b"[") + 240 * text.count(b"{") + members + len(text)

@@ -59,13 +59,13 @@ class Comparison:
 def compare_end(vm: Vm, end: Snapshot) -> Comparison:
     """vm's state against the snapshot taken at the recording's end."""
     comparison = Comparison()
-    nodes = Field(end, "snapshot_end")["nodes"].items(len(vm.nodes), len(vm.nodes))
+    nodes = Field(end, "")["nodes"].items(len(vm.nodes), len(vm.nodes))
     for zone in populated_zones(vm):
         recorded = nodes[zone.node]["zones"].items(zone.idx + 1)[zone.idx]
         _compare_lists(comparison, zone, recorded)
         for what, expected, got in _counters(zone, recorded):
             comparison.counters.add(f"{zone.name} {what}", expected, got)
-    for block in Field(end, "snapshot_end")["pageblocks"]["blocks"].items():
+    for block in Field(end, "")["pageblocks"]["blocks"].each():
         first, migratetype, _ = (f.integer() for f in block.items(3, 3))
         if 0 <= first < vm.max_pfn:
             got = vm.pageblock[first >> vm.pageblock_order]
@@ -75,34 +75,36 @@ def compare_end(vm: Vm, end: Snapshot) -> Comparison:
 
 def _compare_lists(comparison: Comparison, zone: Zone, recorded: Field) -> None:
     for order, area in enumerate(zone.free_area):
-        types = recorded["free_area"].items(order + 1)[order].items(len(area.free_list))
+        nr_types = len(area.free_list)
+        types = recorded["free_area"].items(order + 1)[order].items(nr_types, nr_types)
         for migratetype, (head, pages) in enumerate(zip(area.free_list, types, strict=True)):
             what = f"{zone.name} free_area[{order}][{migratetype}]"
-            comparison.free_lists.add(what, pages.value, list_pages(zone, head))
+            comparison.free_lists.add(what, pages.integers(), list_pages(zone, head))
     for cpu, pcp in enumerate(zone.per_cpu_pageset):
-        lists = recorded["pcp"].items(cpu + 1)[cpu]["lists"].items(len(pcp.lists))
+        nr_lists = len(pcp.lists)
+        lists = recorded["pcp"].items(cpu + 1)[cpu]["lists"].items(nr_lists, nr_lists)
         for pindex, (head, pages) in enumerate(zip(pcp.lists, lists, strict=True)):
             what = f"{zone.name} pcp of CPU {cpu}, lists[{pindex}]"
-            comparison.pcp_lists.add(what, pages.value, list_pages(zone, head))
+            comparison.pcp_lists.add(what, pages.integers(), list_pages(zone, head))
 
 
 def _counters(zone: Zone, recorded: Field) -> Iterator[tuple[str, int, int]]:
     """(name, recorded, memsim's) of every counter. NOT MODELLED: counters of LRU lists, expire."""
     for name in ZONE_NUMBERS:
-        yield name, recorded[name].value, getattr(zone, name)
+        yield name, recorded[name].integer(), getattr(zone, name)
     for item in (NR_FREE_PAGES, NR_FREE_CMA_PAGES):
         name = ZONE_STAT_ITEMS[item]
-        yield name, recorded["vm_stat"].get(name, 0).value, zone.vm_stat[item]
+        yield name, recorded["vm_stat"].get(name, 0).integer(), zone.vm_stat[item]
     for cpu, (pcp, pzstats) in enumerate(
         zip(zone.per_cpu_pageset, zone.per_cpu_zonestats, strict=True)
     ):
         pcp_field = recorded["pcp"].items(cpu + 1)[cpu]
         for name in PCP_NUMBERS:
-            yield f"pcp[{cpu}] {name}", pcp_field[name].value, getattr(pcp, name)
+            yield f"pcp[{cpu}] {name}", pcp_field[name].integer(), getattr(pcp, name)
         stat = recorded["percpu_stat"].items(cpu + 1)[cpu]
-        threshold = stat["stat_threshold"].value
+        threshold = stat["stat_threshold"].integer()
         yield f"stat_threshold[{cpu}]", threshold, pzstats.stat_threshold
         for item in (NR_FREE_PAGES, NR_FREE_CMA_PAGES):
             name = ZONE_STAT_ITEMS[item]
-            drift = stat["diff"].get(name, 0).value
+            drift = stat["diff"].get(name, 0).integer()
             yield f"diff[{cpu}] {name}", drift, pzstats.vm_stat_diff[item]

@@ -7,56 +7,76 @@ Compaction that keeps a migration target fires mm_page_free and frees nothing.
 
 from __future__ import annotations
 
+from array import array
+
+from memsim.lib.flat import Ints, zeroed_ints
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
+from memsim.words.mmzone import MAX_PAGE_ORDER
 
 
-def settle_frees(rows: Rows) -> None:
-    """Turn each mm_page_free row into the kind that says what became of it. Cost: three passes."""
-    _follow_frees(rows)
-    _find_frees_of_nothing(rows)
+def settle_frees(rows: Rows, max_pfn: int) -> None:
+    """Turn each mm_page_free row into the kind that says what became of it. Cost: three passes.
+
+    Pfns from max_pfn on are left alone: the replay refuses them.
+    """
+    _follow_frees(rows, max_pfn)
+    _find_frees_of_nothing(rows, max_pfn)
     _find_open_batches(rows)
 
 
-def _follow_frees(rows: Rows) -> None:
+def _follow_frees(rows: Rows, max_pfn: int) -> None:
     """Look, for each free, at the next event of the same pfn."""
-    pending: dict[int, int] = {}
-    later = {
+    #: By pfn: the row of its last free, plus 1.
+    pending = zeroed_ints(max_pfn)
+    followed: dict[int, tuple[int, Kind | None]] = {
+        Kind.mm_page_free: (0, None),
+        Kind.mm_page_alloc: (0, None),
         Kind.mm_page_free_batched: (0, Kind.free_then_batched),
         Kind.direct: (1, Kind.free_then_direct),
     }
     for row, kind in enumerate(rows.kind):
-        if kind == Kind.mm_page_free:
-            pending[rows[row][0]] = row
-        elif kind == Kind.mm_page_alloc:
-            pending.pop(rows[row][0], None)
-        elif kind in later:
-            argument, becomes = later[Kind(kind)]
-            freed = pending.pop(rows[row][argument], None)
-            if freed is not None:
-                rows.kind[freed] = becomes
+        if kind not in followed:
+            continue
+        argument, becomes = followed[kind]
+        pfn = rows[row][argument]
+        if 0 <= pfn < max_pfn:
+            if becomes is not None and pending[pfn]:
+                rows.kind[pending[pfn] - 1] = becomes
+            pending[pfn] = row + 1 if kind == Kind.mm_page_free else 0
 
 
-def _find_frees_of_nothing(rows: Rows) -> None:
+def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
     """Frees by a compacting task, of pages that it isolated, before its last clean-up.
 
     compaction_free() puts a target whose migration failed back on cc->freepages, by way of
     free_pages_prepare(), which fires mm_page_free. release_free_list() frees what is left just
-    before mm_compaction_end: those are real. Kernel: mm/compaction.c compaction_free(), compact_zone()
+    before mm_compaction_end: those are real.
+    Kernel: mm/compaction.c compaction_free(), compact_zone()
     """
-    isolated: set[int] = set()
+    #: By pfn: the number of the compaction that isolated it, if that is still the last one.
+    isolated = zeroed_ints(max_pfn)
+    number = 1
     candidates: dict[int, list[int]] = {}
     for row, kind in enumerate(rows.kind):
         context = rows.context[row]
         if kind == Kind.isolate:
-            pfn, order = rows[row][:2]
-            isolated.update(range(pfn, pfn + (1 << min(order, 10))))
+            _mark(isolated, rows[row][0], rows[row][1], number)
         elif kind == Kind.mm_compaction_begin:
             candidates[context] = []
-            isolated.clear()
+            number += 1
         elif kind == Kind.mm_compaction_end:
             _keep_but_last(rows, row, candidates.pop(context, []))
-        elif _is_free(kind) and context in candidates and rows[row][0] in isolated:
-            candidates[context].append(row)
+        elif _is_free(kind) and context in candidates:
+            pfn = rows[row][0]
+            if 0 <= pfn < max_pfn and isolated[pfn] == number:
+                candidates[context].append(row)
+
+
+def _mark(pages: Ints, pfn: int, order: int, number: int) -> None:
+    """Give the pages of a block this number, as far as they exist."""
+    if 0 <= pfn < len(pages) and 0 <= order <= MAX_PAGE_ORDER:
+        nr_pages = min(1 << order, len(pages) - pfn)
+        pages[pfn : pfn + nr_pages] = array("i", (number,)) * nr_pages
 
 
 def _find_open_batches(rows: Rows) -> None:

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from memsim.lib.text import one_line
 from memsim.replay.inputs import MAX_ROWS, Kind, Rows
 from memsim.words.errors import BadInput
 from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
 
-_LINE = re.compile(r"^\s*(?:.{1,16}?)-(\d+)\s+\[(\d+)\]\s+(\S{5,6})\s+[\d.]+: (\w+):\s?(.*)$")
+#: A line: pid, CPU, flags, time, name of the event, its fields.
+LINE = re.compile(
+    r"^\s*(?:.{1,16}?)-(\d{1,9})\s+\[(\d{1,4})\]\s+(\S{5,6})\s+(\d+(?:\.\d+)?): (\w+):\s?(.*)$"
+)
+#: A trace with more lines, or with an event's text longer than this, is refused.
+MAX_LINES = 20_000_000
+MAX_TEXT = 1024
+MAX_CONTEXTS = 1 << 16
 
 #: Patterns give numbers: a hex group starts with 0x, everything else is decimal. In `page=0x…`
 #: of probes the group is the address of a struct page.
@@ -65,6 +74,8 @@ _PATTERNS = {
     Kind.mm_compaction_end: r"()",
 }
 _EVENTS = {kind.name: (kind, re.compile(text)) for kind, text in _PATTERNS.items()}
+#: The events that are read.
+EVENT_NAMES = frozenset(_EVENTS)
 _PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
 
 
@@ -80,55 +91,107 @@ class Contexts:
         key = (pid, -1, kind) if kind == "." and pid else (0, cpu, kind)
         return self._numbers.setdefault(key, len(self._numbers))
 
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class Reader:
+    """The lines of a trace so far: which are inside the window, and whether all are there."""
+
+    def __init__(self, window: tuple[list[int], list[int]], vmemmap_base: int, where: str) -> None:
+        self.first, self.last = window
+        self.vmemmap_base = vmemmap_base
+        self.where = where
+        self.seen = [0] * len(self.first)
+        self.number = 0
+        self.time = 0.0
+        self.rows = Rows()
+        self.contexts = Contexts()
+
+    def bad(self, what: str) -> BadInput:
+        """The error that names the line just read."""
+        return BadInput(f"{self.where}: line {self.number}: {what}")
+
+    def read(self, line: str) -> None:
+        """Take one line, which is not a comment."""
+        match = LINE.match(line)
+        if match is None:
+            raise self.bad(f"not a trace line: {line[:60]!r}")
+        pid, cpu_text, flags, time, name, text = match.groups()
+        cpu = int(cpu_text)
+        if cpu >= len(self.seen):
+            raise self.bad(f"CPU {cpu} is not in meta.json's window")
+        if float(time) < self.time:
+            raise self.bad(f"its time, {time[:20]}, is before that of the line above")
+        self.time = float(time)
+        index = self.seen[cpu]
+        self.seen[cpu] += 1
+        if self.first[cpu] <= index < self.last[cpu]:
+            self.rows.nr_events += 1
+            if name in _EVENTS:
+                self._append(name, text, cpu, self.contexts.number(int(pid), cpu, flags))
+
+    def _append(self, name: str, text: str, cpu: int, context: int) -> None:
+        """One more row."""
+        if len(text) > MAX_TEXT:
+            raise self.bad(f"{name}: over {MAX_TEXT} characters of fields")
+        kind, values = _values(name, text, self)
+        self.rows.append(kind, cpu, context, self.number, values)
+        if len(self.rows) > MAX_ROWS:
+            raise self.bad(f"over {MAX_ROWS} events; record less")
+        if len(self.contexts) > MAX_CONTEXTS:
+            raise self.bad(f"over {MAX_CONTEXTS} tasks; record less")
+
+    def end(self, lines_per_cpu: dict[str, Any]) -> None:
+        """All lines were read: as many as meta.json tells, and the window's?"""
+        for cpu, seen in enumerate(self.seen):
+            first, last = self.first[cpu], self.last[cpu]
+            if not first <= last <= seen:
+                window = one_line(f"{first} to {last}", 60)
+                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json's window is {window}")
+            told = lines_per_cpu.get(str(cpu), seen)
+            if told != seen:
+                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json tells {one_line(told, 20)}")
+
 
 def read_rows(
-    lines: Iterable[str], window: tuple[list[int], list[int]], vmemmap_base: int, where: str
+    lines: Iterable[str],
+    window: tuple[list[int], list[int]],
+    vmemmap_base: int,
+    where: str,
+    lines_per_cpu: dict[str, Any],
 ) -> Rows:
     """The rows of all lines inside the window. BadInput names the line that cannot be read.
 
     window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
     the last. where: the file's name, for errors. Cost: one regular expression a line, or two.
     """
-    rows, contexts = Rows(), Contexts()
-    first, last = window
-    seen = [0] * len(first)
-    for number, line in enumerate(lines, 1):
-        if line.startswith("#") or line.isspace():
-            continue
-        match = _LINE.match(line)
-        if match is None:
-            raise BadInput(f"{where}: line {number}: not a trace line: {line[:60]!r}")
-        pid, cpu_text, flags, name, text = match.groups()
-        cpu = int(cpu_text)
-        if cpu >= len(seen):
-            raise BadInput(f"{where}: line {number}: CPU {cpu} is not in meta.json's window")
-        index = seen[cpu]
-        seen[cpu] += 1
-        if not first[cpu] <= index < last[cpu] or name not in _EVENTS:
-            continue
-        kind, values = _values(name, text, vmemmap_base, f"{where}: line {number}")
-        rows.append(kind, cpu, contexts.number(int(pid), cpu, flags), number, values)
-        if len(rows) > MAX_ROWS:
-            raise BadInput(f"{where}: line {number}: over {MAX_ROWS} events; record less")
-    return rows
+    reader = Reader(window, vmemmap_base, where)
+    for reader.number, line in enumerate(lines, 1):
+        if reader.number > MAX_LINES:
+            raise reader.bad(f"over {MAX_LINES} lines; record less")
+        if not line.startswith("#") and not line.isspace():
+            reader.read(line)
+    reader.end(lines_per_cpu)
+    return reader.rows
 
 
-def _values(name: str, text: str, vmemmap_base: int, where: str) -> tuple[Kind, list[int]]:
+def _values(name: str, text: str, reader: Reader) -> tuple[Kind, list[int]]:
     """An event's numbers, in the order of its pattern's groups."""
     kind, pattern = _EVENTS[name]
     match = pattern.match(text)
     if match is None:
-        raise BadInput(f"{where}: {name} without its fields: {text[:60]!r}")
+        raise reader.bad(f"{name} without its fields: {text[:60]!r}")
     try:
         values = _CONVERT.get(kind, _numbers)(match.groups())
     except ValueError as error:
-        raise BadInput(f"{where}: {name}: {error}") from None
+        raise reader.bad(f"{name}: {one_line(error, 100)}") from None
     if kind in _PAGE_POINTER_FIRST:
-        values[0] = (values[0] - vmemmap_base) // SIZEOF_STRUCT_PAGE
+        values[0] = (values[0] - reader.vmemmap_base) // SIZEOF_STRUCT_PAGE
     if any(abs(value) >= 1 << 63 for value in values):
         values = [value - (1 << 64) if value >= 1 << 63 else value for value in values]
     if any(abs(value) >= 1 << 63 for value in values):
-        raise BadInput(f"{where}: {name}: a number of over 64 bits")
+        raise reader.bad(f"{name}: a number of over 64 bits")
     return kind, values
 
 

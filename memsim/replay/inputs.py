@@ -9,8 +9,8 @@ from __future__ import annotations
 from array import array
 from enum import IntEnum, auto
 
-#: A trace with more rows than this is refused: 12 M rows fill about 800 MB.
-MAX_ROWS = 4_000_000
+#: A trace with more rows than this is refused: they fill about 150 MB.
+MAX_ROWS = 2_500_000
 ARGUMENTS = 6
 
 
@@ -92,9 +92,12 @@ INPUTS = {
 
 
 class Rows:
-    """Rows in the trace's order: kind, CPU, context (a number for task or interrupt), arguments."""
+    """Rows in the trace's order: kind, CPU, context (a number for task or interrupt), arguments.
 
-    __slots__ = ("arguments", "context", "cpu", "kind", "line")
+    `nr_events` counts every line inside the window, whether it made a row or not.
+    """
+
+    __slots__ = ("arguments", "context", "cpu", "kind", "line", "nr_events")
 
     def __init__(self) -> None:
         self.kind = bytearray()
@@ -102,6 +105,7 @@ class Rows:
         self.context = array("i")
         self.line = array("i")
         self.arguments = array("q")
+        self.nr_events = 0
 
     def __len__(self) -> int:
         return len(self.kind)

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Outcome:
-    """What a replay found. `events` are the rows read, `seconds` those of the whole replay."""
+    """What a replay found. `events` are the lines in the window, `seconds` are of all of it."""
 
     capture: str
     kernel: str
@@ -58,16 +58,19 @@ def replay_capture(folder: Path, progress: Progress | None = None) -> Outcome:
     capture = Capture(folder)
     vm = _restore(capture)
     rows = read_rows(
-        capture.lines(), capture.window(), _vmemmap_base(capture), str(capture.trace)
-    )
-    settle_frees(rows)
+        capture.lines(), capture.window(), _vmemmap_base(capture), str(capture.trace),
+        capture.lines_per_cpu(),
+    )  # fmt: skip
+    settle_frees(rows, vm.max_pfn)
     replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
+    name, kernel = capture.name, capture.kernel
+    capture.start = {}  # its memory is wanted back
     for done in replay.run():
         if progress is not None:
             progress(done, len(rows))
     comparison = _compare(capture, vm)
     return Outcome(
-        capture.name, capture.kernel, len(rows), time.monotonic() - started, replay.result,
+        name, kernel, rows.nr_events, time.monotonic() - started, replay.result,
         comparison, replay.tracepoints.streams,
     )  # fmt: skip
 
@@ -87,7 +90,7 @@ def _compare(capture: Capture, vm: Vm) -> Comparison:
 
 
 def _vmemmap_base(capture: Capture) -> int:
-    return _address(Field(capture.start, "snapshot_start")["vmemmap_base"])
+    return _address(Field(capture.start, "")["vmemmap_base"])
 
 
 def _address(value: Field) -> int:
@@ -110,7 +113,7 @@ def _addresses(capture: Capture, vm: Vm) -> tuple[dict[int, Zone], dict[int, Pgl
     """Zones and nodes by the addresses that probes print."""
     zones: dict[int, Zone] = {}
     pgdats: dict[int, PglistData] = {}
-    nodes = Field(capture.start, "snapshot_start")["nodes"].items()
+    nodes = Field(capture.start, "")["nodes"].items()
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
         pgdats[_signed(_address(node["addr"]))] = pgdat
         for zone, field in zip(pgdat.node_zones, node["zones"].items(), strict=True):

@@ -1,58 +1,86 @@
 """Which of memsim's pages stands for a page of the recording.
 
 A page in use when the recording began stands for itself. An allocation's page is whatever memsim
-answered. So a wrong answer is counted once, and the replay goes on with memsim's own page.
+answered. So a wrong answer is counted once, and the replay goes on with memsim's own page. Every
+pfn given in must be below max_pfn, with the block behind it.
 """
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import Vm, list_pages, populated_zones
+from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
+from memsim.mm.mmzone import Vm, list_pages
 from memsim.mm.page_alloc.pcp import pindex_to_order
 from memsim.words.mmzone import MAX_PAGE_ORDER, NULL
 
+#: Pages of bulk requests whose recorded pfn is not known yet: more than this, and no more is kept.
+MAX_UNTRACED = 1 << 20
+
 
 class Pages:
-    """The recording's pfns of live allocations -> (memsim's pfn, order)."""
+    """The recording's pfns of live allocations -> (memsim's pfn, order). Arrays by pfn."""
 
     def __init__(self, vm: Vm) -> None:
-        self._vm = vm
-        self._live: dict[int, tuple[int, int]] = {}
-        self._gone: set[int] = set()
+        #: By recorded pfn of a live block: memsim's pfn plus 2; 1 when memsim gave none.
+        self._live: Ints = zeroed_ints(vm.max_pfn)
+        self._order: Bytes = zeroed_bytes(vm.max_pfn)
+        self._gone: Bytes = zeroed_bytes(vm.max_pfn)
         self._untraced: dict[int, None] = {}
         self._free_at_start = _free_pages(vm)
+        #: By memsim's pfn: 1 while nobody has the page.
+        self._free = bytearray(self._free_at_start)
 
     def allocated(self, pfn: int, page: int, order: int) -> None:
         """The recording's allocation of pfn is memsim's page (NULL when memsim gave none)."""
-        self._live[pfn] = (page, order)
-        self._gone.discard(pfn)
+        self._live[pfn] = page + 2
+        self._order[pfn] = order
+        self._gone[pfn] = 0
+        self.taken(page, order)
 
     def allocated_untraced(self, page: int) -> None:
         """memsim gave a page whose recorded pfn is not traced: bulk requests."""
-        self._untraced[page] = None
+        self.taken(page, 0)
+        if len(self._untraced) < MAX_UNTRACED:
+            self._untraced[page] = None
+
+    def taken(self, page: int, order: int) -> None:
+        """memsim's block is in use from here on."""
+        if page != NULL:
+            self._free[page : page + (1 << order)] = bytes(1 << order)
+
+    def given_back(self, page: int, order: int) -> bool:
+        """memsim's block is about to be freed. False: some of it is free, and nothing happens."""
+        end = page + (1 << order)
+        if 1 in self._free[page:end]:
+            return False
+        self._free[page:end] = b"\1" * (1 << order)
+        return True
+
+    def is_free(self, page: int, nr_pages: int) -> bool:
+        """Is one of these pages of memsim's free?"""
+        return 1 in self._free[page : page + nr_pages]
+
+    def _head(self, pfn: int, order: int) -> tuple[int, int]:
+        """(recorded pfn, order) of the live block that holds this one; (NULL, 0) if none does."""
+        for head_order in range(order, MAX_PAGE_ORDER + 1):
+            head = pfn & -(1 << head_order)
+            if self._live[head] and self._order[head] >= head_order:
+                return head, self._order[head]
+        return NULL, 0
 
     def page_of(self, pfn: int, order: int) -> int:
         """memsim's page for a recorded page that is in use; NULL when there is none."""
-        if not 0 <= pfn < self._vm.max_pfn:
-            return NULL
-        for head_order in range(order, MAX_PAGE_ORDER + 1):
-            head = pfn & -(1 << head_order)
-            live = self._live.get(head)
-            if live is not None and live[1] >= head_order:
-                return NULL if live[0] == NULL else live[0] + pfn - head
+        head, _ = self._head(pfn, order)
+        if head != NULL:
+            page = self._live[head] - 2
+            return NULL if page == NULL else page + pfn - head
         if pfn in self._untraced:
             return pfn
-        if pfn not in self._gone and self._in_use_from_start(pfn):
-            return pfn
-        return NULL
-
-    def _in_use_from_start(self, pfn: int) -> bool:
-        """Was the page in use when the recording began? Whoever frees it first asks this once."""
-        return not self._free_at_start[pfn]
+        return NULL if self._gone[pfn] or self._free_at_start[pfn] else pfn
 
     def freed(self, pfn: int, order: int) -> int:
         """page_of() a page that the recording frees, and forget it."""
         page = self.page_of(pfn, order)
-        if page == NULL and self._untraced and 0 <= pfn < self._vm.max_pfn:
+        if page == NULL and self._untraced:
             page = next(iter(self._untraced))
         self._untraced.pop(page, None)
         self._forget(pfn, order)
@@ -60,32 +88,33 @@ class Pages:
 
     def _forget(self, pfn: int, order: int) -> None:
         """Drop the allocation, or cut what is freed out of a larger one."""
-        for head_order in range(order, MAX_PAGE_ORDER + 1):
-            head = pfn & -(1 << head_order)
-            live = self._live.get(head)
-            if live is not None and live[1] >= head_order:
-                self._cut(head, *live, pfn, order)
-                break
-        self._gone.add(pfn)
+        head, live_order = self._head(pfn, order)
+        if head != NULL:
+            self._cut(head, self._live[head] - 2, live_order, pfn, order)
+        self._gone[pfn] = 1
 
     def _cut(self, head: int, page: int, live_order: int, pfn: int, order: int) -> None:
         """Keep the halves of a live block that do not hold pfn, down to order."""
-        del self._live[head]
+        self._live[head] = 0
         while live_order > order:
             live_order -= 1
             half = 1 << live_order
             other_page = page + half if page != NULL else NULL
             if pfn & half:
-                self._live[head] = (page, live_order)
+                self._set(head, page, live_order)
                 head, page = head + half, other_page
             else:
-                self._live[head + half] = (other_page, live_order)
+                self._set(head + half, other_page, live_order)
+
+    def _set(self, head: int, page: int, order: int) -> None:
+        self._live[head] = page + 2
+        self._order[head] = order
 
 
 def _free_pages(vm: Vm) -> bytearray:
     """1 for each page that is on a free list or a pcp list."""
     free = bytearray(vm.max_pfn)
-    for zone in populated_zones(vm):
+    for zone in vm.zones:
         blocks = [
             (page, order)
             for order, area in enumerate(zone.free_area)

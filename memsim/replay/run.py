@@ -17,6 +17,7 @@ from memsim.mm.mmzone import (
     PglistData,
     Vm,
     Zone,
+    get_pageblock_migratetype,
     page_zone,
 )
 from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, alloc_pages_bulk, fast_path
@@ -49,7 +50,7 @@ from memsim.words.mmzone import (
     NULL,
 )
 
-_MAX_BULK = 1 << 20
+_MAX_BULK = 1 << 16
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Request:
     """A request under way in one context: what its attempts have given so far."""
 
     ac: AllocContext
+    order: int
     page: int
 
 
@@ -146,6 +148,15 @@ class Replay:
             raise self._bad(row, f"order {order} is above MAX_PAGE_ORDER")
         return order
 
+    def _block(self, row: int, pfn: int, order: int) -> tuple[int, int]:
+        """A recorded block's pfn and order, if there can be such a block."""
+        order = self._order(row, order)
+        if not 0 <= pfn <= self.vm.max_pfn - (1 << order):
+            raise self._bad(row, f"pfn {pfn & (1 << 64) - 1:#x} is not in the snapshot")
+        if pfn & (1 << order) - 1:
+            raise self._bad(row, f"pfn {pfn:#x} is not aligned to order {order}")
+        return pfn, order
+
     def _zone(self, row: int, address: int) -> Zone:
         zone = self.zones.get(address)
         if zone is None:
@@ -165,19 +176,32 @@ class Replay:
         order = self._order(row, order)
         context = self.rows.context[row]
         request = self._requests.get(context)
-        if request is None:
+        if request is None or request.order != order:
+            self._drop_request(context)
             ac = self._context(row, gfp_mask)
-            request = Request(ac, fast_path(self.vm, gfp_mask, order, ac))
+            request = Request(ac, order, fast_path(self.vm, gfp_mask, order, ac))
             self._requests[context] = request
         if request.page == NULL:
             request.page = get_page_from_freelist(order, alloc_flags, request.ac)
 
+    def _drop_request(self, context: int) -> None:
+        """A request that the trace does not end: its page, if it had one, is given back."""
+        request = self._requests.pop(context, None)
+        if request is not None:
+            self.result.notes["slow paths that do not end"] += 1
+            if request.page != NULL:
+                free_unref_page(self.vm, request.page, request.order)
+
     def _mm_page_alloc(
         self, row: int, pfn: int, order: int, migratetype: int, gfp_mask: int, *_: int
     ) -> None:
+        if pfn != NULL:
+            self._block(row, pfn, order)
         order = self._order(row, order)
         context = self.rows.context[row]
         self._bulk.pop(context, None)
+        if context in self._requests and self._requests[context].order != order:
+            self._drop_request(context)
         request = self._requests.pop(context, None)
         page = self._answer(row, order, gfp_mask, pfn) if request is None else request.page
         self._compare(row, page, pfn, order, gfp_mask)
@@ -244,13 +268,13 @@ class Replay:
 
     def _freed(self, row: int, pfn: int, order: int) -> tuple[Zone, int] | None:
         """memsim's page for a page that the recording frees, and its zone."""
-        order = self._order(row, order)
+        pfn, order = self._block(row, pfn, order)
         page = self.pages.freed(pfn, order)
         zone = page_zone(self.vm, page)
         if zone is None or page + (1 << order) > zone.zone_end_pfn or page & (1 << order) - 1:
             self.result.notes["frees of pages that memsim does not have"] += 1
             return None
-        if any(state & PG_BUDDY for state in zone.page_state[page : page + (1 << order)]):
+        if not self.pages.given_back(page, order):
             self.result.notes["frees of pages that memsim has free"] += 1
             return None
         return zone, page
@@ -287,13 +311,15 @@ class Replay:
 
     def _lru_insertion(self, row: int, pfn: int, *_: int) -> None:
         """The folio is on an LRU list: all its pages count as PageLRU."""
-        page = self.pages.page_of(pfn, 0)
+        page = self.pages.page_of(self._block(row, pfn, 0)[0], 0)
         zone = page_zone(self.vm, page)
-        if zone is None or zone.page_state[page] & PG_BUDDY:
+        if zone is None or self.pages.is_free(page, 1):
             self.result.notes["LRU insertions of pages that memsim does not have"] += 1
             return
         state = zone.page_state[page] or PG_INUSE
         nr_pages = min(1 << (state & PG_ORDER), zone.zone_end_pfn - page)
+        if self.pages.is_free(page, nr_pages):
+            nr_pages = 1
         set_page_state(zone, page, 1, state | PG_LRU)
         if nr_pages > 1:
             set_page_state(zone, page + 1, nr_pages - 1, PG_LRU)
@@ -344,7 +370,7 @@ class Replay:
     # Compaction, HIGHATOMIC
 
     def _isolate(self, row: int, pfn: int, order: int, *_: int) -> None:
-        self._isolating[self.rows.context[row]] = (pfn, self._order(row, order))
+        self._isolating[self.rows.context[row]] = self._block(row, pfn, order)
 
     def _isolate_ret(self, row: int, fast: int, returned: int, *_: int) -> None:
         """Compaction took a free block off its list, or was refused by the min watermark."""
@@ -362,8 +388,9 @@ class Replay:
     def _targets(self, zone: Zone, pfn: int, page: int, order: int) -> None:
         """Pages of an isolated block are in use from here on: migration targets, one by one."""
         set_page_state(zone, page, 1 << order, PG_INUSE)
-        for offset in range(1 << order):
+        for offset in range(min(1 << order, self.vm.max_pfn - pfn)):
             self.pages.allocated(pfn + offset, page + offset, 0)
+        self.pages.taken(page, order)
 
     def _compaction_begin(
         self, row: int, _zone_start: int, migrate_pfn: int, free_pfn: int, *_: int
@@ -392,7 +419,9 @@ class Replay:
         page, order = self.compactions.fast_isolate(context, free_pfn)
         expected = self._fast.pop(context, NULL)
         zone = page_zone(self.vm, page)
-        if zone is not None and expected != NULL:
+        if zone is not None and expected == NULL:
+            _putback_isolated_page(zone, page, order, get_pageblock_migratetype(zone, page))
+        elif zone is not None:
             self._targets(zone, expected, page, order)
         if page != expected:
             self.result.notes["fast searches of compaction that found another block"] += 1
@@ -409,9 +438,10 @@ class Replay:
                 self.compactions.skip_cleared()
 
     def _putback(self, row: int, pfn: int, order: int, migratetype: int, *_: int) -> None:
-        order = self._order(row, order)
+        if not 0 <= migratetype < self.vm.MIGRATE_TYPES:
+            raise self._bad(row, f"migratetype {migratetype} does not exist")
         freed = self._freed(row, pfn, order)
-        if freed is not None and 0 <= migratetype < self.vm.MIGRATE_TYPES:
+        if freed is not None:
             set_page_state(freed[0], freed[1], 1 << order, 0)
             _putback_isolated_page(freed[0], freed[1], order, migratetype)
 

@@ -22,12 +22,17 @@ COMPARED = {
 _KIND_OF = {event: (kind, nr) for kind, (event, nr) in COMPARED.items()}
 
 
+#: One side this far ahead of the other: the two are out of step, and no more is compared.
+MAX_AHEAD = 1 << 16
+
+
 @dataclass
 class Stream:
     """One kind of event: how many were recorded, and how many memsim fired alike, in order."""
 
     total: int = 0
     equal: int = 0
+    out_of_step: bool = False
     recorded: deque[tuple[int, ...]] = field(default_factory=deque)
     fired: deque[tuple[int, ...]] = field(default_factory=deque)
 
@@ -35,6 +40,10 @@ class Stream:
         """Compare what has come from both sides so far."""
         while self.recorded and self.fired:
             self.equal += self.recorded.popleft() == self.fired.popleft()
+        if self.out_of_step or max(len(self.recorded), len(self.fired)) > MAX_AHEAD:
+            self.out_of_step = True
+            self.recorded.clear()
+            self.fired.clear()
 
 
 class Tracepoints:

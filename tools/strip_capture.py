@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""A recording made small enough to be kept with the tests: `strip_capture.py FROM TO`.
+
+FROM and TO are folders. What memsim's page replay does not read is left out: lines of other
+events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc` sections. The
+window and the counts in meta.json are made to fit. Everything else stays as it was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from memsim.replay.ftrace import EVENT_NAMES, LINE
+from memsim.replay.unxz import lines
+
+LEFT_OUT = ("slab", "vmalloc")
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    target.mkdir(parents=True, exist_ok=True)
+    meta = json.loads((source / "meta.json").read_bytes())
+    _pack(target / "trace.txt.xz", "".join(strip_trace(source / "trace.txt.xz", meta)))
+    (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    for name in ("snapshot_start.json.xz", "snapshot_end.json.xz"):
+        _pack(target / name, strip_snapshot(source / name))
+    print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) >> 10} KiB")
+    return 0
+
+
+def strip_trace(path: Path, meta: dict[str, Any]) -> Iterator[str]:
+    """The lines to keep. meta's window and counts become theirs when all have been taken."""
+    window = meta["window"]
+    read, kept, kinds = Counter[int](), Counter[int](), Counter[str]()
+    first, last = ([0] * len(window["first"]) for _ in range(2))
+    for line in lines(path):
+        if line.startswith("#"):
+            if "entries-written" not in line:
+                yield line
+            continue
+        match = LINE.match(line)
+        if match is None:
+            raise SystemExit(f"{path}: {line!r}")
+        cpu, name = int(match[2]), match[5]
+        before, behind = read[cpu] < window["first"][cpu], read[cpu] < window["last"][cpu]
+        read[cpu] += 1
+        if name in EVENT_NAMES:
+            yield line
+            kept[cpu] += 1
+            first[cpu] += before
+            last[cpu] += behind
+            kinds[name] += behind and not before
+    meta["stripped"] = "of all events but those the page replay reads; see tools/strip_capture.py"
+    meta["window"] |= {"first": first, "last": last}
+    meta["trace_lines_per_cpu"] = {str(cpu): kept[cpu] for cpu in sorted(read)}
+    meta["events_in_window"] = sum(kinds.values())
+    meta["events_by_kind"] = dict(kinds.most_common())
+    meta.pop("trace_header", None)
+
+
+def strip_snapshot(path: Path) -> str:
+    snapshot = json.loads(lzma.decompress(path.read_bytes()))
+    kept = {key: value for key, value in snapshot.items() if key not in LEFT_OUT}
+    return json.dumps(kept, separators=(",", ":"))
+
+
+def _pack(path: Path, text: str) -> None:
+    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
