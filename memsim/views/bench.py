@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from memsim.machine import Machine, Recording
 from memsim.views.controls import FULL, status
+from memsim.views.payload import operation_name
 from memsim.views.player import Player
 from memsim.views.scene import ALLOCATED, Scene
 from memsim.words.errors import MemsimError
@@ -84,14 +85,16 @@ class Bench(widgets.VBox):
         return f"Freed: pfn {pfn}."
 
     def _undo(self) -> str:
-        return f"Undone: {self.machine.undo().name}."
+        return f"Undone: {operation_name(self.machine.undo())}."
 
     def _redo(self) -> str:
-        return f"Done again: {self.machine.redo().name}."
+        return f"Done again: {operation_name(self.machine.redo())}."
 
     def _update(self, said: str) -> None:
         """What was said, and the blocks that can be freed now."""
         self._said = said
         self.said.value = status(said)
         blocks = [b for b in Scene(self.machine.snapshot()).blocks() if b.kind == ALLOCATED]
+        chosen, pfns = self.block.value, [block.pfn for block in blocks]
         self.block.options = [(f"pfn {b.pfn}, order {b.order}", b.pfn) for b in blocks]
+        self.block.value = chosen if chosen in pfns else next(iter(pfns), None)

@@ -235,7 +235,7 @@ def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[li
     starts = [frame.first for frame in frames]
     return [
         [
-            _operation_name(op.name),
+            operation_name(op),
             bisect_left(starts, op.first_step),
             bisect_left(starts, op.last_step),
         ]
@@ -243,6 +243,6 @@ def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[li
     ]
 
 
-def _operation_name(name: str) -> str:
-    """pfns in decimal, as everywhere in a player."""
-    return re.sub(r"\b0x[0-9a-f]+", lambda found: f"pfn {int(found[0], 16)}", name)
+def operation_name(operation: Operation) -> str:
+    """Its name with pfns in decimal, as everywhere in a player."""
+    return re.sub(r"\b0x[0-9a-f]+", lambda found: f"pfn {int(found[0], 16)}", operation.name)
