@@ -15,7 +15,7 @@ from memsim import (
     Machine,
     PageAllocationFailure,
 )
-from memsim.mm.mmzone import Vm, Zone, list_pages
+from memsim.mm.mmzone import CaptureControl, Vm, Zone, list_pages
 from memsim.mm.page_alloc import alloc, free, freelist, isolate, pageblock, pcp, setup, watermark
 from memsim.mm.page_alloc.buddy import _free_one_page, split_large_buddy
 from memsim.mm.page_alloc.highatomic import (
@@ -465,6 +465,35 @@ def test_watermark_ok_safe_counts_drift_near_the_mark() -> None:
     assert watermark.zone_watermark_ok_safe(zone, 0, 97, ZONE_NORMAL)
     zone.percpu_drift_mark = 200
     assert not watermark.zone_watermark_ok_safe(zone, 0, 97, ZONE_NORMAL)
+
+
+# A task that compacts. Kernel: compaction_capture()
+
+
+def test_a_compacting_task_takes_the_block_that_its_frees_make() -> None:
+    """Frees of 0 to 3 merge to order 2: taken, counted nowhere; the next one is not."""
+    machine, zone = small(16)
+    vm = machine.vm
+    for _ in range(16):
+        machine.alloc_pages(MOVABLE)
+    vm.capture_control = CaptureControl(zone, 2, MIGRATE_MOVABLE)
+    for page in (0, 1, 2, 3):
+        machine.free_pages(page)
+    assert vm.capture_control.page == 0
+    assert zone.vm_stat[NR_FREE_PAGES] == 0
+    for page in (4, 5, 6, 7):
+        machine.free_pages(page)
+    assert free_list(zone, 2) == [4]
+
+
+def test_an_unmovable_request_leaves_movable_pageblocks_alone() -> None:
+    """Below pageblock size a MOVABLE block is not captured for another type."""
+    machine, zone = small(16)
+    pfn = machine.alloc_pages(MOVABLE, 2)
+    machine.vm.capture_control = CaptureControl(zone, 2, MIGRATE_UNMOVABLE)
+    machine.free_pages(pfn)
+    assert machine.vm.capture_control.page == NULL
+    assert machine.nr_free()[4] == 1
 
 
 # Deferred blocks: memsim's own

@@ -10,7 +10,7 @@ from __future__ import annotations
 from memsim.mm.mmzone import Zone
 from memsim.mm.page_alloc.free_list import list_all_deferred, rotate_free_list
 from memsim.mm.page_alloc.isolate import _isolate_free_page
-from memsim.words.mmzone import MIGRATE_MOVABLE, NULL, PAGE_ALLOC_COSTLY_ORDER
+from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_UNMOVABLE, NULL, PAGE_ALLOC_COSTLY_ORDER
 
 COMPACT_CLUSTER_MAX = 32
 
@@ -23,14 +23,16 @@ class CompactControl:
     """
 
     __slots__ = (
-        "zone", "order", "migrate_pfn", "free_pfn", "search_order", "fast_search_fail",
-        "fast_start_pfn", "nr_freepages", "nr_migratepages", "finish_pageblock",
-        "last_migrated_pfn",
+        "zone", "order", "migratetype", "direct_compaction", "ignore_skip_hint", "migrate_pfn",
+        "free_pfn", "search_order", "fast_search_fail", "fast_start_pfn", "nr_freepages",
+        "nr_migratepages", "finish_pageblock", "last_migrated_pfn",
     )  # fmt: skip
 
     def __init__(self, zone: Zone, order: int, migrate_pfn: int, free_pfn: int) -> None:
         self.zone = zone
         self.order = self.search_order = order
+        self.migratetype = MIGRATE_UNMOVABLE
+        self.direct_compaction = self.ignore_skip_hint = False
         self.migrate_pfn = migrate_pfn
         self.free_pfn = free_pfn
         self.fast_search_fail = 0
@@ -161,7 +163,9 @@ def fast_find_migrateblock(cc: CompactControl) -> int:
     """
     zone = cc.zone
     pfn = cc.migrate_pfn
-    if cc.finish_pageblock or cc.order <= PAGE_ALLOC_COSTLY_ORDER:
+    if cc.ignore_skip_hint or cc.finish_pageblock or cc.order <= PAGE_ALLOC_COSTLY_ORDER:
+        return pfn
+    if cc.direct_compaction and cc.migratetype != MIGRATE_MOVABLE:
         return pfn
     if pfn not in (zone.zone_start_pfn, cc.block_start(pfn)):
         return pfn

@@ -19,6 +19,7 @@ from memsim.words.mmzone import (
     NR_PAGE_ORDERS,
     NR_PCP_LISTS,
     NR_VM_ZONE_STAT_ITEMS,
+    NULL,
     PAGEBLOCK_ORDER,
 )
 
@@ -116,6 +117,21 @@ class Zone:
         self.per_cpu_zonestats = [PerCpuZonestat() for _ in range(vm.nr_cpus)]
 
 
+class CaptureControl:
+    """struct capture_control: a task that compacts takes the first block that its frees make.
+
+    `page` is NULL until one of this order was taken. Kernel: mm/internal.h
+    """
+
+    __slots__ = ("migratetype", "order", "page", "zone")
+
+    def __init__(self, zone: Zone, order: int, migratetype: int) -> None:
+        self.zone = zone
+        self.order = order
+        self.migratetype = migratetype
+        self.page = NULL
+
+
 class PglistData:
     """struct pglist_data: one NUMA node. `node_zones` has every zone type, empty ones too.
 
@@ -139,8 +155,9 @@ class Vm:
 
     __slots__ = (
         "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
-        "trace", "cpu", "nodes", "zones", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
-        "pageblock_order", "min_free_kbytes", "user_min_free_kbytes", "watermark_scale_factor",
+        "trace", "cpu", "capture_control", "nodes", "zones", "MIGRATE_TYPES", "MIGRATE_CMA",
+        "MIGRATE_ISOLATE", "pageblock_order", "min_free_kbytes", "user_min_free_kbytes",
+        "watermark_scale_factor",
         "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
         "page_group_by_mobility_disabled", "memcg_kmem_online", "totalreserve_pages", "fields_seen",
         "_next_head",
@@ -160,6 +177,8 @@ class Vm:
         self.nr_cpus = nr_cpus
         self.trace = trace
         self.cpu = 0
+        #: current->capture_control: of the task that runs now.
+        self.capture_control: CaptureControl | None = None
         self.MIGRATE_CMA = MIGRATE_CMA_IF_CONFIGURED if cma else -1
         self.MIGRATE_ISOLATE = MIGRATE_CMA_IF_CONFIGURED + cma
         self.MIGRATE_TYPES = self.MIGRATE_ISOLATE + 1

@@ -71,11 +71,11 @@ class Compactions:
         """
         self._was_reset = True
 
-    def end(self, context: int) -> int:
-        """compact_zone() ends: the block that its task captured, or NULL."""
+    def end(self, context: int) -> tuple[int, int]:
+        """compact_zone() ends: the block that its task captured, or NULL, and its order."""
         self._running.pop(context, None)
         capc = self.captures.pop(context, None)
-        return NULL if capc is None else capc.page
+        return (NULL, 0) if capc is None else (capc.page, capc.order)
 
     def request_ended(self, context: int) -> None:
         """The request that compacted for itself has its answer."""

@@ -56,6 +56,9 @@ _PATTERNS = {
     Kind.mm_vmscan_kswapd_sleep: r"nid=(\d+)",
     Kind.movepb: r".* zone=(0x\w+) start=(0x\w+) old=(\d+) new=(\d+)",
     Kind.pcpfree: r".* zone=(0x\w+) count=(\d+) pcpcount=(\d+) pcphigh=(\d+) pindex=(\d+)",
+    Kind.mm_compaction_try_to_compact_pages: (
+        r"order=(\d+) gfp_mask=(\S+) priority=(\d+)"
+    ),
     Kind.mm_compaction_begin: (
         r"zone_start=(0x\w+) migrate_pfn=(0x\w+) free_pfn=(0x\w+) zone_end=(0x\w+)"
     ),
@@ -85,10 +88,13 @@ class Contexts:
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, int, str], int] = {}
 
-    def number(self, pid: int, cpu: int, flags: str) -> int:
-        """The same number for the same task, softirq or hardirq; idle tasks by CPU."""
+    def of(self, pid: int, cpu: int, flags: str) -> tuple[int, int]:
+        """(what runs, the task that it is or interrupted); idle tasks are told apart by CPU."""
+        task = self._number((pid, -1, ".") if pid else (0, cpu, "."))
         kind = flags[2] if flags[2] in "hHszZ" else "."
-        key = (pid, -1, kind) if kind == "." and pid else (0, cpu, kind)
+        return (task if kind == "." else self._number((0, cpu, kind))), task
+
+    def _number(self, key: tuple[int, int, str]) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
 
     def __len__(self) -> int:
@@ -129,14 +135,14 @@ class Reader:
         if self.first[cpu] <= index < self.last[cpu]:
             self.rows.nr_events += 1
             if name in _EVENTS:
-                self._append(name, text, cpu, self.contexts.number(int(pid), cpu, flags))
+                self._append(name, text, cpu, self.contexts.of(int(pid), cpu, flags))
 
-    def _append(self, name: str, text: str, cpu: int, context: int) -> None:
+    def _append(self, name: str, text: str, cpu: int, contexts: tuple[int, int]) -> None:
         """One more row."""
         if len(text) > MAX_TEXT:
             raise self.bad(f"{name}: over {MAX_TEXT} characters of fields")
         kind, values = _values(name, text, self)
-        self.rows.append(kind, cpu, context, self.number, values)
+        self.rows.append(kind, cpu, contexts, self.number, values)
         if len(self.rows) > MAX_ROWS:
             raise self.bad(f"over {MAX_ROWS} events; record less")
         if len(self.contexts) > MAX_CONTEXTS:
@@ -188,9 +194,9 @@ def _values(name: str, text: str, reader: Reader) -> tuple[Kind, list[int]]:
         raise reader.bad(f"{name}: {one_line(error, 100)}") from None
     if kind in _PAGE_POINTER_FIRST:
         values[0] = (values[0] - reader.vmemmap_base) // SIZEOF_STRUCT_PAGE
-    if any(abs(value) >= 1 << 63 for value in values):
+    if max(values, default=0) >= 1 << 63:
         values = [value - (1 << 64) if value >= 1 << 63 else value for value in values]
-    if any(abs(value) >= 1 << 63 for value in values):
+    if max(values, default=0) >= 1 << 63 or min(values, default=0) < -1 << 63:
         raise reader.bad(f"{name}: a number of over 64 bits")
     return kind, values
 
@@ -209,7 +215,13 @@ def _mm_page_alloc(groups: tuple[str, ...]) -> list[int]:
 def _isolate_ret(groups: tuple[str, ...]) -> list[int]:
     """[1 if compaction's fast search called, pages isolated]."""
     caller, returned = groups
-    return [int(caller != "isolate_freepages_block"), int(returned)]
+    return [int(caller.startswith(("compaction_alloc", "fast_isolate"))), int(returned)]
+
+
+def _try_to_compact(groups: tuple[str, ...]) -> list[int]:
+    """[order, gfp_mask, priority]."""
+    order, flags, priority = groups
+    return [int(order), parse_gfp_flags(flags), int(priority)]
 
 
 def _mm_compaction_finished(groups: tuple[str, ...]) -> list[int]:
@@ -221,5 +233,6 @@ def _mm_compaction_finished(groups: tuple[str, ...]) -> list[int]:
 _CONVERT: dict[Kind, Callable[[tuple[str, ...]], list[int]]] = {
     Kind.mm_page_alloc: _mm_page_alloc,
     Kind.isolate_ret: _isolate_ret,
+    Kind.mm_compaction_try_to_compact_pages: _try_to_compact,
     Kind.mm_compaction_finished: _mm_compaction_finished,
 }

@@ -41,6 +41,7 @@ class Kind(IntEnum):
     mm_vmscan_kswapd_sleep = auto()
     movepb = auto()
     pcpfree = auto()
+    mm_compaction_try_to_compact_pages = auto()
     mm_compaction_begin = auto()
     mm_compaction_end = auto()
     mm_compaction_finished = auto()
@@ -81,6 +82,7 @@ INPUTS = {
     Kind.mm_vmscan_kswapd_wake: "when kswapd leaves its sleep",
     Kind.mm_vmscan_kswapd_sleep: "when kswapd goes to sleep",
     Kind.setpb: "pageblocks that compaction skips",
+    Kind.mm_compaction_try_to_compact_pages: "requests that compact for themselves",
     Kind.mm_compaction_begin: "where compaction starts",
     Kind.mm_compaction_finished: "when compaction goes on, and for which order",
     Kind.mm_compaction_isolate_migratepages: "where the migration scanner stands",
@@ -92,17 +94,20 @@ INPUTS = {
 
 
 class Rows:
-    """Rows in the trace's order: kind, CPU, context (a number for task or interrupt), arguments.
+    """Rows in the trace's order: kind, CPU, context, task, line, arguments.
 
+    A context is a number for a task or an interrupt; `task` is that of the task which runs, or
+    which was interrupted.
     `nr_events` counts every line inside the window, whether it made a row or not.
     """
 
-    __slots__ = ("arguments", "context", "cpu", "kind", "line", "nr_events")
+    __slots__ = ("arguments", "context", "cpu", "kind", "line", "nr_events", "task")
 
     def __init__(self) -> None:
         self.kind = bytearray()
         self.cpu = array("H")
         self.context = array("i")
+        self.task = array("i")
         self.line = array("i")
         self.arguments = array("q")
         self.nr_events = 0
@@ -110,11 +115,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def append(self, kind: Kind, cpu: int, context: int, line: int, values: list[int]) -> None:
-        """One more row; values has at most ARGUMENTS numbers."""
+    def append(
+        self, kind: Kind, cpu: int, contexts: tuple[int, int], line: int, values: list[int]
+    ) -> None:
+        """One more row; contexts are context and task, values at most ARGUMENTS numbers."""
         self.kind.append(kind)
         self.cpu.append(cpu)
-        self.context.append(context)
+        self.context.append(contexts[0])
+        self.task.append(contexts[1])
         self.line.append(line)
         self.arguments.extend(values)
         self.arguments.extend((0,) * (ARGUMENTS - len(values)))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.restore import Field, restore
+from memsim.replay.base import Result
 from memsim.replay.capture import Capture
 from memsim.replay.compare import Comparison, compare_end
 from memsim.replay.fates import settle_frees
 from memsim.replay.ftrace import read_rows
 from memsim.replay.inputs import Kind
-from memsim.replay.run import Replay, Result
+from memsim.replay.run import Replay
 from memsim.replay.tracepoints import Stream
 from memsim.trace.events import (
     TP_MM_PAGE_ALLOC_EXTFRAG,

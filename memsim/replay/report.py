@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from memsim.replay.base import Miss
 from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome
-from memsim.replay.run import Miss
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MIGRATETYPE_NAMES
 

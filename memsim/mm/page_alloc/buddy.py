@@ -8,7 +8,7 @@ Kernel: mm/page_alloc.c __free_one_page(), expand(), __rmqueue_smallest(); mm/in
 from __future__ import annotations
 
 from memsim.mm.journal import set_pageblock_migratetype
-from memsim.mm.mmzone import PG_BUDDY, Zone, get_pageblock_migratetype
+from memsim.mm.mmzone import PG_BUDDY, CaptureControl, Zone, get_pageblock_migratetype
 from memsim.mm.page_alloc.free_list import (
     _add_to_free_list,
     _del_page_from_free_list,
@@ -25,6 +25,7 @@ from memsim.words.mmzone import (
     FPI_TO_TAIL,
     HPAGE_PMD_ORDER,
     MAX_PAGE_ORDER,
+    MIGRATE_MOVABLE,
     MIGRATE_PCPTYPES,
     NR_PAGE_ORDERS,
     NULL,
@@ -78,15 +79,38 @@ def change_pageblock_range(zone: Zone, page: int, order: int, migratetype: int) 
         set_pageblock_migratetype(zone, start, migratetype)
 
 
+def compaction_capture(
+    capc: CaptureControl, zone: Zone, page: int, order: int, migratetype: int
+) -> bool:
+    """Give a block that is being freed to the task that compacts for just this order.
+
+    Kernel: mm/page_alloc.c task_capc(), compaction_capture()
+    """
+    if capc.page != NULL or capc.zone is not zone or capc.order != order:
+        return False
+    if migratetype in (zone.vm.MIGRATE_CMA, zone.vm.MIGRATE_ISOLATE):
+        return False
+    # a small unmovable request shall not pollute a movable pageblock
+    movable_only = order < zone.vm.pageblock_order and migratetype == MIGRATE_MOVABLE
+    if movable_only and capc.migratetype != MIGRATE_MOVABLE:
+        return False
+    capc.page = page
+    return True
+
+
 def _free_one_page(zone: Zone, page: int, order: int, migratetype: int, fpi_flags: int) -> None:
     """Free a block: merge it upwards while its buddy is free, then put it on its list.
 
-    NOT MODELLED: compaction_capture(), page_reporting, guard pages, shuffling.
+    NOT MODELLED: page_reporting, guard pages, shuffling.
     Kernel: mm/page_alloc.c __free_one_page(). Cost: at most MAX_PAGE_ORDER merges.
     """
     account_freepages(zone, 1 << order, migratetype)
+    capc = zone.vm.capture_control
     buddy = page
     while order < MAX_PAGE_ORDER:
+        if capc is not None and compaction_capture(capc, zone, page, order, migratetype):
+            account_freepages(zone, -(1 << order), migratetype)
+            return
         buddy = page ^ (1 << order)
         if find_buddy_page_pfn(zone, page, order) == NULL:
             break

@@ -1,0 +1,123 @@
+"""What every part of the replay shares: the model, the rows, and what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from memsim.mm.mmzone import PerCpuPages, PglistData, Vm, Zone
+from memsim.mm.page_alloc.freelist import AllocContext, prepare_alloc_pages
+from memsim.replay.compactions import Compactions
+from memsim.replay.inputs import Rows
+from memsim.replay.pages import Pages
+from memsim.replay.tracepoints import Tracepoints
+from memsim.words.errors import BadInput
+from memsim.words.gfp import gfp_migratetype, gfp_zone
+from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_PCPTYPES
+
+
+@dataclass
+class Request:
+    """A request under way in one context: what its attempts have given so far."""
+
+    ac: AllocContext
+    order: int
+    page: int
+
+
+@dataclass
+class Miss:
+    """The first request that memsim answered otherwise than the kernel did."""
+
+    request: int
+    line: int
+    cpu: int
+    order: int
+    migratetype: int
+    gfp_mask: int
+    expected: int
+    got: int
+    around: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Result:
+    """What a replay counted. Requests are the mm_page_alloc events."""
+
+    requests: int = 0
+    exact: int = 0
+    first_miss: Miss | None = None
+    inputs: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+class Base:
+    """A Vm, the rows to do to it, and what came of it. Rows are named by their number.
+
+    zones and pgdats: by the addresses that probes print. where: the trace's name, for errors.
+    """
+
+    def __init__(
+        self, vm: Vm, rows: Rows, zones: dict[int, Zone], pgdats: dict[int, PglistData], where: str
+    ) -> None:
+        self.vm = vm
+        self.rows = rows
+        self.zones = zones
+        self.pgdats = pgdats
+        self.where = where
+        self.pages = Pages(vm)
+        self.tracepoints = Tracepoints(vm.trace)
+        self.compactions = Compactions(vm)
+        self.result = Result()
+        #: Requests under way whose slow path is traced, by context.
+        self.requests: dict[int, Request] = {}
+        #: Bulk requests under way, by context: gfp_mask, pages wanted.
+        self.bulk: dict[int, tuple[int, int]] = {}
+        #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
+        self.prepared: dict[int, tuple[int, int]] = {}
+        #: pcps that a context holds the lock of, in the middle of a batch.
+        self.locked: dict[int, PerCpuPages] = {}
+        #: kswapd's runs, by context: the node, and its zones' boosts when the run began.
+        self.boosts: dict[int, tuple[PglistData, list[int]]] = {}
+        #: Free blocks being isolated, by context: pfn, order.
+        self.isolating: dict[int, tuple[int, int]] = {}
+        #: Recorded pfn that a fast search of compaction isolated, by context.
+        self.fast: dict[int, int] = {}
+
+    def bad(self, row: int, what: str) -> BadInput:
+        """The error that names the row's line."""
+        return BadInput(f"{self.where}: line {self.rows.line[row]}: {what}")
+
+    def order(self, row: int, order: int) -> int:
+        """The order, if there is such an order."""
+        if not 0 <= order <= MAX_PAGE_ORDER:
+            raise self.bad(row, f"order {order} is above MAX_PAGE_ORDER")
+        return order
+
+    def block(self, row: int, pfn: int, order: int) -> tuple[int, int]:
+        """A recorded block's pfn and order, if there can be such a block."""
+        order = self.order(row, order)
+        if not 0 <= pfn <= self.vm.max_pfn - (1 << order):
+            raise self.bad(row, f"pfn {pfn & (1 << 64) - 1:#x} is not in the snapshot")
+        if pfn & (1 << order) - 1:
+            raise self.bad(row, f"pfn {pfn:#x} is not aligned to order {order}")
+        return pfn, order
+
+    def zone(self, row: int, address: int) -> Zone:
+        """The zone whose struct zone is at this address."""
+        zone = self.zones.get(address)
+        if zone is None:
+            raise self.bad(row, f"zone {address & (1 << 64) - 1:#x} is not in the snapshot")
+        return zone
+
+    def node(self, row: int, nid: int) -> PglistData:
+        """The node of this number."""
+        if not 0 <= nid < len(self.vm.nodes):
+            raise self.bad(row, f"node {nid} is not in the snapshot")
+        return self.vm.nodes[nid]
+
+    def context(self, row: int, gfp_mask: int) -> AllocContext:
+        """The request's zonelist, from its preferred node: the CPU's."""
+        if gfp_zone(gfp_mask) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
+            raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
+        return prepare_alloc_pages(self.vm, gfp_mask, 0)
