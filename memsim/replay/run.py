@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from memsim.replay.compacting import Compacting
 from memsim.replay.inputs import INPUTS, Kind
+from memsim.replay.lock_order import zone_lock_order
 from memsim.replay.requests import Requests
 from memsim.replay.tracepoints import COMPARED
 from memsim.replay.workers import Workers
@@ -16,11 +17,13 @@ class Replay(Requests, Workers, Compacting):
 
     def run(self) -> Iterator[int]:
         """Do every row. Yields the row number now and then, so that progress can be shown."""
-        for row in range(len(self.rows)):
+        several = self.vm.nr_cpus > 1
+        order = zone_lock_order(self.rows) if several else range(len(self.rows))
+        for done, row in enumerate(order):
             self._do(row)
-            if row % 8192 == 0:
+            if done % 8192 == 0:
                 self.tracepoints.match()
-                yield row
+                yield done
         self.tracepoints.match()
 
     def _do(self, row: int) -> None:
