@@ -71,8 +71,10 @@ class Base:
         self.result = Result()
         #: Requests under way whose slow path is traced, by context.
         self.requests: dict[int, Request] = {}
-        #: Bulk requests under way, by context: gfp_mask, pages wanted.
-        self.bulk: dict[int, tuple[int, int]] = {}
+        #: Preferred node, and the CPU that asked, by context, where the trace tells.
+        self.preferred: dict[int, tuple[int, int]] = {}
+        #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
+        self.bulk: dict[int, tuple[int, int, int]] = {}
         #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
         self.prepared: dict[int, tuple[int, int]] = {}
         #: pcps that a context holds the lock of, in the middle of a batch.
@@ -117,7 +119,8 @@ class Base:
         return self.vm.nodes[nid]
 
     def context(self, row: int, gfp_mask: int) -> AllocContext:
-        """The request's zonelist, from its preferred node: the CPU's."""
+        """The request's zonelist, from its preferred node: node 0 unless the trace tells."""
         if gfp_zone(gfp_mask) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
             raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
-        return prepare_alloc_pages(self.vm, gfp_mask, 0)
+        nid, _ = self.preferred.get(self.rows.context[row], (0, 0))
+        return prepare_alloc_pages(self.vm, gfp_mask, nid)

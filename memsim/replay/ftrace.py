@@ -47,6 +47,7 @@ _PATTERNS = {
     Kind.drain_zone: r".* zone=(0x\w+)",
     Kind.drain_pages: r".* cpu=(\d+) zone=(0x\w+)",
     Kind.gpf: r".* gfp=(0x\w+) order=(\d+) aflags=(0x\w+)",
+    Kind.apn: r".* gfp=0x\w+ order=\d+ nid=(\d+)",
     Kind.isolate: r".* page=(0x\w+) order=(\d+)",
     Kind.isolate_ret: r"\((\w+)\+.* ret=(\d+)",
     Kind.putback: r".* page=(0x\w+) order=(\d+) mt=(\d+)",

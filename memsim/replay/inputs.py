@@ -32,6 +32,7 @@ class Kind(IntEnum):
     drain_zone = auto()
     drain_pages = auto()
     gpf = auto()
+    apn = auto()
     isolate = auto()
     isolate_ret = auto()
     putback = auto()
@@ -74,6 +75,7 @@ INPUTS = {
     Kind.decay: "when the vmstat worker lets pcp lists decay",
     Kind.drain_zone: "when it drains a list of another node",
     Kind.drain_pages: "when pcp lists are drained",
+    Kind.apn: "the preferred node of requests",
     Kind.gpf: "slow-path attempts: alloc_flags",
     Kind.isolate: "free blocks that compaction isolates",
     Kind.putback: "isolated blocks put back",

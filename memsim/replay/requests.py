@@ -17,10 +17,16 @@ _MAX_BULK = 1 << 16
 class Requests(Base):
     """Rows that ask: mm_page_alloc, the slow path's attempts, bulk requests."""
 
+    def _apn(self, row: int, nid: int, *_: int) -> None:
+        """A request begins, with this preferred node, on this CPU."""
+        self.node(row, nid)
+        self.preferred[self.rows.context[row]] = (nid, self.rows.cpu[row])
+
     def _gpf(self, row: int, gfp_mask: int, order: int, alloc_flags: int, *_: int) -> None:
         """A slow-path attempt. The fast path was tried right before the first one."""
         order = self.order(row, order)
         context = self.rows.context[row]
+        self._on_its_cpu(context)
         request = self.requests.get(context)
         if request is None or request.order != order:
             self._drop_request(context)
@@ -29,6 +35,11 @@ class Requests(Base):
             self.requests[context] = request
         if request.page == NULL:
             request.page = get_page_from_freelist(order, alloc_flags, request.ac)
+
+    def _on_its_cpu(self, context: int) -> None:
+        """A task may be logged on another CPU than it asked on."""
+        _, cpu = self.preferred.get(context, (0, self.vm.cpu))
+        self.vm.set_cpu(cpu)
 
     def _drop_request(self, context: int) -> None:
         """A request that the trace does not end: its page, if it had one, is given back."""
@@ -45,12 +56,14 @@ class Requests(Base):
             self.block(row, pfn, order)
         order = self.order(row, order)
         context = self.rows.context[row]
+        self._on_its_cpu(context)
         self.bulk.pop(context, None)
         self.compactions.request_ended(context)
         if context in self.requests and self.requests[context].order != order:
             self._drop_request(context)
         request = self.requests.pop(context, None)
         page = self._answer(row, order, gfp_mask, pfn) if request is None else request.page
+        self.preferred.pop(context, None)
         self._compare(row, page, pfn, order, gfp_mask)
         if pfn != NULL:
             self.pages.allocated(pfn, page, order)
@@ -96,17 +109,18 @@ class Requests(Base):
         return lines
 
     def _bulk_begin(self, row: int, gfp_mask: int, nid: int, nr_pages: int, *_: int) -> None:
-        self.bulk[self.rows.context[row]] = (gfp_mask, nr_pages)
+        nid = nid if 0 <= nid < len(self.vm.nodes) else 0
+        self.bulk[self.rows.context[row]] = (gfp_mask, nid, nr_pages)
 
     def _bulk_ret(self, row: int, nr_pages: int, returned: int, *_: int) -> None:
         """A bulk request ended. One page came by mm_page_alloc, which has been done already."""
         begun = self.bulk.pop(self.rows.context[row], None)
-        if begun is None or begun[1] <= 1:
+        if begun is None or begun[2] <= 1:
             return
         if not 0 <= returned <= _MAX_BULK:
             raise self.bad(row, f"bulk request of {returned} pages")
         self.context(row, begun[0])
-        pages = alloc_pages_bulk(self.vm, begun[0], 0, returned)
+        pages = alloc_pages_bulk(self.vm, begun[0], begun[1], returned)
         self.result.notes["pages given by bulk requests"] += len(pages)
         for page in pages:
             self.pages.allocated_untraced(page)

@@ -48,6 +48,7 @@ class Replay(Requests, Workers, Compacting):
 _NAMES = {int(kind): kind.name for kind in Kind}
 _HANDLERS: dict[int, Callable[..., None]] = {
     Kind.gpf: Replay._gpf,
+    Kind.apn: Replay._apn,
     Kind.mm_page_alloc: Replay._mm_page_alloc,
     Kind.bulk: Replay._bulk_begin,
     Kind.bulk_ret: Replay._bulk_ret,
