@@ -71,8 +71,8 @@ class Base:
         self.result = Result()
         #: Requests under way whose slow path is traced, by context.
         self.requests: dict[int, Request] = {}
-        #: Preferred node, and the CPU that asked, by context, where the trace tells.
-        self.preferred: dict[int, tuple[int, int]] = {}
+        #: Preferred node of the request under way, by context, where the trace tells.
+        self.preferred: dict[int, int] = {}
         #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
         self.bulk: dict[int, tuple[int, int, int]] = {}
         #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
@@ -122,5 +122,5 @@ class Base:
         """The request's zonelist, from its preferred node: node 0 unless the trace tells."""
         if gfp_zone(gfp_mask) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
             raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
-        nid, _ = self.preferred.get(self.rows.context[row], (0, 0))
+        nid = self.preferred.get(self.rows.context[row], 0)
         return prepare_alloc_pages(self.vm, gfp_mask, nid)

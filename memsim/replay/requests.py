@@ -18,15 +18,18 @@ class Requests(Base):
     """Rows that ask: mm_page_alloc, the slow path's attempts, bulk requests."""
 
     def _apn(self, row: int, nid: int, *_: int) -> None:
-        """A request begins, with this preferred node, on this CPU."""
+        """A request begins, with this preferred node.
+
+        Its task may move to another CPU before it takes a page: it is the CPU that logs the end
+        whose pcp list served it.
+        """
         self.node(row, nid)
-        self.preferred[self.rows.context[row]] = (nid, self.rows.cpu[row])
+        self.preferred[self.rows.context[row]] = nid
 
     def _gpf(self, row: int, gfp_mask: int, order: int, alloc_flags: int, *_: int) -> None:
         """A slow-path attempt. The fast path was tried right before the first one."""
         order = self.order(row, order)
         context = self.rows.context[row]
-        self._on_its_cpu(context)
         request = self.requests.get(context)
         if request is None or request.order != order:
             self._drop_request(context)
@@ -35,11 +38,6 @@ class Requests(Base):
             self.requests[context] = request
         if request.page == NULL:
             request.page = get_page_from_freelist(order, alloc_flags, request.ac)
-
-    def _on_its_cpu(self, context: int) -> None:
-        """A task may be logged on another CPU than it asked on."""
-        _, cpu = self.preferred.get(context, (0, self.vm.cpu))
-        self.vm.set_cpu(cpu)
 
     def _drop_request(self, context: int) -> None:
         """A request that the trace does not end: its page, if it had one, is given back."""
@@ -56,7 +54,6 @@ class Requests(Base):
             self.block(row, pfn, order)
         order = self.order(row, order)
         context = self.rows.context[row]
-        self._on_its_cpu(context)
         self.bulk.pop(context, None)
         self.compactions.request_ended(context)
         if context in self.requests and self.requests[context].order != order:
