@@ -10,7 +10,7 @@ from memsim.views import charts, source
 from memsim.views.bench import Bench
 from memsim.views.buddies import Buddies
 from memsim.views.controls import Prediction, Predictions, Question, status
-from memsim.views.lesson02 import free_some
+from memsim.views.lesson02 import free_some, pages_by_order
 
 
 def test_a_prediction_can_change_until_it_is_revealed() -> None:
@@ -154,4 +154,6 @@ def test_a_chart_has_words_sends_nothing_and_has_no_background() -> None:
 
 
 def test_free_some_frees_what_it_is_told() -> None:
-    assert free_some([0, 1], nr_pages=4).nr_free()[:3] == [0, 1, 0]
+    machine = free_some([0, 1, 3], nr_pages=4)
+    assert machine.nr_free()[:3] == [1, 1, 0]
+    assert pages_by_order(machine)[:3] == [1, 2, 0]

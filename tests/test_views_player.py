@@ -546,3 +546,17 @@ def test_many_pages_are_condensed_and_open_up(page: Any, tmp_path: Path) -> None
     assert (note.text_content() or "").startswith("Shown: pfn ")
     page.locator("text=Show all pages").click()
     assert "too many" in (note.text_content() or "")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_iframe_plays_without_a_kernel_in_the_reader_s_colours(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.context.set_offline(True)
+    page.set_content(Player(split_and_merge(), "without a kernel")._repr_html_())
+    inside = page.frame_locator("iframe")
+    inside.locator(".memsim-player").focus()
+    page.keyboard.press("End")
+    assert inside.locator(".memsim-player").get_attribute("data-step") == "32"
+    back = inside.locator(".memsim-player").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert back == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 20, 20)"}[scheme]

@@ -14,7 +14,6 @@ CONFIG = {
     "displaylogo": False,
     "showSendToCloud": False,
     "displayModeBar": False,
-    "responsive": True,
 }
 
 #: Of Okabe and Ito; the first two differ in lightness too.
@@ -66,7 +65,7 @@ def themed(figure: go.Figure) -> go.Figure:
         margin={"l": 60, "r": 20, "t": 70, "b": 55}, height=360,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
     )  # fmt: skip
-    figure.update_xaxes(**line)
+    figure.update_xaxes(**line, showgrid=False)
     figure.update_yaxes(**line)
     return figure
 

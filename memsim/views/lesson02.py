@@ -16,3 +16,8 @@ def free_some(pfns: Iterable[int], nr_pages: int = 1024) -> Machine:
     for pfn in pfns:
         machine.free_pages(pfn)
     return machine
+
+
+def pages_by_order(machine: Machine) -> list[int]:
+    """Free pages of the first zone, by the order of the block that they are in."""
+    return [blocks << order for order, blocks in enumerate(machine.nr_free())]

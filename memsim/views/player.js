@@ -47,11 +47,11 @@ class Player {
       class: "memsim-player", tabindex: 0, "aria-label": label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (e) => this.key(e),
     }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
-    h("h4", {}, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
+    h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
-      h("div", {}, h("h4", {}, "List order, head first"), this.lists,
+      h("div", {}, h("p", { class: "ms-head" }, "List order, head first"), this.lists,
         h("details", {}, h("summary", {}, "Counters"), this.numbers)),
-      h("div", {}, h("h4", {}, "Steps"), this.steps)),
+      h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps)),
     this.text, h("p", { class: "ms-keys" }, KEYS));
     this.player.memsim = this;
     this.root.replaceChildren(this.player);

@@ -40,11 +40,14 @@ class Strip {
 
   size(width, height) {
     const ratio = globalThis.devicePixelRatio || 1;
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.canvas.style.height = `${height}px`;
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (this.canvas.width !== w || this.canvas.height !== h) {
+      Object.assign(this.canvas, { width: w, height: h });
+      this.canvas.style.height = `${height}px`;
+    }
     this.g = this.canvas.getContext("2d");
     this.g.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.g.clearRect(0, 0, width, height);
   }
 
   /** Where 2**n aligned pages are: [x, y, width, height]. */
@@ -170,7 +173,8 @@ class Strip {
       if (start + nr <= this.window[0] || start >= this.window[1]) continue;
       const [x, y, w, h] = this.rect(start, nr);
       Object.assign(this.g, { strokeStyle: color, lineWidth: width });
-      this.g.strokeRect(x + width / 2, y + width / 2, w - width, h - width);
+      const inset = Math.min(width / 2, (Math.min(w, h) - 13) / 2); // a small block's grows outwards
+      this.g.strokeRect(x + inset, y + inset, w - 2 * inset, h - 2 * inset);
     }
     this.g.setLineDash([]);
   }
