@@ -173,7 +173,7 @@ class Machine:
         """
         order = _check_free(self.vm, pfn, order)
         _check_cpu(self.vm, cpu)
-        name = f"free_pages({pfn:#x}, order={order})"
+        name = f"free_pages(pfn {pfn}, order={order})"
         self._do(name, cpu, lambda: free.free_unref_page(self.vm, pfn, order))
 
     def free_folios(self, pfns: list[int], *, cpu: int = 0) -> None:
@@ -193,14 +193,14 @@ class Machine:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
         for page in range(pfn, pfn + nr_pages_of(size)):
             _check_free(self.vm, page, 0)
-        name = f"free_pages_exact({pfn:#x}, {size})"
+        name = f"free_pages_exact(pfn {pfn}, {size})"
         self._do(name, cpu, lambda: alloc.free_pages_exact(self.vm, pfn, size))
 
     def split_page(self, pfn: int) -> None:
         """Make single pages of an allocated block; each is freed by itself from then on."""
         order = _check_free(self.vm, pfn, None)
         zone = self._zone(pfn)
-        self._do(f"split_page({pfn:#x})", 0, lambda: alloc.split_page(zone, pfn, order))
+        self._do(f"split_page(pfn {pfn})", 0, lambda: alloc.split_page(zone, pfn, order))
 
     def lru_add(self, pfn: int) -> None:
         """Put an allocated block on an LRU list: its pages count as movable from then on.
@@ -209,7 +209,7 @@ class Machine:
         """
         order = _check_free(self.vm, pfn, None)
         zone = self._zone(pfn)
-        self._do(f"lru_add({pfn:#x})", 0, lambda: _set_lru(zone, pfn, order))
+        self._do(f"lru_add(pfn {pfn})", 0, lambda: _set_lru(zone, pfn, order))
 
     # Workers
 
@@ -225,18 +225,18 @@ class Machine:
     def isolate_pageblock(self, pfn: int) -> None:
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
         zone = self._zone(pfn)
-        name = f"isolate_pageblock({pfn:#x})"
+        name = f"isolate_pageblock(pfn {pfn})"
         if not self._do(name, 0, lambda: set_migratetype_isolate(zone, pfn)):
-            raise BadRequest(f"the pageblock of pfn {pfn:#x} is not wholly in zone {zone.name}")
+            raise BadRequest(f"the pageblock of pfn {pfn} is not wholly in zone {zone.name}")
 
     def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:
         """Give an isolated pageblock a type, 0 to 2. Kernel: unset_migratetype_isolate()."""
         zone = self._zone(pfn)
         if get_pageblock_migratetype(zone, pfn) != self.vm.MIGRATE_ISOLATE:
-            raise BadRequest(f"the pageblock of pfn {pfn:#x} is not isolated")
+            raise BadRequest(f"the pageblock of pfn {pfn} is not isolated")
         if not 0 <= migratetype < MIGRATE_PCPTYPES:
             raise BadRequest(f"migratetype={migratetype}: should be 0 to {MIGRATE_PCPTYPES - 1}")
-        name = f"unisolate_pageblock({pfn:#x})"
+        name = f"unisolate_pageblock(pfn {pfn})"
         self._do(name, 0, lambda: unset_migratetype_isolate(zone, pfn, migratetype))
 
     # Looking
@@ -342,7 +342,7 @@ class Machine:
     def _zone(self, pfn: int) -> Zone:
         zone = page_zone(self.vm, pfn)
         if zone is None:
-            raise BadRequest(f"pfn {pfn:#x} is in no zone")
+            raise BadRequest(f"pfn {pfn} is in no zone")
         return zone
 
 
@@ -380,12 +380,12 @@ def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> Non
 def _check_free(vm: Vm, pfn: int, order: int | None) -> int:
     """The order of the allocated block at pfn."""
     if page_zone(vm, pfn) is None:
-        raise BadFree(f"pfn {pfn:#x} is in no zone")
+        raise BadFree(f"pfn {pfn} is in no zone")
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
-        raise BadFree(f"pfn {pfn:#x} is not the first page of an allocated block")
+        raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
     if order not in (None, state & PG_ORDER):
-        raise BadFree(f"pfn {pfn:#x} was allocated with order {state & PG_ORDER}, not {order}")
+        raise BadFree(f"pfn {pfn} was allocated with order {state & PG_ORDER}, not {order}")
     return state & PG_ORDER
 
 
@@ -394,7 +394,7 @@ def _shown(result: object) -> str:
     if isinstance(result, bool) or result is None:
         return ""
     if isinstance(result, int):
-        return " = NULL" if result == NULL else f" = {result:#x}"
+        return " = NULL" if result == NULL else f" = pfn {result}"
     return f" = {len(result)} pages" if isinstance(result, list) else ""
 
 

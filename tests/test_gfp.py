@@ -31,7 +31,7 @@ def test_masks_that_a_recorded_kernel_printed() -> None:
 
 def test_combinations() -> None:
     """GFP_TRANSHUGE adds direct reclaim only; the mobility bits make migratetypes 0 to 2."""
-    assert gfp.GFP_TRANSHUGE & ~gfp.GFP_TRANSHUGE_LIGHT == SINGLE["__GFP_DIRECT_RECLAIM"]
+    assert SINGLE["__GFP_DIRECT_RECLAIM"] == gfp.GFP_TRANSHUGE & ~gfp.GFP_TRANSHUGE_LIGHT
     masks = (gfp.GFP_KERNEL, gfp.GFP_HIGHUSER_MOVABLE, SINGLE["__GFP_RECLAIMABLE"])
     assert [gfp_migratetype(mask) for mask in masks] == [0, 1, 2]
     assert show_gfp_flags(0) == "none"

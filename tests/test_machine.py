@@ -22,7 +22,7 @@ def test_a_split_told_in_steps() -> None:
     added = [(s.list.where, s.pfn) for s in recording.steps if isinstance(s, ListAdd)]
     assert added == [("free_area", 8), ("free_area", 4), ("pcp", 0)]
     assert [op.name for op in recording.operations] == [
-        "alloc_pages(GFP_HIGHUSER_MOVABLE, order=2) = 0x0"
+        "alloc_pages(GFP_HIGHUSER_MOVABLE, order=2) = pfn 0"
     ]
 
 

@@ -8,7 +8,6 @@ import ipywidgets as widgets
 
 from memsim.machine import Machine, Recording
 from memsim.views.controls import FULL, status
-from memsim.views.payload import operation_name
 from memsim.views.player import Player
 from memsim.views.scene import ALLOCATED, Scene
 from memsim.words.errors import MemsimError
@@ -85,10 +84,10 @@ class Bench(widgets.VBox):
         return f"Freed: pfn {pfn}."
 
     def _undo(self) -> str:
-        return f"Undone: {operation_name(self.machine.undo())}."
+        return f"Undone: {self.machine.undo().name}."
 
     def _redo(self) -> str:
-        return f"Done again: {operation_name(self.machine.redo())}."
+        return f"Done again: {self.machine.redo().name}."
 
     def _update(self, said: str) -> None:
         """What was said, and the blocks that can be freed now."""

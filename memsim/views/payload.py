@@ -6,7 +6,6 @@ a frame's steps forwards or backwards and asks nobody.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -235,14 +234,9 @@ def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[li
     starts = [frame.first for frame in frames]
     return [
         [
-            operation_name(op),
+            op.name,
             bisect_left(starts, op.first_step),
             bisect_left(starts, op.last_step),
         ]
         for op in operations
     ]
-
-
-def operation_name(operation: Operation) -> str:
-    """Its name with pfns in decimal, as everywhere in a player."""
-    return re.sub(r"\b0x[0-9a-f]+", lambda found: f"pfn {int(found[0], 16)}", operation.name)
