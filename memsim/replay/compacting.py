@@ -51,8 +51,9 @@ class Compacting(Frees):
         context = self.rows.context[row]
         page, order = self.compactions.end(context)
         request = self.requests.get(context)
+        waits = request is not None and request.page == NULL and request.order == order
         zone = page_zone(self.vm, page)
-        if zone is not None and request is not None and request.page == NULL:
+        if zone is not None and request is not None and waits:
             prep_new_page(zone, page, order)
             request.page = page
         elif zone is not None:

@@ -11,7 +11,8 @@ from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_NO_WATERMARKS
 from memsim.words.gfp import gfp_migratetype
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, MIGRATE_PCPTYPES, NULL
 
-_MAX_BULK = 1 << 16
+#: Pages that one bulk request may give. The kernel asks for some hundreds.
+_MAX_BULK = 1 << 14
 
 
 class Requests(Base):

@@ -36,6 +36,12 @@ class Stream:
     recorded: deque[tuple[int, ...]] = field(default_factory=deque)
     fired: deque[tuple[int, ...]] = field(default_factory=deque)
 
+    def append(self, fields: tuple[int, ...]) -> None:
+        """memsim fired this event."""
+        self.fired.append(fields)
+        if len(self.fired) > MAX_AHEAD:
+            self.match()
+
     def match(self) -> None:
         """Compare what has come from both sides so far."""
         while self.recorded and self.fired:
@@ -69,7 +75,7 @@ class Tracepoints:
             kind_nr = _KIND_OF.get(record[1] & 0xFF)
             if kind_nr is not None:
                 kind, nr_fields = kind_nr
-                self.streams[kind].fired.append(tuple(record[2 : 2 + nr_fields]))
+                self.streams[kind].append(tuple(record[2 : 2 + nr_fields]))
         self._seen = ring.written
 
     def match(self) -> None:
