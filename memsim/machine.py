@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import index
 from typing import TypeVar
 
 from memsim.lib.bits import get_order, nr_pages_of
@@ -150,6 +151,7 @@ class Machine:
     ) -> list[int]:
         """Allocate up to nr_pages single pages: their pfns, perhaps fewer, perhaps none."""
         _check_request(self.vm, gfp_mask, 0, cpu, nid)
+        _whole("nr_pages", nr_pages)
         if not 0 <= nr_pages <= _MAX_BULK:
             raise BadRequest(f"nr_pages={nr_pages}: should be 0 to {_MAX_BULK}")
         name = f"alloc_pages_bulk({show_gfp_flags(gfp_mask)}, nr_pages={nr_pages})"
@@ -159,6 +161,7 @@ class Machine:
 
     def alloc_pages_exact(self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int = 0) -> int:
         """Allocate just the pages that size bytes need: the first pfn."""
+        _whole("size", size)
         if size < 1 or get_order(size) > MAX_PAGE_ORDER:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
         _check_request(self.vm, gfp_mask, 0, cpu, nid)
@@ -179,9 +182,9 @@ class Machine:
     def free_folios(self, pfns: list[int], *, cpu: int = 0) -> None:
         """Free allocated blocks as one batch. Kernel: mm/page_alloc.c free_unref_folios()."""
         _check_cpu(self.vm, cpu)
-        if len(set(pfns)) != len(pfns):
-            raise BadFree("a block is in the batch twice")
         folios = [(pfn, _check_free(self.vm, pfn, None)) for pfn in pfns]
+        if len(set(folios)) != len(folios):
+            raise BadFree("a block is in the batch twice")
         self._do(
             f"free_folios({len(pfns)})", cpu, lambda: free.free_unref_folios(self.vm, folios)
         )
@@ -189,6 +192,8 @@ class Machine:
     def free_pages_exact(self, pfn: int, size: int, *, cpu: int = 0) -> None:
         """Free what alloc_pages_exact() gave; size is in bytes."""
         _check_cpu(self.vm, cpu)
+        _whole("size", size)
+        _whole("pfn", pfn)
         if not 1 <= size <= 4096 << MAX_PAGE_ORDER:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
         for page in range(pfn, pfn + nr_pages_of(size)):
@@ -234,6 +239,7 @@ class Machine:
         zone = self._zone(pfn)
         if get_pageblock_migratetype(zone, pfn) != self.vm.MIGRATE_ISOLATE:
             raise BadRequest(f"the pageblock of pfn {pfn} is not isolated")
+        _whole("migratetype", migratetype)
         if not 0 <= migratetype < MIGRATE_PCPTYPES:
             raise BadRequest(f"migratetype={migratetype}: should be 0 to {MIGRATE_PCPTYPES - 1}")
         name = f"unisolate_pageblock(pfn {pfn})"
@@ -251,7 +257,7 @@ class Machine:
             if name in ("", zone.name):
                 return zone
         names = ", ".join(zone.name for zone in populated_zones(self.vm))
-        raise BadRequest(f"no zone {name[:40]!r} with pages; there are {names}")
+        raise BadRequest(f"no zone {str(name)[:40]!r} with pages; there are {names}")
 
     def nr_free(self, zone: str = "") -> list[int]:
         """Free blocks of each order, as a line of /proc/buddyinfo."""
@@ -340,6 +346,7 @@ class Machine:
         return pfn
 
     def _zone(self, pfn: int) -> Zone:
+        _whole("pfn", pfn)
         zone = page_zone(self.vm, pfn)
         if zone is None:
             raise BadRequest(f"pfn {pfn} is in no zone")
@@ -354,12 +361,22 @@ def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 
 
+def _whole(name: str, value: object) -> None:
+    """Numbers may be of any kind that counts, as numpy's do; not "2", 2.0 or None."""
+    if not hasattr(value, "__index__"):
+        raise BadRequest(f"{name}={str(value)[:40]!r}: should be a whole number")
+    if abs(index(value)) >> 64:
+        raise BadRequest(f"{name}: a number of over 64 bits")
+
+
 def _check_order(order: int) -> None:
+    _whole("order", order)
     if not 0 <= order <= MAX_PAGE_ORDER:
         raise BadRequest(f"order={order}: should be 0 to {MAX_PAGE_ORDER}")
 
 
 def _check_cpu(vm: Vm, cpu: int) -> None:
+    _whole("cpu", cpu)
     if not 0 <= cpu < vm.nr_cpus:
         raise BadRequest(f"cpu={cpu}: this machine has CPUs 0 to {vm.nr_cpus - 1}")
 
@@ -367,6 +384,8 @@ def _check_cpu(vm: Vm, cpu: int) -> None:
 def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> None:
     _check_order(order)
     _check_cpu(vm, cpu)
+    _whole("nid", nid)
+    _whole("gfp_mask", gfp_mask)
     if not 0 <= nid < len(vm.nodes):
         raise BadRequest(f"nid={nid}: this machine has nodes 0 to {len(vm.nodes) - 1}")
     if not 0 <= gfp_mask <= __GFP_BITS_MASK:
@@ -379,6 +398,7 @@ def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> Non
 
 def _check_free(vm: Vm, pfn: int, order: int | None) -> int:
     """The order of the allocated block at pfn."""
+    _whole("pfn", pfn)
     if page_zone(vm, pfn) is None:
         raise BadFree(f"pfn {pfn} is in no zone")
     state = vm.page_state[pfn]

@@ -6,7 +6,7 @@ import re
 
 _UNITS = {"": 0, "B": 0, "KIB": 10, "K": 10, "MIB": 20, "M": 20, "GIB": 30, "G": 30, "TIB": 40,
           "T": 40}  # fmt: skip
-_SIZE = re.compile(r"\s*(\d{1,15})\s*([A-Za-z]*)\s*")
+_SIZE = re.compile(r" *([0-9]{1,15}) *([A-Za-z]*) *")
 
 
 def parse_size(size: int | str) -> int:

@@ -9,7 +9,8 @@ def one_line(value: object, limit: int = 400) -> str:
     >>> one_line("a\nb\x1b[0m")
     'a\\nb\\x1b[0m'
     """
-    text = str(value)
+    huge = isinstance(value, int) and value.bit_length() > 4 * limit
+    text = "a huge number" if huge else str(value)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     if text.isprintable():
         return text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memsim.lib.bits import PAGE_SHIFT, align_down, nr_pages_of
+from memsim.lib.bits import PAGE_SHIFT, align_down, align_up, nr_pages_of
 from memsim.lib.sizes import parse_size
 from memsim.mm.mm_init import ZoneRange, boot, init_cma_reserved_pageblock, zone_ranges_of_ram
 from memsim.mm.mmzone import Vm, populated_zones
@@ -68,7 +68,7 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     if description.min_free_kbytes is not None:
         set_min_free_kbytes(vm, description.min_free_kbytes)
     if description.cma:
-        _lend_to_cma(vm, _size(description.cma, "cma", 0, ram // 2))
+        _lend_to_cma(vm, _size(description.cma, "cma", 0, ram // 2), _free_ranges(ranges, ram))
     if not description.pcp:
         for zone in populated_zones(vm):
             zone_pcp_disable(zone)
@@ -77,10 +77,8 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
 
 def of_pages(nr_pages: int, start_pfn: int, cpus: int, pcp: bool, trace: Trace) -> Vm:
     """One zone, Normal, of nr_pages free pages from start_pfn, without watermarks."""
-    if not 1 <= nr_pages <= MAX_SMALL_PAGES or not 0 <= start_pfn <= MAX_SMALL_PAGES:
-        raise BadDescription(
-            f"{nr_pages} pages from pfn {start_pfn}: both should be at most {MAX_SMALL_PAGES}"
-        )
+    _whole("nr_pages", nr_pages, 1, MAX_SMALL_PAGES)
+    _whole("start_pfn", start_pfn, 0, MAX_SMALL_PAGES)
     _check(Description(cpus=cpus))
     end = start_pfn + nr_pages
     vm = Vm(end, cpus, MAX_NR_ZONES, trace)
@@ -105,15 +103,18 @@ def set_min_free_kbytes(vm: Vm, min_free_kbytes: int) -> None:
 
 def _check(description: Description) -> None:
     """The numbers that are not sizes."""
-    if not 1 <= description.cpus <= MAX_CPUS:
-        raise BadDescription(f"cpus={description.cpus}: should be 1 to {MAX_CPUS}")
-    if not 0 <= description.watermark_scale_factor <= 3000:
-        raise BadDescription(
-            f"watermark_scale_factor={description.watermark_scale_factor}: should be 0 to 3000"
-        )
-    kbytes = description.min_free_kbytes
-    if kbytes is not None and not 0 <= kbytes <= 1 << 30:
-        raise BadDescription(f"min_free_kbytes={kbytes}: should be 0 to {1 << 30}")
+    _whole("cpus", description.cpus, 1, MAX_CPUS)
+    _whole("watermark_scale_factor", description.watermark_scale_factor, 0, 3000)
+    if description.min_free_kbytes is not None:
+        _whole("min_free_kbytes", description.min_free_kbytes, 0, 1 << 30)
+
+
+def _whole(name: str, value: object, minimum: int, maximum: int) -> None:
+    if not isinstance(value, int):
+        raise BadDescription(f"{name}={str(value)[:40]!r}: should be a whole number")
+    if not minimum <= value <= maximum:
+        shown = value if abs(value) < 1 << 64 else "a huge number"
+        raise BadDescription(f"{name}={shown}: should be {minimum} to {maximum}")
 
 
 def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
@@ -123,7 +124,7 @@ def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
         raise BadDescription(f"{name}={error}") from None
     if not minimum <= value <= maximum:
         raise BadDescription(
-            f"{name}={size!r}: should be {minimum >> 20} MiB to {maximum >> 20} MiB"
+            f"{name}={str(size)[:40]!r}: should be {minimum >> 20} MiB to {maximum >> 20} MiB"
         )
     return value
 
@@ -152,10 +153,14 @@ def _free_ranges(ranges: list[Range], ram: int) -> list[Range]:
     return [(start, end) for start, end in free if start < end]
 
 
-def _lend_to_cma(vm: Vm, size: int) -> None:
-    """Make the last free pageblocks of the highest zone a CMA area of this size."""
+def _lend_to_cma(vm: Vm, size: int, free: list[Range]) -> None:
+    """Make the last pageblocks of the largest free range a CMA area of this size, rounded up."""
     pageblock_nr_pages = 1 << vm.pageblock_order
-    zone = max(populated_zones(vm), key=lambda z: z.managed_pages)
-    end = align_down(zone.zone_start_pfn + zone.managed_pages, pageblock_nr_pages)
-    for start in range(end - nr_pages_of(size), end, pageblock_nr_pages):
-        init_cma_reserved_pageblock(vm, align_down(start, pageblock_nr_pages))
+    first, last = max(free, key=lambda pfns: pfns[1] - pfns[0])
+    end = align_down(last, pageblock_nr_pages)
+    start = end - align_up(nr_pages_of(size), pageblock_nr_pages)
+    if start < first:
+        room = max(0, end - align_up(first, pageblock_nr_pages)) >> (20 - PAGE_SHIFT)
+        raise BadDescription(f"cma={size >> 20} MiB: only {room} MiB are free in one piece")
+    for pfn in range(start, end, pageblock_nr_pages):
+        init_cma_reserved_pageblock(vm, pfn)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
-from memsim.mm.page_alloc.buddy import _free_one_page
+from memsim.mm.page_alloc.buddy import _free_one_page, free_one_page
+from memsim.mm.page_alloc.free_list import del_page_from_free_list
 from memsim.mm.page_alloc.pageblock import move_freepages_block_isolate
 from memsim.mm.page_alloc.setup import init_per_zone_wmark_min
 from memsim.mm.page_alloc.zonelist import build_zonelists
 from memsim.mm.vmstat import fold_zone_diffs
 from memsim.words.mmzone import (
+    FPI_NONE,
     FPI_TO_TAIL,
     MAX_PAGE_ORDER,
     MIGRATE_MOVABLE,
@@ -137,10 +139,13 @@ def boot(vm: Vm, nr_nodes: int, ranges: list[ZoneRange], free: list[tuple[int, i
 
 
 def init_cma_reserved_pageblock(vm: Vm, start: int) -> None:
-    """Turn a free pageblock into MIGRATE_CMA before anything was allocated from it.
+    """Turn a pageblock that is wholly free into MIGRATE_CMA, and free it once more.
 
+    So it merges with its buddy if that is CMA already. NOT MODELLED: the pcp list on its way.
     Kernel: mm/mm_init.c init_cma_reserved_pageblock()
     """
     for zone in populated_zones(vm):
         if zone_spans_pfn(zone, start):
             move_freepages_block_isolate(zone, start, vm.MIGRATE_CMA)
+            del_page_from_free_list(zone, start, vm.pageblock_order, vm.MIGRATE_CMA)
+            free_one_page(zone, start, vm.pageblock_order, FPI_NONE)

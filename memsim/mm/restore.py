@@ -11,6 +11,7 @@ from typing import Any
 
 from memsim.lib.flat import zeroed_bytes
 from memsim.lib.list import list_insert_after
+from memsim.lib.text import one_line
 from memsim.mm.mmzone import (
     PG_BUDDY,
     PG_INUSE,
@@ -96,9 +97,9 @@ class Field:
         """A whole number within bounds."""
         value = self.value
         if not isinstance(value, int) or isinstance(value, bool):
-            raise self.bad(f"should be a whole number, is {str(value)[:40]!r}")
+            raise self.bad(f"should be a whole number, is {one_line(value, 40)!r}")
         if not minimum <= value <= maximum:
-            raise self.bad(f"{str(value)[:40]} is not between {minimum} and {maximum}")
+            raise self.bad(f"{one_line(value, 40)} is not between {minimum} and {maximum}")
         return value
 
     def integers(self, minimum: int = -_MAX_NUMBER, maximum: int = _MAX_NUMBER) -> list[int]:
