@@ -465,7 +465,7 @@ def hostile_trace_of_a_large_machine(spoilt: Spoilt, rng: random.Random) -> None
     types += [[pfn, 1, 0] for pfn in range(1 << 18, 1 << 24, 1 << 9)]
     del spoilt.lines[events_at(spoilt)[0] :]
     nr = 1 << 14
-    for _ in range(100 * rng.randrange(4)):
+    for _ in range(40 * rng.randrange(4)):
         spoilt.lines += [
             f"x-1 [000] ..... 1.0: bulk: (x+0) gfp=0x2dc2 nid=0 nr={nr} list=0x0\n",
             f"x-1 [000] ..... 1.0: bulk_ret: (x <- y) nr={nr} ret={nr}\n",
