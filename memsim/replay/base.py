@@ -26,6 +26,16 @@ class Request:
 
 
 @dataclass
+class BulkRequest:
+    """A bulk request under way: where it takes pages, and how many more it wants."""
+
+    zone: Zone | None
+    migratetype: int
+    alloc_flags: int
+    wanted: int
+
+
+@dataclass
 class Miss:
     """The first request that memsim answered otherwise than the kernel did."""
 
@@ -75,6 +85,10 @@ class Base:
         self.preferred: dict[int, int] = {}
         #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
         self.bulk: dict[int, tuple[int, int, int]] = {}
+        #: On several CPUs, their refills: row -> pages.
+        self.refills: dict[int, int] = {}
+        #: Those that have taken pages already, by context.
+        self.bulk_open: dict[int, BulkRequest] = {}
         #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
         self.prepared: dict[int, tuple[int, int]] = {}
         #: pcps that a context holds the lock of, in the middle of a batch.

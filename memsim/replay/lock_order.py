@@ -11,7 +11,7 @@ from array import array
 
 from memsim.replay.inputs import Kind, Rows
 
-_ENDS = frozenset({Kind.mm_page_alloc, Kind.bulk_ret})
+_LOCKED = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_pcpu_drain})
 _BEGINS = frozenset(
     {
         Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct,
@@ -35,11 +35,34 @@ def zone_lock_order(rows: Rows) -> list[int]:
         elif kind == Kind.mm_page_pcpu_drain:
             if who in begun and rows.kind[begun[who]] != Kind.gpf:
                 when[begun.pop(who)] = row - 0.5
-        elif kind in _ENDS:
+        elif kind == Kind.mm_page_alloc:
             when[row] = refilled.pop(who, row + 0.5) - 0.5
             begun.pop(who, None)
         elif kind in _BEGINS:
             begun[who] = row
             if kind == Kind.gpf:
                 refilled.pop(who, None)
+        elif kind == Kind.bulk_ret:
+            refilled.pop(who, None)
     return sorted(range(len(rows)), key=when.__getitem__)
+
+
+def bulk_refills(rows: Rows) -> dict[int, int]:
+    """Refills of bulk requests: first row of each hold of zone->lock -> pages refilled in it."""
+    bulk: set[tuple[int, int]] = set()
+    holder: tuple[int, int] = (-1, -1)
+    start = 0
+    pages: dict[int, int] = {}
+    for row, kind in enumerate(rows.kind):
+        who = (rows.cpu[row], rows.context[row])
+        if kind == Kind.bulk:
+            bulk.add(who)
+            holder = (-1, -1)
+        elif kind in (Kind.bulk_ret, Kind.mm_page_alloc):
+            bulk.discard(who)
+        elif kind in _LOCKED:
+            if kind == Kind.mm_page_alloc_zone_locked and who in bulk:
+                start = row if holder != who else start
+                pages[start] = pages.get(start, 0) + 1
+            holder = who
+    return pages

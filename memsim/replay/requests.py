@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, alloc_pages_bulk, fast_path
+from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, fast_path
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.freelist import get_page_from_freelist
 from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
@@ -11,12 +11,9 @@ from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_NO_WATERMARKS
 from memsim.words.gfp import gfp_migratetype
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, MIGRATE_PCPTYPES, NULL
 
-#: Pages that one bulk request may give. The kernel asks for some hundreds.
-_MAX_BULK = 1 << 14
-
 
 class Requests(Base):
-    """Rows that ask: mm_page_alloc, the slow path's attempts, bulk requests."""
+    """Rows that ask: mm_page_alloc, and the slow path's attempts."""
 
     def _apn(self, row: int, nid: int, *_: int) -> None:
         """A request begins, with this preferred node.
@@ -56,6 +53,7 @@ class Requests(Base):
         order = self.order(row, order)
         context = self.rows.context[row]
         self.bulk.pop(context, None)
+        self.bulk_open.pop(context, None)
         self.compactions.request_ended(context)
         if context in self.requests and self.requests[context].order != order:
             self._drop_request(context)
@@ -105,23 +103,6 @@ class Requests(Base):
                     f"pcp count {pcp.count} high {pcp.high}"
                 )
         return lines
-
-    def _bulk_begin(self, row: int, gfp_mask: int, nid: int, nr_pages: int, *_: int) -> None:
-        nid = nid if 0 <= nid < len(self.vm.nodes) else 0
-        self.bulk[self.rows.context[row]] = (gfp_mask, nid, nr_pages)
-
-    def _bulk_ret(self, row: int, nr_pages: int, returned: int, *_: int) -> None:
-        """A bulk request ended. One page came by mm_page_alloc, which has been done already."""
-        begun = self.bulk.pop(self.rows.context[row], None)
-        if begun is None or begun[2] <= 1:
-            return
-        if not 0 <= returned <= _MAX_BULK:
-            raise self.bad(row, f"bulk request of {returned} pages")
-        self.context(row, begun[0])
-        pages = alloc_pages_bulk(self.vm, begun[0], begun[1], returned)
-        self.result.notes["pages given by bulk requests"] += len(pages)
-        for page in pages:
-            self.pages.allocated_untraced(page)
 
     def _movepb(
         self, row: int, address: int, _start: int, old_mt: int, new_mt: int, *_: int

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from memsim.replay.bulk import Bulk
 from memsim.replay.compacting import Compacting
 from memsim.replay.inputs import INPUTS, Kind
-from memsim.replay.lock_order import zone_lock_order
+from memsim.replay.lock_order import bulk_refills, zone_lock_order
 from memsim.replay.requests import Requests
 from memsim.replay.tracepoints import COMPARED
 from memsim.replay.workers import Workers
 
 
-class Replay(Requests, Workers, Compacting):
+class Replay(Requests, Bulk, Workers, Compacting):
     """All kinds of rows, and the loop that does them one after the other."""
 
     def run(self) -> Iterator[int]:
         """Do every row. Yields the row number now and then, so that progress can be shown."""
         several = self.vm.nr_cpus > 1
         order = zone_lock_order(self.rows) if several else range(len(self.rows))
+        self.refills = bulk_refills(self.rows) if several else {}
         for done, row in enumerate(order):
             self._do(row)
             if done % 8192 == 0:
@@ -36,6 +38,8 @@ class Replay(Requests, Workers, Compacting):
         if kind in INPUTS:
             self.unlock(rows.context[row])
             self.result.inputs[_NAMES[kind]] += 1
+        if row in self.refills:
+            self.bulk_part(row, self.refills[row])
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, row, *rows[row])

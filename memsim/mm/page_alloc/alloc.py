@@ -7,6 +7,7 @@ __alloc_pages_noprof(), split_page(), alloc_pages_exact_noprof()
 from __future__ import annotations
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.lib.list import list_empty
 from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
 from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
@@ -20,7 +21,7 @@ from memsim.mm.page_alloc.freelist import (
     prep_new_page,
     prepare_alloc_pages,
 )
-from memsim.mm.page_alloc.pcp import _rmqueue_pcplist
+from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
 from memsim.mm.vmstat import wmark_pages
 from memsim.trace.events import MM_PAGE_ALLOC, TP_MM_PAGE_ALLOC
@@ -39,6 +40,9 @@ from memsim.words.gfp import (
     __GFP_NOFAIL,
 )
 from memsim.words.mmzone import FPI_TO_TAIL, NULL
+
+#: A bulk request may refill its pcp list as often as it needs.
+NO_LIMIT = 1 << 30
 
 
 def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
@@ -113,15 +117,46 @@ def alloc_pages_bulk(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -
 
 def _bulk_from_pcp(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
     """Pages from the pcp list of the first local zone above its low mark + nr_pages."""
+    zone, migratetype, alloc_flags = prepare_bulk(vm, gfp_mask, preferred_nid, nr_pages)
+    if zone is None:
+        return []
+    return take_bulk(zone, migratetype, alloc_flags, nr_pages, NO_LIMIT)
+
+
+def prepare_bulk(
+    vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int
+) -> tuple[Zone | None, int, int]:
+    """(zone to take from or None, migratetype, alloc_flags) of a bulk request.
+
+    Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), up to its pcp_spin_trylock()
+    """
     ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
     alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     zone = _zone_for_bulk(ac, alloc_flags, nr_pages)
+    if zone is not None and zone.per_cpu_pageset[vm.cpu].locked:
+        zone = None
+    return zone, ac.migratetype, alloc_flags
+
+
+def take_bulk(
+    zone: Zone, migratetype: int, alloc_flags: int, nr_pages: int, refill_pages: int
+) -> list[int]:
+    """Up to nr_pages from this CPU's pcp list; it stops before it refills beyond refill_pages.
+
+    Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), its loop
+    """
+    pcp = zone.per_cpu_pageset[zone.vm.cpu]
+    head = pcp.lists[order_to_pindex(migratetype, 0)]
     pages: list[int] = []
-    if zone is None or zone.per_cpu_pageset[vm.cpu].locked:
-        return pages
-    pcp = zone.per_cpu_pageset[vm.cpu]
     while len(pages) < nr_pages:
-        page = _rmqueue_pcplist(zone, 0, ac.migratetype, alloc_flags, pcp)
+        if list_empty(zone.next, head):
+            if refill_pages <= 0:
+                break
+            refill_pages += pcp.count
+            page = _rmqueue_pcplist(zone, 0, migratetype, alloc_flags, pcp)
+            refill_pages -= pcp.count + 1
+        else:
+            page = _rmqueue_pcplist(zone, 0, migratetype, alloc_flags, pcp)
         if page == NULL:
             break
         prep_new_page(zone, page, 0)
