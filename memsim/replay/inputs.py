@@ -9,8 +9,9 @@ from __future__ import annotations
 from array import array
 from enum import IntEnum, auto
 
-#: A trace with more rows than this is refused: they fill about 150 MB.
-MAX_ROWS = 2_500_000
+#: A trace with more rows than this is refused. So many of them, on two CPUs, with the largest
+#: machine, take 480 MB in all.
+MAX_ROWS = 2_000_000
 ARGUMENTS = 6
 
 
