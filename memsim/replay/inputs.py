@@ -10,8 +10,8 @@ from array import array
 from enum import IntEnum, auto
 
 #: A trace with more rows than this is refused. So many of them, on two CPUs, with the largest
-#: machine, take 480 MB in all.
-MAX_ROWS = 2_000_000
+#: machine, take under 480 MB in all.
+MAX_ROWS = 1_800_000
 ARGUMENTS = 6
 
 
