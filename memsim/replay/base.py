@@ -76,7 +76,7 @@ class Base:
         self.pgdats = pgdats
         self.where = where
         self.pages = Pages(vm)
-        self.tracepoints = Tracepoints(vm.trace)
+        self.tracepoints = Tracepoints(vm)
         self.compactions = Compactions(vm)
         self.result = Result()
         #: Requests under way whose slow path is traced, by context.

@@ -96,10 +96,10 @@ class Compacting(Frees):
             if not flags & 8:
                 self.compactions.skip_cleared()
 
-    def _putback(self, row: int, pfn: int, order: int, migratetype: int, *_: int) -> None:
-        if not 0 <= migratetype < self.vm.MIGRATE_TYPES:
-            raise self.bad(row, f"migratetype {migratetype} does not exist")
+    def _putback(self, row: int, pfn: int, order: int, *_: int) -> None:
+        """An isolated block is put back, as the type that its pageblock has in memsim."""
         freed = self.freed(row, pfn, order)
         if freed is not None:
-            set_page_state(freed[0], freed[1], 1 << order, 0)
-            _putback_isolated_page(freed[0], freed[1], order, migratetype)
+            zone, page = freed
+            set_page_state(zone, page, 1 << order, 0)
+            _putback_isolated_page(zone, page, order, get_pageblock_migratetype(zone, page))

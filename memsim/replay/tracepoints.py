@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from memsim.mm.mmzone import Vm, page_zone
 from memsim.replay.inputs import Kind
 from memsim.trace.events import (
     MM_PAGE_ALLOC_EXTFRAG,
     MM_PAGE_ALLOC_ZONE_LOCKED,
     MM_PAGE_PCPU_DRAIN,
 )
-from memsim.trace.trace import Trace
 
 #: Compared kinds: the number of the event in memsim's ring, and how many of its fields.
 COMPARED = {
@@ -32,20 +32,21 @@ class Stream:
 
     total: int = 0
     equal: int = 0
+
+
+@dataclass
+class Lane:
+    """Events of one kind in one zone, of both sides: zone->lock puts them in one order."""
+
+    stream: Stream
     out_of_step: bool = False
     recorded: deque[tuple[int, ...]] = field(default_factory=deque)
     fired: deque[tuple[int, ...]] = field(default_factory=deque)
 
-    def append(self, fields: tuple[int, ...]) -> None:
-        """memsim fired this event."""
-        self.fired.append(fields)
-        if len(self.fired) > MAX_AHEAD:
-            self.match()
-
     def match(self) -> None:
         """Compare what has come from both sides so far."""
         while self.recorded and self.fired:
-            self.equal += self.recorded.popleft() == self.fired.popleft()
+            self.stream.equal += self.recorded.popleft() == self.fired.popleft()
         if self.out_of_step or max(len(self.recorded), len(self.fired)) > MAX_AHEAD:
             self.out_of_step = True
             self.recorded.clear()
@@ -55,30 +56,41 @@ class Stream:
 class Tracepoints:
     """A stream for each compared kind."""
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-        self._seen = trace.ring.written
+    def __init__(self, vm: Vm) -> None:
+        self._vm = vm
+        self._seen = vm.trace.ring.written
         self.streams = {kind: Stream() for kind in COMPARED}
+        self._lanes: dict[tuple[Kind, int], Lane] = {}
+
+    def _lane(self, kind: Kind, pfn: int) -> Lane:
+        zone = page_zone(self._vm, pfn)
+        key = (kind, -1 if zone is None else zone.id)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(self.streams[kind])
+        return lane
 
     def recorded(self, kind: Kind, fields: tuple[int, ...]) -> None:
         """The recording shows this event."""
-        stream = self.streams[kind]
-        stream.total += 1
-        stream.recorded.append(fields[: COMPARED[kind][1]])
+        self.streams[kind].total += 1
+        self._lane(kind, fields[0]).recorded.append(fields[: COMPARED[kind][1]])
 
     def collect(self) -> None:
         """Take what memsim fired since the last time out of its ring."""
-        ring = self._trace.ring
+        ring = self._vm.trace.ring
         if ring.written == self._seen:
             return
         for record in ring.read(self._seen):
             kind_nr = _KIND_OF.get(record[1] & 0xFF)
             if kind_nr is not None:
                 kind, nr_fields = kind_nr
-                self.streams[kind].append(tuple(record[2 : 2 + nr_fields]))
+                lane = self._lane(kind, record[2])
+                lane.fired.append(tuple(record[2 : 2 + nr_fields]))
+                if len(lane.fired) > MAX_AHEAD:
+                    lane.match()
         self._seen = ring.written
 
     def match(self) -> None:
         """Compare what has come from both sides."""
-        for stream in self.streams.values():
-            stream.match()
+        for lane in self._lanes.values():
+            lane.match()
