@@ -96,8 +96,10 @@ class Compacting(Frees):
             if not flags & 8:
                 self.compactions.skip_cleared()
 
-    def _putback(self, row: int, pfn: int, order: int, *_: int) -> None:
+    def _putback(self, row: int, pfn: int, order: int, migratetype: int, *_: int) -> None:
         """An isolated block is put back, as the type that its pageblock has in memsim."""
+        if not 0 <= migratetype < self.vm.MIGRATE_TYPES:
+            raise self.bad(row, f"migratetype {migratetype} does not exist")
         freed = self.freed(row, pfn, order)
         if freed is not None:
             zone, page = freed
