@@ -11,6 +11,7 @@ import pytest
 
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.setup import setup_per_zone_lowmem_reserve, setup_per_zone_wmarks
+from memsim.mm.page_alloc.zonelist import build_zonelists
 from memsim.mm.restore import restore
 from memsim.mm.vmstat import calculate_pressure_threshold, refresh_zone_stat_thresholds
 from memsim.trace.trace import Trace
@@ -68,10 +69,22 @@ def test_reserves_are_those_of_boot(capture: Path) -> None:
     snapshot = recorded(capture)
     vm = forgetful(snapshot)
     dma, dma32 = vm.nodes[0].node_zones[ZONE_DMA], vm.nodes[0].node_zones[ZONE_DMA32]
+    setup_per_zone_wmarks(vm)
     dma32.managed_pages -= FREED_LATER
     setup_per_zone_lowmem_reserve(vm)
     told = snapshot["nodes"][0]["zones"][ZONE_DMA]["lowmem_reserve"]
     assert dma.lowmem_reserve == told
+    assert vm.totalreserve_pages == snapshot["vars"]["totalreserve_pages"]
+
+
+def test_zonelists_as_recorded() -> None:
+    """Built again from the zones: the highest first, for both lists of the node."""
+    snapshot = recorded(CAPTURES[0])
+    vm = forgetful(snapshot)
+    vm.nodes[0].node_zonelists = ([], [])
+    build_zonelists(vm)
+    built = [[[zone.node, zone.idx] for zone in zl] for zl in vm.nodes[0].node_zonelists]
+    assert built == snapshot["nodes"][0]["zonelists"]
 
 
 def test_pressure_threshold() -> None:
