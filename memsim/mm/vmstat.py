@@ -190,19 +190,3 @@ def unusable_index(zone: Zone, order: int) -> int:
     if not info.free_pages:
         return 1000
     return (info.free_pages - (info.free_blocks_suitable << order)) * 1000 // info.free_pages
-
-
-def extfrag_for_order(zone: Zone, order: int) -> int:
-    """Per cent of free pages in blocks too small for this order.
-
-    Kernel: mm/vmstat.c extfrag_for_order()
-    """
-    info = contig_page_info(nr_free_by_order(zone), order)
-    if not info.free_pages:
-        return 0
-    return (info.free_pages - (info.free_blocks_suitable << order)) * 100 // info.free_pages
-
-
-def nr_free_pages(zone: Zone) -> int:
-    """NR_FREE_PAGES as a watermark check reads it."""
-    return zone_page_state(zone, NR_FREE_PAGES)

@@ -53,7 +53,7 @@ def find_buddy_page_pfn(zone: Zone, pfn: int, order: int) -> int:
 
     Kernel: mm/internal.h find_buddy_page_pfn(), page_is_buddy()
     """
-    buddy_pfn = pfn ^ (1 << order)
+    buddy_pfn = _find_buddy_pfn(pfn, order)
     if buddy_pfn < zone.zone_end_pfn and zone.page_state[buddy_pfn] == PG_BUDDY | order:
         return buddy_pfn if buddy_pfn >= zone.zone_start_pfn else NULL
     return NULL
@@ -111,7 +111,7 @@ def _free_one_page(zone: Zone, page: int, order: int, migratetype: int, fpi_flag
         if capc is not None and compaction_capture(capc, zone, page, order, migratetype):
             account_freepages(zone, -(1 << order), migratetype)
             return
-        buddy = page ^ (1 << order)
+        buddy = _find_buddy_pfn(page, order)
         if find_buddy_page_pfn(zone, page, order) == NULL:
             break
         if not _merge_with_buddy(zone, page, buddy, order, migratetype):
