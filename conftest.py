@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,7 +114,14 @@ def _wait_for_address(server: subprocess.Popen[bytes], said: Path) -> Lab:
     end = monotonic() + 120
     while monotonic() < end and server.poll() is None:
         text = said.read_text()
-        if match := re.search(r"(http://127\.0\.0\.1:\d+)/lab\?token=(\w+)", text):
-            return Lab(match[1], match[2], text)
+        match = re.search(r"http://127\.0\.0\.1:(\d+)/lab\?token=(\w+)", text)
+        # Jupyter Server prints its address before it listens: that waits for its event loop.
+        if match and _is_listening(int(match[1])):
+            return Lab(f"http://127.0.0.1:{match[1]}", match[2], text)
         sleep(0.1)
-    pytest.fail(f"JupyterLab printed no address; it said:\n{said.read_text()}")
+    pytest.fail(f"JupyterLab did not come up; it said:\n{said.read_text()}")
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
