@@ -58,17 +58,17 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     """
     ram = _size(description.ram, "ram", MIN_RAM, MAX_RAM)
     _check(description)
-    ranges = _ram_ranges(ram >> PAGE_SHIFT)
+    ranges = ram_ranges(ram >> PAGE_SHIFT)
     vm = Vm(ranges[-1][1], description.cpus, MAX_NR_ZONES, trace, cma=bool(description.cma))
     vm.watermark_scale_factor = description.watermark_scale_factor
     if description.min_free_kbytes is not None:
         vm.user_min_free_kbytes = description.min_free_kbytes
     zones = [zone for start, end in ranges for zone in zone_ranges_of_ram(0, start, end)]
-    boot(vm, 1, zones, _free_ranges(ranges, ram))
+    boot(vm, 1, zones, free_ranges(ranges, ram))
     if description.min_free_kbytes is not None:
         set_min_free_kbytes(vm, description.min_free_kbytes)
     if description.cma:
-        _lend_to_cma(vm, _size(description.cma, "cma", 0, ram // 2), _free_ranges(ranges, ram))
+        _lend_to_cma(vm, _size(description.cma, "cma", 0, ram // 2), free_ranges(ranges, ram))
     if not description.pcp:
         for zone in populated_zones(vm):
             zone_pcp_disable(zone)
@@ -129,7 +129,7 @@ def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
     return value
 
 
-def _ram_ranges(nr_pages: int) -> list[Range]:
+def ram_ranges(nr_pages: int) -> list[Range]:
     """Where nr_pages of RAM lie: pfn ranges [start, end). pfn 0 belongs to the firmware."""
     low_end = min(nr_pages, _LOW_RAM_END)
     ranges = [(1, _HOLE_START), (_HOLE_END, low_end)]
@@ -138,7 +138,7 @@ def _ram_ranges(nr_pages: int) -> list[Range]:
     return ranges
 
 
-def _free_ranges(ranges: list[Range], ram: int) -> list[Range]:
+def free_ranges(ranges: list[Range], ram: int) -> list[Range]:
     """RAM without the kernel's image and without the struct pages."""
     memmap_pages = nr_pages_of((ram >> PAGE_SHIFT) * SIZEOF_STRUCT_PAGE)
     image_pages = min(40 * _MIB, ram // 8) >> PAGE_SHIFT
