@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.workloads import ARENA_PAGES, run, w1_mixed, w2_order0, w3_pingpong
+from bench import model
+from bench.workloads import ARENA_PAGES, WORKLOADS
 from memsim import Machine
-from memsim.mm.mmzone import Vm, list_pages
+from memsim.mm.mmzone import list_pages
 from memsim.mm.page_alloc import buddy
 from memsim.mm.page_alloc.free_list import (
     _add_to_free_list,
     _del_page_from_free_list,
     list_all_deferred,
 )
-from memsim.mm.vmstat import zone_page_state_snapshot
-from memsim.words.mmzone import MIGRATE_MOVABLE, NR_FREE_PAGES
+from memsim.words.mmzone import MIGRATE_MOVABLE
 
-WORKLOADS = {"W1": w1_mixed, "W2": w2_order0, "W3": w3_pingpong}
+PUBLISHED = {w.name: w for w in WORKLOADS if w.nr_pages == ARENA_PAGES}
 #: With the kernel's tail rule, first blocks ascending from the head.
 TAIL_RULE = {
     "W1": 0x5FBF00C7385D739C,
@@ -30,27 +30,24 @@ LIFO = {"W1": 0x22A2E9412CC114E6, "W2": 0x093B02D33E902FC5, "W3": 0x5925847117FE
 FREE_AT_END = {"W1": 523_668, "W2": ARENA_PAGES, "W3": ARENA_PAGES}
 
 
-def arena() -> Vm:
+def arena(name: str) -> Machine:
     """One zone of 2**20 pages, nothing kept on pcp lists, nothing traced."""
-    vm = Machine.of_pages(ARENA_PAGES, steps=False).vm
-    vm.trace.mask = 0
-    return vm
+    return model.boot(PUBLISHED[name], pcp=False)
 
 
-def check(vm: Vm, name: str, expected: int) -> None:
+def check(machine: Machine, name: str, expected: int) -> None:
     """Run the workload: its hash, no failure, and the published number of free pages."""
-    hashed, failures, live = run(vm, WORKLOADS[name]())
-    assert f"{hashed:016x}" == f"{expected:016x}"
-    assert failures == 0
-    zone = next(zone for zone in vm.zones if zone.present_pages)
-    assert zone_page_state_snapshot(zone, NR_FREE_PAGES) == FREE_AT_END[name]
-    assert sum(1 << order for _, order in live.values()) == ARENA_PAGES - FREE_AT_END[name]
+    workload = PUBLISHED[name]
+    outcome = model.run(machine, workload.generate(workload.nr_operations))
+    assert outcome.hash == f"{expected:016x}"
+    assert outcome.failures == 0
+    assert outcome.free_pages == FREE_AT_END[name]
 
 
 @pytest.mark.parametrize("name", TAIL_RULE)
 def test_hash_with_the_tail_rule(name: str) -> None:
     """The kernel's placement."""
-    check(arena(), name, TAIL_RULE[name])
+    check(arena(name), name, TAIL_RULE[name])
 
 
 @pytest.mark.parametrize("name", LIFO)
@@ -58,14 +55,14 @@ def test_hash_of_the_plain_buddy(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     """Without buddy_merge_likely(), and with the first blocks pushed in ascending order."""
     never: Callable[..., bool] = lambda *_: False  # noqa: E731
     monkeypatch.setattr(buddy, "buddy_merge_likely", never)
-    vm = arena()
-    push_again_at_the_head(vm)
-    check(vm, name, LIFO[name])
+    machine = arena(name)
+    push_again_at_the_head(machine)
+    check(machine, name, LIFO[name])
 
 
-def push_again_at_the_head(vm: Vm) -> None:
+def push_again_at_the_head(machine: Machine) -> None:
     """Turn the list of first blocks around: the highest comes to stand at the head."""
-    zone = next(zone for zone in vm.zones if zone.present_pages)
+    zone = machine.zone()
     list_all_deferred(zone)
     for page in list_pages(zone, zone.free_area[10].free_list[MIGRATE_MOVABLE]):
         _del_page_from_free_list(zone, page, 10, MIGRATE_MOVABLE)

@@ -1,0 +1,78 @@
+"""The C twin of memsim's page allocator: built here, run as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from array import array
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.drive import Outcome
+from memsim.mm.mmzone import Zone
+
+SOURCES = ("main.c", "page_alloc.c")
+FLAGS = ("-O2", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror")
+
+
+class TwinOutcome(NamedTuple):
+    """The Outcome of the last run, CPU seconds of each run, claims and steals, blocks by order."""
+
+    outcome: Outcome
+    seconds: list[float]
+    extfrag: int
+    nr_free: list[int]
+
+
+def compiler() -> str | None:
+    """The C compiler: $CC, or the first of cc, gcc and clang that is there."""
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    return None
+
+
+def build(folder: Path) -> Path:
+    """The twin's program, newly compiled into folder. RuntimeError says why it cannot be."""
+    cc = compiler()
+    if cc is None:
+        raise RuntimeError("no C compiler (cc, gcc or clang; or $CC): the twin cannot be built")
+    program = folder / "twin"
+    sources = [str(Path(__file__).with_name(name)) for name in SOURCES]
+    built = subprocess.run(
+        [cc, *FLAGS, "-o", str(program), *sources], capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        raise RuntimeError(f"{cc} cannot build the twin:\n{built.stderr}")
+    return program
+
+
+def limits(zone: Zone, *, tail_rule: bool = True) -> array[int]:
+    """struct zone_limits of page_alloc.h, from memsim's zone."""
+    pcp = zone.per_cpu_pageset[0]
+    return array("i", [
+        zone.managed_pages, *zone._watermark[:3], pcp.batch, pcp.high_min, pcp.high_max,
+        zone.per_cpu_zonestats[0].stat_threshold, tail_rule,
+    ])  # fmt: skip
+
+
+def write(path: Path, zone_limits: array[int], operations: array[int]) -> None:
+    """The file that the twin reads."""
+    with open(path, "wb") as file:
+        file.write(zone_limits.tobytes() + operations.tobytes())
+
+
+def run(program: Path, path: Path, runs: int = 1) -> TwinOutcome:
+    """Do the operations of a file, `runs` times, each to a newly booted zone."""
+    done = subprocess.run(
+        [str(program), str(path), str(runs)], capture_output=True, text=True, check=True
+    )
+    values = {name: rest for name, *rest in (line.split() for line in done.stdout.splitlines())}
+    seconds = [float(value) for value in values["seconds"]]
+    outcome = Outcome(
+        values["hash"][0], int(values["failures"][0]), int(values["free_pages"][0]), seconds[-1]
+    )
+    return TwinOutcome(
+        outcome, seconds, int(values["extfrag"][0]), [int(n) for n in values["nr_free"]]
+    )
