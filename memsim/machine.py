@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import index
@@ -18,7 +18,7 @@ from typing import TypeVar
 from memsim.lib.bits import get_order, nr_pages_of
 from memsim.mm import validate as validation
 from memsim.mm.apply import redo_steps, undo_steps
-from memsim.mm.description import Description, boot_vm, of_pages
+from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state, start_steps, step_fields
 from memsim.mm.mmzone import (
     PG_INUSE,
@@ -40,6 +40,7 @@ from memsim.mm.vmstat_work import refresh_cpu_vm_stats
 from memsim.trace.events import TP_KERNEL_EVENTS, Traced
 from memsim.trace.steps import Step
 from memsim.trace.trace import Trace
+from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_BITS_MASK,
@@ -78,27 +79,42 @@ class Recording:
 class Machine:
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
-    ram, cma: bytes or text like "16 GiB". pcp=False keeps no pages on per-CPU lists, as
-    zone_pcp_disable() does. steps=False is quicker, and takes undo() away. seed is kept for
+    ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
+    split evenly. cma, movablecore: sizes too. pcp=False keeps no pages on per-CPU lists, as
+    zone_pcp_disable() does. transparent_hugepage=True lets khugepaged raise min_free_kbytes.
+    arch: "x86-64" or "x86-32". steps=False is quicker, and takes undo() away. seed is kept for
     whatever is drawn by chance; the page allocator draws nothing.
     BadDescription says what cannot be.
     """
 
     def __init__(
         self,
-        ram: int | str = "1 GiB",
+        ram: Sizes = "1 GiB",
         *,
         cpus: int = 1,
         cma: int | str = 0,
         min_free_kbytes: int | None = None,
         watermark_scale_factor: int = 10,
         pcp: bool = True,
+        movablecore: int | str = 0,
+        node_distance: Sequence[Sequence[int]] | None = None,
+        transparent_hugepage: bool = False,
+        arch: str = X86_64.name,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
-        trace = Trace(mask=0)
-        description = Description(ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp)
-        self._adopt(boot_vm(description, trace), seed, steps)
+        description = Description(
+            ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp, movablecore,
+            node_distance, transparent_hugepage, arch,
+        )  # fmt: skip
+        self._adopt(boot_vm(description, Trace(mask=0)), seed, steps)
+
+    @classmethod
+    def preset(cls, name: str, *, seed: int = 0, steps: bool = True) -> Machine:
+        """A machine of mm/description.py PRESETS: "vm", "laptop", "server" or "pc32"."""
+        machine = cls.__new__(cls)
+        machine._adopt(boot_vm(preset(name), Trace(mask=0)), seed, steps)
+        return machine
 
     @classmethod
     def of_pages(
@@ -155,9 +171,7 @@ class Machine:
         if not 0 <= nr_pages <= _MAX_BULK:
             raise BadRequest(f"nr_pages={nr_pages}: should be 0 to {_MAX_BULK}")
         name = f"alloc_pages_bulk({show_gfp_flags(gfp_mask)}, nr_pages={nr_pages})"
-        return self._do(
-            name, cpu, lambda: alloc.alloc_pages_bulk(self.vm, gfp_mask, nid, nr_pages)
-        )
+        return self._do(name, cpu, lambda: alloc.alloc_pages_bulk(self.vm, gfp_mask, nid, nr_pages))
 
     def alloc_pages_exact(self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int = 0) -> int:
         """Allocate just the pages that size bytes need: the first pfn."""
@@ -185,9 +199,7 @@ class Machine:
         folios = [(pfn, _check_free(self.vm, pfn, None)) for pfn in pfns]
         if len(set(folios)) != len(folios):
             raise BadFree("a block is in the batch twice")
-        self._do(
-            f"free_folios({len(pfns)})", cpu, lambda: free.free_unref_folios(self.vm, folios)
-        )
+        self._do(f"free_folios({len(pfns)})", cpu, lambda: free.free_unref_folios(self.vm, folios))
 
     def free_pages_exact(self, pfn: int, size: int, *, cpu: int = 0) -> None:
         """Free what alloc_pages_exact() gave; size is in bytes."""
@@ -390,7 +402,7 @@ def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> Non
         raise BadRequest(f"nid={nid}: this machine has nodes 0 to {len(vm.nodes) - 1}")
     if not 0 <= gfp_mask <= __GFP_BITS_MASK:
         raise BadRequest(f"gfp_mask={gfp_mask:#x}: has bits that are no flag")
-    if gfp_zone(gfp_mask) < 0:
+    if gfp_zone(gfp_mask, vm.arch) < 0:
         raise BadRequest(f"gfp_mask={gfp_mask:#x}: its zone bits exclude each other")
     if gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
         raise BadRequest(f"gfp_mask={gfp_mask:#x}: both __GFP_MOVABLE and __GFP_RECLAIMABLE")

@@ -501,16 +501,12 @@ def weird_value(spoilt: Spoilt, rng: random.Random) -> None:
     container[key] = rng.choice(WEIRD)
 
 
-
-
 @mutation
 def weird_allocator_value(spoilt: Spoilt, rng: random.Random) -> None:
     """As weird_value(), where the page allocator looks."""
     zone = some_zone(spoilt, rng)
     container, key = rng.choice(nodes_of(rng.choice((zone, zone, spoilt.start["vars"]))))
     container[key] = rng.choice(WEIRD)
-
-
 
 
 @mutation
@@ -593,8 +589,6 @@ def possible_but_strange(spoilt: Spoilt, rng: random.Random) -> None:
             zone["watermark"][name] = rng.choice(numbers)
     for pages in lists_of(zone):
         rng.shuffle(pages)
-
-
 
 
 # Running

@@ -33,16 +33,19 @@ def test_a_request_counts_from_its_refill() -> None:
 
 def test_a_free_counts_from_its_drain() -> None:
     """CPU 0 frees first and waits for the lock; CPU 1 drains before it."""
-    assert order_of(
-        (Kind.mm_page_free, 0), (Kind.mm_page_free, 1), (DRAINED, 1), (DRAINED, 0)
-    ) == [1, 0]
+    assert order_of((Kind.mm_page_free, 0), (Kind.mm_page_free, 1), (DRAINED, 1), (DRAINED, 0)) == [
+        1,
+        0,
+    ]
 
 
 def test_what_needs_no_lock_stays_where_it_is() -> None:
     """Pages from and to pcp lists."""
-    assert order_of(
-        (Kind.mm_page_alloc, 0), (Kind.mm_page_free, 1), (Kind.mm_page_alloc, 1)
-    ) == [0, 1, 2]
+    assert order_of((Kind.mm_page_alloc, 0), (Kind.mm_page_free, 1), (Kind.mm_page_alloc, 1)) == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_a_bulk_request_s_refills_are_told_apart() -> None:

@@ -183,9 +183,7 @@ def answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], d
     return given, as_json(outcome)["page_alloc"]
 
 
-def test_no_recorded_pfn_enters_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_recorded_pfn_enters_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every tenth recorded answer is another pfn: memsim's answers and last state stay."""
     clean, outcome = answers(SMALL, monkeypatch)
     altered = Altered(tmp_path)

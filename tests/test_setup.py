@@ -11,7 +11,7 @@ import pytest
 
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.setup import setup_per_zone_lowmem_reserve, setup_per_zone_wmarks
-from memsim.mm.page_alloc.zonelist import build_zonelists
+from memsim.mm.page_alloc.zonelist import build_all_zonelists
 from memsim.mm.restore import restore
 from memsim.mm.vmstat import calculate_pressure_threshold, refresh_zone_stat_thresholds
 from memsim.trace.trace import Trace
@@ -82,7 +82,7 @@ def test_zonelists_as_recorded() -> None:
     snapshot = recorded(CAPTURES[0])
     vm = forgetful(snapshot)
     vm.nodes[0].node_zonelists = ([], [])
-    build_zonelists(vm)
+    build_all_zonelists(vm)
     built = [[[zone.node, zone.idx] for zone in zl] for zl in vm.nodes[0].node_zonelists]
     assert built == snapshot["nodes"][0]["zonelists"]
 

@@ -16,7 +16,7 @@ from memsim.mm.page_alloc.setup import min_free_kbytes_for, zone_batchsize
 from memsim.mm.page_alloc.watermark import _zone_watermark_ok, min_for_reserves
 from memsim.mm.vmstat import _fragmentation_index, contig_page_info
 from memsim.words.alloc_flags import ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK, ALLOC_OOM
-from memsim.words.gfp import GFP_ZONE_TABLE
+from memsim.words.arch import X86_64
 from memsim.words.mmzone import FALLBACKS, NR_FREE_PAGES, ZONE_DMA, ZONE_NORMAL
 
 CASES = {
@@ -264,7 +264,7 @@ def test_gfp_zone_table() -> None:
     case = CASES["gfp-zone-table"]
     zones = {"NORMAL": 2, "DMA|NORMAL": 0, "HIGHMEM|NORMAL": 2, "DMA32|NORMAL": 1, "MOVABLE": 3}
     expected = [zones.get(case["expected"][str(bits)], -1) for bits in range(16)]
-    assert list(GFP_ZONE_TABLE) == expected
+    assert list(X86_64.gfp_zone_table) == expected
 
 
 def test_fallbacks() -> None:

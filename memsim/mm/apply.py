@@ -15,7 +15,7 @@ from memsim.mm.restore import restore
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.trace.steps import Field, ListAdd, ListDel, ListName, Pageblock, Pages, Step
 from memsim.trace.trace import Trace
-from memsim.words.mmzone import WMARK_NAMES, ZONE_STAT_ITEMS
+from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES, ZONE_STAT_ITEMS
 
 
 def redo_steps(vm: Vm, steps: Sequence[Step]) -> None:
@@ -88,6 +88,8 @@ def _set_field(zone: Zone, cpu: int, field: str, value: int) -> None:
         zone.per_cpu_zonestats[cpu].stat_threshold = value
     elif name in ZONE_STAT_ITEMS:
         zone.vm_stat[ZONE_STAT_ITEMS.index(name)] = value
+    elif name in NUMA_STAT_ITEMS:
+        zone.vm_numa_event[NUMA_STAT_ITEMS.index(name)] = value
     elif name in WMARK_NAMES:
         zone._watermark[WMARK_NAMES.index(name)] = value
     else:

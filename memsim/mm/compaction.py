@@ -216,4 +216,3 @@ def _search_sources(cc: CompactControl, high_pfn: int) -> int:
                 return page
             page = zone.next[page]
     return NULL
-

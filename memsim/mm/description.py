@@ -1,77 +1,97 @@
-"""A machine in words and numbers: how much RAM, where, and what the kernel keeps for itself.
-
-The layout is a PC's: a hole at 640 KiB, RAM up to 3 GiB, a hole for devices, the rest from 4 GiB.
-"""
+"""A machine in words and numbers: how much RAM, on which nodes, which CPUs, how it is booted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memsim.lib.bits import PAGE_SHIFT, align_down, align_up, nr_pages_of
 from memsim.lib.sizes import parse_size
-from memsim.mm.mm_init import ZoneRange, boot, init_cma_reserved_pageblock, zone_ranges_of_ram
+from memsim.lib.text import one_line
+from memsim.mm.layout import LOW_RAM_END, NodeRange, Range, free_ranges, node_ranges
+from memsim.mm.mm_init import Memory, boot, init_cma_reserved_pageblock
 from memsim.mm.mmzone import Vm, populated_zones
-from memsim.mm.page_alloc.setup import (
-    setup_per_zone_lowmem_reserve,
-    setup_per_zone_wmarks,
-    zone_pcp_disable,
-)
+from memsim.mm.movable import find_zone_movable_pfns_for_nodes
+from memsim.mm.page_alloc.setup import setup_per_zone_wmarks, zone_pcp_disable
 from memsim.trace.trace import Trace
+from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
 from memsim.words.errors import BadDescription
-from memsim.words.mmzone import MAX_NR_ZONES, SIZEOF_STRUCT_PAGE, ZONE_NORMAL
 
 _MIB = 1 << 20
 _GIB = 1 << 30
-_HOLE_START = 0x9F
-_HOLE_END = 0x100
-_LOW_RAM_END = 3 * _GIB >> PAGE_SHIFT
-_HIGH_RAM_START = 4 * _GIB >> PAGE_SHIFT
-_KERNEL_START = 16 * _MIB >> PAGE_SHIFT
 
 #: The smallest and largest machine: 16 MiB, where a PC's zones make sense, and 4 TiB.
 MIN_RAM = 16 * _MIB
 MAX_RAM = 4096 * _GIB
 MAX_CPUS = 512
+MAX_NODES = 64
+#: CPUs times nodes: each CPU has a pcp in each zone of each node.
+MAX_CPU_NODES = 8192
 #: The largest single zone of of_pages(): 4 GiB.
 MAX_SMALL_PAGES = 1 << 20
 
-Range = tuple[int, int]
+Sizes = int | str | list[int | str] | tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a Machine is made of. Sizes are bytes or text such as "16 GiB"."""
+    """What a Machine is made of. Sizes are bytes or text such as "16 GiB".
 
-    ram: int | str = "1 GiB"
+    ram: one size, or one for each node. node_distance[from][to]: 10 to itself, 11 to 255 to
+    others; by default 20. movablecore: what ZONE_MOVABLE gets at least. transparent_hugepage:
+    "always" or "madvise", not "never".
+    """
+
+    ram: Sizes = "1 GiB"
     cpus: int = 1
     cma: int | str = 0
     min_free_kbytes: int | None = None
     watermark_scale_factor: int = 10
     pcp: bool = True
+    movablecore: int | str = 0
+    node_distance: Sequence[Sequence[int]] | None = None
+    transparent_hugepage: bool = False
+    arch: str = X86_64.name
+
+
+#: Machines to start from: a small virtual machine, a laptop, a server with two nodes, and the
+#: 32-bit PC of 2017's textbooks, whose NORMAL ends at 896 MiB.
+PRESETS = {
+    "vm": Description("1 GiB", cpus=1, transparent_hugepage=True),
+    "laptop": Description("16 GiB", cpus=8, transparent_hugepage=True),
+    "server": Description(("64 GiB", "64 GiB"), cpus=16, transparent_hugepage=True),
+    "pc32": Description("1 GiB", arch="x86-32"),
+}
+
+
+def preset(name: str) -> Description:
+    """The preset of this name. BadDescription lists the names."""
+    if name not in PRESETS:
+        raise BadDescription(
+            f"preset {one_line(name, 40)!r}: should be one of {', '.join(PRESETS)}"
+        )
+    return PRESETS[name]
 
 
 def boot_vm(description: Description, trace: Trace) -> Vm:
-    """The Vm that a description boots. BadDescription says what cannot be.
-
-    NOT MODELLED: what a real kernel keeps. Here it is 40 MiB (an eighth of small machines) from
-    16 MiB on, the first MiB's odds and ends, and struct page for each page at the end of RAM.
-    """
-    ram = _size(description.ram, "ram", MIN_RAM, MAX_RAM)
-    _check(description)
-    ranges = ram_ranges(ram >> PAGE_SHIFT)
-    vm = Vm(ranges[-1][1], description.cpus, MAX_NR_ZONES, trace, cma=bool(description.cma))
+    """The Vm that a description boots. BadDescription says what cannot be."""
+    arch = _arch(description.arch)
+    sizes = _ram(description.ram, arch)
+    _check(description, len(sizes))
+    memory = _memory(description, sizes, arch)
+    max_pfn = memory.ram[-1].end_pfn
+    cma = bool(description.cma)
+    vm = Vm(max_pfn, description.cpus, len(sizes), trace, arch=arch, cma=cma)
     vm.watermark_scale_factor = description.watermark_scale_factor
-    if description.min_free_kbytes is not None:
-        vm.user_min_free_kbytes = description.min_free_kbytes
-    zones = [zone for start, end in ranges for zone in zone_ranges_of_ram(0, start, end)]
-    boot(vm, 1, zones, free_ranges(ranges, ram))
+    if description.node_distance is not None:
+        vm.node_distance = _distances(description.node_distance, len(sizes))
+    boot(vm, memory, description.transparent_hugepage)
     if description.min_free_kbytes is not None:
         set_min_free_kbytes(vm, description.min_free_kbytes)
     if description.cma:
-        _lend_to_cma(vm, _size(description.cma, "cma", 0, ram // 2), free_ranges(ranges, ram))
+        _lend_to_cma(vm, _size(description.cma, "cma", 0, sum(sizes) // 2), memory.free)
     if not description.pcp:
-        for zone in populated_zones(vm):
-            zone_pcp_disable(zone)
+        _disable_pcps(vm)
     return vm
 
 
@@ -79,15 +99,16 @@ def of_pages(nr_pages: int, start_pfn: int, cpus: int, pcp: bool, trace: Trace) 
     """One zone, Normal, of nr_pages free pages from start_pfn, without watermarks."""
     _whole("nr_pages", nr_pages, 1, MAX_SMALL_PAGES)
     _whole("start_pfn", start_pfn, 0, MAX_SMALL_PAGES)
-    _check(Description(cpus=cpus))
+    _check(Description(cpus=cpus), 1)
     end = start_pfn + nr_pages
-    vm = Vm(end, cpus, MAX_NR_ZONES, trace)
+    one_zone = X86_64._replace(max_zone_pfns=(0, 0, X86_64.max_zone_pfns[-1]))
+    vm = Vm(end, cpus, 1, trace, arch=one_zone)
     vm.watermark_scale_factor = 0
-    boot(vm, 1, [ZoneRange(0, ZONE_NORMAL, start_pfn, end)], [(start_pfn, end)])
+    memory = Memory([NodeRange(0, start_pfn, end)], [(start_pfn, end)], {})
+    boot(vm, memory, False)
     set_min_free_kbytes(vm, 0)
     if not pcp:
-        for zone in populated_zones(vm):
-            zone_pcp_disable(zone)
+        _disable_pcps(vm)
     return vm
 
 
@@ -98,23 +119,71 @@ def set_min_free_kbytes(vm: Vm, min_free_kbytes: int) -> None:
     """
     vm.user_min_free_kbytes = vm.min_free_kbytes = min_free_kbytes
     setup_per_zone_wmarks(vm)
-    setup_per_zone_lowmem_reserve(vm)
 
 
-def _check(description: Description) -> None:
+def _disable_pcps(vm: Vm) -> None:
+    for zone in populated_zones(vm):
+        zone_pcp_disable(zone)
+
+
+def _memory(description: Description, sizes: list[int], arch: Arch) -> Memory:
+    ram = node_ranges([size >> PAGE_SHIFT for size in sizes])
+    movablecore = nr_pages_of(_size(description.movablecore, "movablecore", 0, sum(sizes)))
+    movable_pfn = find_zone_movable_pfns_for_nodes(ram, movablecore, arch)
+    return Memory(ram, free_ranges(ram, arch), movable_pfn)
+
+
+def _check(description: Description, nr_nodes: int) -> None:
     """The numbers that are not sizes."""
-    _whole("cpus", description.cpus, 1, MAX_CPUS)
+    _whole("cpus", description.cpus, 1, min(MAX_CPUS, MAX_CPU_NODES // nr_nodes))
     _whole("watermark_scale_factor", description.watermark_scale_factor, 0, 3000)
     if description.min_free_kbytes is not None:
         _whole("min_free_kbytes", description.min_free_kbytes, 0, 1 << 30)
 
 
-def _whole(name: str, value: object, minimum: int, maximum: int) -> None:
+def _whole(name: str, value: object, minimum: int, maximum: int) -> int:
     if not isinstance(value, int):
-        raise BadDescription(f"{name}={str(value)[:40]!r}: should be a whole number")
+        raise BadDescription(f"{name}={one_line(value, 40)!r}: should be a whole number")
     if not minimum <= value <= maximum:
         shown = value if abs(value) < 1 << 64 else "a huge number"
         raise BadDescription(f"{name}={shown}: should be {minimum} to {maximum}")
+    return value
+
+
+def _arch(name: str) -> Arch:
+    arch = arch_of(name)
+    if arch is None:
+        known = ", ".join(arch.name for arch in ARCHES)
+        raise BadDescription(f"arch={one_line(name, 40)!r}: should be one of {known}")
+    return arch
+
+
+def _ram(ram: Sizes, arch: Arch) -> list[int]:
+    """Bytes of each node."""
+    many = isinstance(ram, list | tuple)
+    sizes: list[int | str] = list(ram) if isinstance(ram, list | tuple) else [ram]
+    if not 1 <= len(sizes) <= MAX_NODES:
+        raise BadDescription(f"ram={len(sizes)} sizes: should be 1 to {MAX_NODES}, one for a node")
+    maximum = MAX_RAM
+    if arch.ZONE_HIGHMEM >= 0:
+        maximum = LOW_RAM_END << PAGE_SHIFT
+        if many:
+            raise BadDescription(f"ram: several nodes with arch={arch.name!r}: NOT MODELLED")
+    names = [f"ram[{nid}]" if many else "ram" for nid in range(len(sizes))]
+    return [_size(s, name, MIN_RAM, maximum) for s, name in zip(sizes, names, strict=True)]
+
+
+def _distances(rows: Sequence[Sequence[int]], nr_nodes: int) -> list[list[int]]:
+    """A checked copy. Kernel: mm/numa_memblks.c numa_set_distance()."""
+    if not isinstance(rows, Sequence) or len(rows) != nr_nodes:
+        raise BadDescription(f"node_distance: should have {nr_nodes} rows, one for each node")
+    for nid, row in enumerate(rows):
+        if not isinstance(row, Sequence) or len(row) != nr_nodes:
+            raise BadDescription(f"node_distance[{nid}]: should have {nr_nodes} distances")
+        for to, distance in enumerate(row):
+            low, high = (10, 10) if to == nid else (11, 255)
+            _whole(f"node_distance[{nid}][{to}]", distance, low, high)
+    return [list(row) for row in rows]
 
 
 def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
@@ -127,30 +196,6 @@ def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
             f"{name}={str(size)[:40]!r}: should be {minimum >> 20} MiB to {maximum >> 20} MiB"
         )
     return value
-
-
-def ram_ranges(nr_pages: int) -> list[Range]:
-    """Where nr_pages of RAM lie: pfn ranges [start, end). pfn 0 belongs to the firmware."""
-    low_end = min(nr_pages, _LOW_RAM_END)
-    ranges = [(1, _HOLE_START), (_HOLE_END, low_end)]
-    if nr_pages > low_end:
-        ranges.append((_HIGH_RAM_START, _HIGH_RAM_START + nr_pages - low_end))
-    return ranges
-
-
-def free_ranges(ranges: list[Range], ram: int) -> list[Range]:
-    """RAM without the kernel's image and without the struct pages."""
-    memmap_pages = nr_pages_of((ram >> PAGE_SHIFT) * SIZEOF_STRUCT_PAGE)
-    image_pages = min(40 * _MIB, ram // 8) >> PAGE_SHIFT
-    free: list[Range] = []
-    for start, end in ranges:
-        if start <= _KERNEL_START < end:
-            free += [(start, _KERNEL_START), (_KERNEL_START + image_pages, end)]
-        else:
-            free.append((start, end))
-    start, end = free.pop()
-    free.append((start, max(start, end - memmap_pages)))
-    return [(start, end) for start, end in free if start < end]
 
 
 def _lend_to_cma(vm: Vm, size: int, free: list[Range]) -> None:

@@ -26,6 +26,7 @@ def zone_fields(zone: Zone) -> list[int]:
     return [
         zone.vm_stat[NR_FREE_PAGES], zone.vm_stat[NR_FREE_CMA_PAGES], zone.watermark_boost,
         zone.flags, zone.nr_reserved_highatomic, zone.nr_free_highatomic, *zone._watermark,
+        *zone.vm_numa_event,
     ]  # fmt: skip
 
 

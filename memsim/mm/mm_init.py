@@ -1,4 +1,4 @@
-"""Boot: nodes and zones from ranges of RAM, and every free page handed to the buddy allocator.
+"""Boot: nodes and zones from ranges of RAM, every free page to the buddy allocator, then marks.
 
 NOT MODELLED: memblock (what the kernel itself keeps is described, not computed), and the order in
 which deferred struct pages are initialised. Blocks go to the tails, in ascending order.
@@ -10,80 +10,92 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from memsim.lib.bits import align_up, clamp
+from memsim.mm.khugepaged import hugepage_init
+from memsim.mm.layout import NodeRange, Range
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
+from memsim.mm.movable import find_usable_zone_for_movable
 from memsim.mm.page_alloc.buddy import _free_one_page, free_one_page
 from memsim.mm.page_alloc.free_list import del_page_from_free_list
 from memsim.mm.page_alloc.pageblock import move_freepages_block_isolate
 from memsim.mm.page_alloc.setup import init_per_zone_wmark_min
-from memsim.mm.page_alloc.zonelist import build_zonelists
-from memsim.mm.vmstat import fold_zone_diffs
+from memsim.mm.page_alloc.zonelist import build_all_zonelists
+from memsim.mm.vmstat import fold_zone_diffs, refresh_zone_stat_thresholds
 from memsim.words.mmzone import (
     FPI_NONE,
     FPI_TO_TAIL,
     MAX_PAGE_ORDER,
     MIGRATE_MOVABLE,
     NR_FREE_PAGES,
-    PAGE_SHIFT,
-    ZONE_NAMES,
-    ZONE_NORMAL,
+    PAGES_PER_SECTION,
 )
 
-#: First pfn behind each zone on x86-64: 16 MiB, 4 GiB.
-MAX_DMA_PFN = (16 << 20) >> PAGE_SHIFT
-MAX_DMA32_PFN = (4 << 30) >> PAGE_SHIFT
 
+class Memory(NamedTuple):
+    """What the firmware and the command line say: RAM by node, what of it is free, ZONE_MOVABLE.
 
-class ZoneRange(NamedTuple):
-    """A zone to be: node, zone index, first pfn, and the pfn behind its last."""
-
-    nid: int
-    idx: int
-    start_pfn: int
-    end_pfn: int
-
-
-def zone_ranges_of_ram(nid: int, start_pfn: int, end_pfn: int) -> list[ZoneRange]:
-    """The zones that a range of RAM falls into on x86-64.
-
-    Kernel: arch/x86/mm/init.c zone_sizes_init()
+    movable_pfn: the first pfn of ZONE_MOVABLE by node; see movable.py.
     """
-    borders = (0, MAX_DMA_PFN, MAX_DMA32_PFN, 1 << 62)
-    ranges = []
-    for idx in range(ZONE_NORMAL + 1):
-        start, end = max(start_pfn, borders[idx]), min(end_pfn, borders[idx + 1])
-        if start < end:
-            ranges.append(ZoneRange(nid, idx, start, end))
-    return ranges
+
+    ram: list[NodeRange]
+    free: list[Range]
+    movable_pfn: dict[int, int]
 
 
-def free_area_init(vm: Vm, nr_nodes: int, ranges: list[ZoneRange]) -> None:
-    """Make every node's zones; a zone spans all its ranges, pages between them are holes.
+def free_area_init(vm: Vm, memory: Memory) -> None:
+    """Make every node's zones, empty ones too.
 
     Kernel: mm/mm_init.c free_area_init()
     """
-    for nid in range(nr_nodes):
+    vm.movable_zone = find_usable_zone_for_movable(memory.ram, vm.arch)
+    for nid in range(1 + max(r.nid for r in memory.ram)):
         pgdat = PglistData(nid)
         vm.nodes.append(pgdat)
-        for idx, name in enumerate(ZONE_NAMES):
+        for idx, name in enumerate(vm.arch.zone_names):
             zone = Zone(vm, len(vm.zones), nid, idx, name)
             vm.zones.append(zone)
             pgdat.node_zones.append(zone)
-            own = [r for r in ranges if (r.nid, r.idx) == (nid, idx)]
-            if own:
-                _span(zone, own)
+            _calculate_pages(zone, memory)
 
 
-def _span(zone: Zone, ranges: list[ZoneRange]) -> None:
-    zone.zone_start_pfn = min(r.start_pfn for r in ranges)
-    zone.zone_end_pfn = max(r.end_pfn for r in ranges)
-    zone.spanned_pages = zone.zone_end_pfn - zone.zone_start_pfn
-    zone.present_pages = sum(r.end_pfn - r.start_pfn for r in ranges)
+def _calculate_pages(zone: Zone, memory: Memory) -> None:
+    """Let the zone span its part of the node, with the holes in it.
+
+    Kernel: mm/mm_init.c calculate_node_totalpages(), zone_spanned_pages_in_node()
+    """
+    ram = [r for r in memory.ram if r.nid == zone.node]
+    start, end = _zone_borders(zone, memory)
+    start = clamp(start, ram[0].start_pfn, ram[-1].end_pfn)
+    end = clamp(end, ram[0].start_pfn, ram[-1].end_pfn)
+    present = sum(max(0, min(r.end_pfn, end) - max(r.start_pfn, start)) for r in ram)
+    if present:
+        zone.zone_start_pfn, zone.zone_end_pfn = start, end
+        zone.spanned_pages, zone.present_pages = end - start, present
+        _movable_pageblocks(zone)
+
+
+def _zone_borders(zone: Zone, memory: Memory) -> Range:
+    """Between which pfns a zone of this type may lie on its node.
+
+    Kernel: arch/x86/mm/init.c zone_sizes_init(), mm/mm_init.c adjust_zone_range_for_zone_movable()
+    """
+    arch = zone.vm.arch
+    borders = (0, *arch.max_zone_pfns)
+    movable_pfn = memory.movable_pfn.get(zone.node, borders[-1])
+    if zone.idx == arch.ZONE_MOVABLE:
+        return movable_pfn, borders[zone.vm.movable_zone + 1]
+    if zone.idx == arch.ZONE_DEVICE:
+        return 0, 0
+    return min(borders[zone.idx], movable_pfn), min(borders[zone.idx + 1], movable_pfn)
+
+
+def _movable_pageblocks(zone: Zone) -> None:
     first = zone.zone_start_pfn >> zone.vm.pageblock_order
     last = zone.zone_end_pfn - 1 >> zone.vm.pageblock_order
     zone.pageblock[first : last + 1] = bytes((MIGRATE_MOVABLE,)) * (last + 1 - first)
 
 
-def memblock_free_all(vm: Vm, free_ranges: list[tuple[int, int]]) -> None:
+def memblock_free_all(vm: Vm, free_ranges: list[Range]) -> None:
     """Give ranges of pages [start, end) to the buddy allocator, in the largest aligned blocks.
 
     Kernel: mm/memblock.c free_low_memory_core_early(), __free_pages_memory()
@@ -127,15 +139,48 @@ def _defer(zone: Zone, start: int, end: int) -> bool:
     return True
 
 
-def boot(vm: Vm, nr_nodes: int, ranges: list[ZoneRange], free: list[tuple[int, int]]) -> None:
-    """Zones from ranges of RAM, zonelists, free pages, then watermarks and pcp limits.
+def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
+    """The steps of start_kernel() that make the allocator what it is, in the kernel's order.
 
-    free: the ranges [start, end) that the kernel does not keep for itself.
+    Kernel: init/main.c start_kernel(), kernel_init_freeable()
     """
-    free_area_init(vm, nr_nodes, ranges)
-    memblock_free_all(vm, free)
-    build_zonelists(vm)
+    free_area_init(vm, memory)
+    build_all_zonelists(vm)
+    memblock_free_all(vm, memory.free)
+    smp_init(vm, memory.free)
     init_per_zone_wmark_min(vm)
+    hugepage_init(vm, transparent_hugepage)
+
+
+def smp_init(vm: Vm, free_ranges: list[Range]) -> None:
+    """The other CPUs come up, while most struct pages of each node's last zone are still deferred.
+
+    So percpu_drift_mark is set before there is any watermark, and a zone that is large in the end
+    keeps it. Kernel: kernel/smp.c smp_init(), mm/vmstat.c vmstat_cpu_online()
+    """
+    if vm.nr_cpus == 1:
+        return
+    managed = [zone.managed_pages for zone in vm.zones]
+    for zone in populated_zones(vm):
+        end = first_deferred_pfn(zone)
+        zone.managed_pages = sum(
+            max(0, min(last, end) - max(first, zone.zone_start_pfn)) for first, last in free_ranges
+        )
+    refresh_zone_stat_thresholds(vm)
+    for zone, managed_pages in zip(vm.zones, managed, strict=True):
+        zone.managed_pages = managed_pages
+
+
+def first_deferred_pfn(zone: Zone) -> int:
+    """Where struct pages are left for later: behind one section of a node's last zone.
+
+    Kernel: mm/mm_init.c defer_init()
+    """
+    above = [z for z in zone.vm.nodes[zone.node].node_zones if z.zone_end_pfn > zone.zone_end_pfn]
+    if above or not zone.vm.arch.deferred_struct_page_init:
+        return zone.zone_end_pfn
+    first = align_up(zone.zone_start_pfn + PAGES_PER_SECTION, PAGES_PER_SECTION)
+    return min(first, zone.zone_end_pfn)
 
 
 def init_cma_reserved_pageblock(vm: Vm, start: int) -> None:

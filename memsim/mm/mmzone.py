@@ -12,15 +12,14 @@ from __future__ import annotations
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
 from memsim.trace.trace import Trace
+from memsim.words.arch import X86_64, Arch
 from memsim.words.mmzone import (
-    LOWMEM_RESERVE_RATIO,
-    MAX_NR_ZONES,
     MIGRATE_CMA_IF_CONFIGURED,
     NR_PAGE_ORDERS,
     NR_PCP_LISTS,
+    NR_VM_NUMA_EVENT_ITEMS,
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
-    PAGEBLOCK_ORDER,
 )
 
 PG_BUDDY = 0x10
@@ -87,7 +86,8 @@ class Zone:
         "vm", "id", "node", "idx", "name", "zone_start_pfn", "zone_end_pfn", "spanned_pages",
         "present_pages", "managed_pages", "_watermark", "watermark_boost", "lowmem_reserve",
         "flags", "nr_reserved_highatomic", "nr_free_highatomic", "percpu_drift_mark", "free_area",
-        "per_cpu_pageset", "per_cpu_zonestats", "vm_stat", "pageset_high_min", "pageset_high_max",
+        "per_cpu_pageset", "per_cpu_zonestats", "vm_stat", "vm_numa_event",
+        "pageset_high_min", "pageset_high_max",
         "pageset_batch", "compact_init_free_pfn", "deferred_pfn", "deferred_end",
         "next", "prev", "page_state", "pageblock", "trace",
     )  # fmt: skip
@@ -102,11 +102,12 @@ class Zone:
         self.spanned_pages = self.present_pages = self.managed_pages = 0
         self._watermark = [0, 0, 0, 0]
         self.watermark_boost = 0
-        self.lowmem_reserve = [0] * MAX_NR_ZONES
+        self.lowmem_reserve = [0] * vm.arch.MAX_NR_ZONES
         self.flags = 0
         self.nr_reserved_highatomic = self.nr_free_highatomic = 0
         self.percpu_drift_mark = 0
         self.vm_stat = [0] * NR_VM_ZONE_STAT_ITEMS
+        self.vm_numa_event = [0] * NR_VM_NUMA_EVENT_ITEMS
         self.pageset_high_min = self.pageset_high_max = self.pageset_batch = 0
         self.compact_init_free_pfn = 0
         self.deferred_pfn = self.deferred_end = 0
@@ -151,11 +152,14 @@ class Vm:
     """The kernel's mm globals in one place: nodes, page frames, tunables, and the running CPU.
 
     max_pfn bounds the arrays; `cpu` is smp_processor_id(). `zones` lists every zone by its id.
+    `cpu_to_node[cpu]` is a node's number, `node_distance[from][to]` what ACPI's SLIT holds: 10 to
+    itself. `movable_zone` is the zone type that ZONE_MOVABLE takes its pages from.
     """
 
     __slots__ = (
         "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
-        "trace", "cpu", "capture_control", "nodes", "zones", "MIGRATE_TYPES", "MIGRATE_CMA",
+        "trace", "cpu", "capture_control", "nodes", "zones", "arch", "cpu_to_node",
+        "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA",
         "MIGRATE_ISOLATE", "pageblock_order", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor",
         "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
@@ -167,11 +171,12 @@ class Vm:
         self,
         max_pfn: int,
         nr_cpus: int,
-        nr_zones: int,
+        nr_nodes: int,
         trace: Trace,
         *,
+        arch: Arch = X86_64,
         cma: bool = False,
-        pageblock_order: int = PAGEBLOCK_ORDER,
+        pageblock_order: int | None = None,
     ) -> None:
         self.max_pfn = max_pfn
         self.nr_cpus = nr_cpus
@@ -182,7 +187,12 @@ class Vm:
         self.MIGRATE_CMA = MIGRATE_CMA_IF_CONFIGURED if cma else -1
         self.MIGRATE_ISOLATE = MIGRATE_CMA_IF_CONFIGURED + cma
         self.MIGRATE_TYPES = self.MIGRATE_ISOLATE + 1
-        self.pageblock_order = pageblock_order
+        self.arch = arch
+        self.cpu_to_node = [cpu * nr_nodes // nr_cpus for cpu in range(nr_cpus)]
+        self.node_distance = default_distances(nr_nodes)
+        self.movable_zone = arch.ZONE_NORMAL
+        self.pageblock_order = pageblock_order = pageblock_order or arch.pageblock_order
+        nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
@@ -198,7 +208,7 @@ class Vm:
         self.watermark_scale_factor = 10
         self.watermark_boost_factor = 15000
         self.percpu_pagelist_high_fraction = 0
-        self.lowmem_reserve_ratio = list(LOWMEM_RESERVE_RATIO)
+        self.lowmem_reserve_ratio = list(arch.lowmem_reserve_ratio)
         self.page_group_by_mobility_disabled = False
         self.memcg_kmem_online = False
         self.totalreserve_pages = 0
@@ -217,6 +227,29 @@ class Vm:
         """Let what follows run on this CPU."""
         self.cpu = cpu
         self.trace.cpu = cpu
+
+
+def default_distances(nr_nodes: int) -> list[list[int]]:
+    """LOCAL_DISTANCE to oneself, REMOTE_DISTANCE to all others.
+
+    Kernel: include/linux/topology.h, mm/numa_memblks.c numa_alloc_distance()
+    """
+    return [[10 if a == b else 20 for b in range(nr_nodes)] for a in range(nr_nodes)]
+
+
+def numa_node_id(vm: Vm) -> int:
+    """The node of the running CPU. Kernel: include/linux/topology.h numa_node_id()."""
+    return vm.cpu_to_node[vm.cpu]
+
+
+def is_highmem(zone: Zone) -> bool:
+    """Has the zone no lasting mapping? Kernel: include/linux/mmzone.h is_highmem()."""
+    highmem = zone.vm.arch.ZONE_HIGHMEM
+    if highmem < 0:
+        return False
+    return zone.idx == highmem or (
+        zone.idx == zone.vm.arch.ZONE_MOVABLE and zone.vm.movable_zone == highmem
+    )
 
 
 def populated_zones(vm: Vm) -> list[Zone]:

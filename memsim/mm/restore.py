@@ -26,10 +26,10 @@ from memsim.mm.mmzone import (
 )
 from memsim.mm.snapshot import PCP_FIELDS, VARS, ZONE_FIELDS, Snapshot
 from memsim.trace.trace import Trace
+from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
 from memsim.words.errors import BadInput
 from memsim.words.mmzone import (
     HPAGE_PMD_ORDER,
-    MAX_NR_ZONES,
     MAX_PAGE_ORDER,
     MIGRATE_HIGHATOMIC,
     MIGRATE_PCPTYPES,
@@ -38,8 +38,8 @@ from memsim.words.mmzone import (
     NR_LOWORDER_PCP_LISTS,
     NR_PAGE_ORDERS,
     NR_PCP_LISTS,
+    NUMA_STAT_ITEMS,
     WMARK_NAMES,
-    ZONE_NAMES,
     ZONE_STAT_ITEMS,
 )
 
@@ -120,14 +120,17 @@ def restore(snapshot: Snapshot, trace: Trace, *, mid_operation: bool = False) ->
     root = Field(snapshot, "")
     nodes = root["nodes"].items(1, MAX_NODES)
     nr_cpus = root["nr_cpus"].integer(1, min(MAX_CPUS, _MAX_CPU_NODES // len(nodes)))
+    config = root.get("config", {})
     vm = Vm(
         _max_pfn(nodes),
         nr_cpus,
-        len(nodes) * MAX_NR_ZONES,
+        len(nodes),
         trace,
-        cma=bool(root.get("config", {}).get("cma", False).value),
+        arch=_arch(config.get("arch", X86_64.name)),
+        cma=bool(config.get("cma", False).value),
         pageblock_order=root["pageblock_order"].integer(1, MAX_PAGE_ORDER),
     )
+    _restore_topology(vm, config)
     for name in VARS:
         setattr(vm, name, root["vars"].get(name, 0).integer(-1, _MAX_COUNT))
     vm.memcg_kmem_online = root["vars"].get("key:memcg_kmem_online_key", 0).value == 1
@@ -143,11 +146,36 @@ def restore(snapshot: Snapshot, trace: Trace, *, mid_operation: bool = False) ->
     return vm
 
 
+def _arch(field: Field) -> Arch:
+    arch = arch_of(str(field.value))
+    if arch is None:
+        known = ", ".join(arch.name for arch in ARCHES)
+        raise field.bad(f"{one_line(field.value, 40)!r} is none of {known}")
+    return arch
+
+
+def _restore_topology(vm: Vm, config: Field) -> None:
+    """CPUs by node, distances, and where ZONE_MOVABLE is from; where not told, as Vm has them."""
+    nr_nodes = len(vm.node_distance)
+    nids = config.get("cpu_to_node", vm.cpu_to_node).items(vm.nr_cpus, vm.nr_cpus)
+    vm.cpu_to_node = [nid.integer(0, nr_nodes - 1) for nid in nids]
+    rows = config.get("node_distance", vm.node_distance).items(nr_nodes, nr_nodes)
+    vm.node_distance = [
+        [distance.integer(0, 255) for distance in row.items(nr_nodes, nr_nodes)] for row in rows
+    ]
+    vm.movable_zone = config.get("movable_zone", vm.movable_zone).integer(0, vm.arch.ZONE_MOVABLE)
+
+
+def _zones(vm: Vm, node: Field) -> list[Field]:
+    """A node's zones: as many as the configuration has."""
+    return node["zones"].items(vm.arch.MAX_NR_ZONES, vm.arch.MAX_NR_ZONES)
+
+
 def _max_pfn(nodes: list[Field]) -> int:
     """One more than the last pfn of any zone."""
     end = 1
     for node in nodes:
-        for zone in node["zones"].items(MAX_NR_ZONES, MAX_NR_ZONES):
+        for zone in node["zones"].items(1, X86_64.MAX_NR_ZONES):
             start = zone["zone_start_pfn"].integer(0, MAX_SNAPSHOT_PFN)
             end = max(end, start + zone["spanned_pages"].integer(0, MAX_SNAPSHOT_PFN - start))
     return end
@@ -161,20 +189,21 @@ def _check_zones_apart(vm: Vm) -> None:
     ):
         if start < end:
             pfns = f"pfn {start:#x} to {min(end, after_end) - 1:#x}"
-            raise BadInput(f"{_zone_path(other)}: {pfns} is in {_zone_path(zone_id)} too")
+            first, second = _zone_path(vm.zones[zone_id]), _zone_path(vm.zones[other])
+            raise BadInput(f"{second}: {pfns} is in {first} too")
 
 
-def _zone_path(zone_id: int) -> str:
-    return f"nodes[{zone_id // MAX_NR_ZONES}].zones[{zone_id % MAX_NR_ZONES}]"
+def _zone_path(zone: Zone) -> str:
+    return f"nodes[{zone.node}].zones[{zone.idx}]"
 
 
 def _restore_node(vm: Vm, nid: int, node: Field) -> None:
     node["nid"].integer(nid, nid)
     pgdat = PglistData(nid)
     vm.nodes.append(pgdat)
-    for idx, field in enumerate(node["zones"].items(MAX_NR_ZONES, MAX_NR_ZONES)):
+    for idx, field in enumerate(_zones(vm, node)):
         field["idx"].integer(idx, idx)
-        zone = Zone(vm, len(vm.zones), nid, idx, ZONE_NAMES[idx])
+        zone = Zone(vm, len(vm.zones), nid, idx, vm.arch.zone_names[idx])
         vm.zones.append(zone)
         pgdat.node_zones.append(zone)
         _restore_zone(zone, field)
@@ -188,9 +217,11 @@ def _restore_zone(zone: Zone, field: Field) -> None:
     field["managed_pages"].integer(0, zone.present_pages)
     zone.zone_end_pfn = zone.zone_start_pfn + zone.spanned_pages
     zone._watermark = [field["watermark"][name].integer(0, _MAX_COUNT) for name in WMARK_NAMES]
-    reserves = field["lowmem_reserve"].items(MAX_NR_ZONES, MAX_NR_ZONES)
+    nr_zones = zone.vm.arch.MAX_NR_ZONES
+    reserves = field["lowmem_reserve"].items(nr_zones, nr_zones)
     zone.lowmem_reserve = [reserve.integer(0, _MAX_COUNT) for reserve in reserves]
     zone.vm_stat = _items(field["vm_stat"])
+    zone.vm_numa_event = _events(field.get("vm_numa_event", {}))
     if not zone.spanned_pages:
         return
     nr_cpus = zone.vm.nr_cpus
@@ -221,6 +252,11 @@ def _items(field: Field) -> list[int]:
     return [field.get(name, 0).integer(-_MAX_COUNTER, _MAX_COUNTER) for name in ZONE_STAT_ITEMS]
 
 
+def _events(field: Field) -> list[int]:
+    """Counts in the order of NUMA_STAT_ITEMS; one that is not there is 0."""
+    return [field.get(name, 0).integer(0, _MAX_NUMBER) for name in NUMA_STAT_ITEMS]
+
+
 def _restore_zonelists(vm: Vm, nodes: list[Field]) -> None:
     """Zonelists name zones as [nid, index]; only populated ones are kept."""
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
@@ -238,7 +274,7 @@ def _zonelist(vm: Vm, field: Field) -> list[Zone]:
 def _zone_at(vm: Vm, field: Field) -> Zone:
     nid, idx = field.items(2, 2)
     node = vm.nodes[nid.integer(0, len(vm.nodes) - 1)]
-    return node.node_zones[idx.integer(0, MAX_NR_ZONES - 1)]
+    return node.node_zones[idx.integer(0, vm.arch.MAX_NR_ZONES - 1)]
 
 
 def _restore_pageblock(vm: Vm, field: Field) -> None:
@@ -271,8 +307,7 @@ def _restore_pages(vm: Vm, root: Field, nodes: list[Field]) -> None:
     for run in root["page_kinds"]["runs"].each():
         _restore_run(vm, run, covered)
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
-        zones = node["zones"].items(MAX_NR_ZONES, MAX_NR_ZONES)
-        for zone, field in zip(pgdat.node_zones, zones, strict=True):
+        for zone, field in zip(pgdat.node_zones, _zones(vm, node), strict=True):
             if zone.spanned_pages:
                 _restore_lists(zone, field, covered)
 

@@ -8,7 +8,7 @@ Kernel: mm/page_alloc.c warn_alloc(), mm/show_mem.c
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones
+from memsim.mm.mmzone import PglistData, Vm, Zone, is_highmem, populated_zones
 from memsim.mm.page_alloc.free_list import free_area_empty
 from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, min_wmark_pages
 from memsim.words.gfp import gfp_zone, show_gfp_flags
@@ -35,7 +35,7 @@ def allocation_failure_report(vm: Vm, gfp_mask: int, order: int, comm: str) -> s
         f"cpuset=/,mems_allowed={nodes if len(vm.nodes) == 1 else f'0-{len(vm.nodes) - 1}'}",
         "Mem-Info:",
     ]
-    return "\n".join(lines + show_free_areas(vm, gfp_zone(gfp_mask)) + _totals(vm)) + "\n"
+    return "\n".join(lines + show_free_areas(vm, gfp_zone(gfp_mask, vm.arch)) + _totals(vm)) + "\n"
 
 
 def show_free_areas(vm: Vm, max_zone_idx: int) -> list[str]:
@@ -132,13 +132,14 @@ def _totals(vm: Vm) -> list[str]:
     zones = populated_zones(vm)
     present = sum(zone.present_pages for zone in zones)
     managed = sum(zone.managed_pages for zone in zones)
+    highmem = sum(zone.present_pages for zone in zones if is_highmem(zone))
     lines = [
         "0 total pagecache pages",
         "0 pages in swap cache",
         "Free swap  = 0kB",
         "Total swap = 0kB",
         f"{present} pages RAM",
-        "0 pages HighMem/MovableOnly",
+        f"{highmem} pages HighMem/MovableOnly",
         f"{present - managed} pages reserved",
     ]
     if vm.MIGRATE_CMA >= 0:

@@ -1,6 +1,7 @@
 """The allocator's whole state as plain data, and back. The form is that of a recorded kernel.
 
-A snapshot holds, as JSON could: nr_cpus, pageblock_order, config, vars, nodes (with zonelists and
+A snapshot holds, as JSON could: nr_cpus, pageblock_order, config (what recorded kernels' snapshots
+leave out: arch, cma, cpu_to_node, node_distance, movable_zone), vars, nodes (with zonelists and
 zones: watermarks, counters, free_area[order][migratetype] and pcp lists, head first),
 pageblocks ([first pfn, migratetype, skip bit]) and page_kinds ([pfn, count, kind, order] runs:
 F free, P on a pcp list, L in use and on an LRU list, U otherwise in use).
@@ -25,6 +26,7 @@ from memsim.mm.page_alloc.free_list import list_all_deferred
 from memsim.words.baseline import KERNEL_VERSION
 from memsim.words.mmzone import (
     MAX_PAGE_ORDER,
+    NUMA_STAT_ITEMS,
     WMARK_NAMES,
     ZONE_STAT_ITEMS,
 )
@@ -58,7 +60,13 @@ def take_snapshot(vm: Vm) -> Snapshot:
         "nr_cpus": vm.nr_cpus,
         "pageblock_order": vm.pageblock_order,
         "max_page_order": MAX_PAGE_ORDER,
-        "config": {"cma": vm.MIGRATE_CMA >= 0},
+        "config": {
+            "arch": vm.arch.name,
+            "cma": vm.MIGRATE_CMA >= 0,
+            "cpu_to_node": list(vm.cpu_to_node),
+            "node_distance": [list(distances) for distances in vm.node_distance],
+            "movable_zone": vm.movable_zone,
+        },
         "vars": {name: getattr(vm, name) for name in VARS},
         "nodes": [
             {
@@ -82,6 +90,7 @@ def _zone_snapshot(zone: Zone) -> Snapshot:
         "watermark": dict(zip(WMARK_NAMES, zone._watermark, strict=True)),
         "lowmem_reserve": list(zone.lowmem_reserve),
         "vm_stat": dict(zip(ZONE_STAT_ITEMS, zone.vm_stat, strict=True)),
+        "vm_numa_event": dict(zip(NUMA_STAT_ITEMS, zone.vm_numa_event, strict=True)),
     }
     return numbers | (_zone_lists(zone) if zone.spanned_pages else {})
 

@@ -11,12 +11,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.lib.bits import fls
-from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones
+from memsim.mm.mmzone import PglistData, Vm, Zone, numa_node_id, populated_zones
 from memsim.words.mmzone import (
     MAX_PAGE_ORDER,
     NR_FREE_CMA_PAGES,
     NR_FREE_PAGES,
     NR_PAGE_ORDERS,
+    NUMA_FOREIGN,
+    NUMA_HIT,
+    NUMA_LOCAL,
+    NUMA_MISS,
+    NUMA_OTHER,
     PAGE_SHIFT,
     WMARK_HIGH,
     WMARK_LOW,
@@ -24,6 +29,8 @@ from memsim.words.mmzone import (
 )
 
 _MAX_THRESHOLD = 125
+#: Rounds of the vmstat worker until an idle pcp of another node's zone is drained.
+PCP_EXPIRE = 3
 
 
 def zone_page_state(zone: Zone, item: int) -> int:
@@ -57,15 +64,32 @@ def _mod_zone_page_state(zone: Zone, item: int, delta: int) -> None:
 
 
 def fold_zone_diffs(zone: Zone, cpu: int) -> None:
-    """Add what that CPU collected to the zone's counters.
+    """Add what that CPU collected to the zone's counters; pcp->expire starts when there was any.
 
     Kernel: mm/vmstat.c refresh_cpu_vm_stats(), its loop over items. NOT MODELLED: counters that
-    the page allocator does not own, and pcp->expire, which counts down on zones of other nodes.
+    the page allocator does not own.
     """
     diff = zone.per_cpu_zonestats[cpu].vm_stat_diff
     for item in (NR_FREE_PAGES, NR_FREE_CMA_PAGES):
-        zone.vm_stat[item] += diff[item]
-        diff[item] = 0
+        if diff[item]:
+            zone.vm_stat[item] += diff[item]
+            diff[item] = 0
+            zone.per_cpu_pageset[cpu].expire = PCP_EXPIRE
+
+
+def zone_statistics(preferred_zone: Zone, zone: Zone, nr_account: int) -> None:
+    """Count nr_account requests: from the preferred node or not, from the CPU's own or not.
+
+    NOT MODELLED: that each CPU counts by itself until somebody reads; NUMA_INTERLEAVE_HIT.
+    Kernel: mm/page_alloc.c zone_statistics()
+    """
+    local = zone.node == numa_node_id(zone.vm)
+    zone.vm_numa_event[NUMA_LOCAL if local else NUMA_OTHER] += nr_account
+    if zone.node == preferred_zone.node:
+        zone.vm_numa_event[NUMA_HIT] += nr_account
+    else:
+        zone.vm_numa_event[NUMA_MISS] += nr_account
+        preferred_zone.vm_numa_event[NUMA_FOREIGN] += nr_account
 
 
 def calculate_pressure_threshold(zone: Zone) -> int:

@@ -134,7 +134,7 @@ class Base:
 
     def context(self, row: int, gfp_mask: int) -> AllocContext:
         """The request's zonelist, from its preferred node: node 0 unless the trace tells."""
-        if gfp_zone(gfp_mask) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
+        if gfp_zone(gfp_mask, self.vm.arch) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
             raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
         nid = self.preferred.get(self.rows.context[row], 0)
         return prepare_alloc_pages(self.vm, gfp_mask, nid)

@@ -48,7 +48,7 @@ class Frees(Base):
         """A folio of a batch is committed; while there are more, pcp->lock stays taken."""
         page, order = self.prepared.pop(pfn, (NULL, 0))
         zone = page_zone(self.vm, page)
-        if zone is None or not pcp_allowed_order(order):
+        if zone is None or not pcp_allowed_order(self.vm, order):
             return
         commit_batched(zone, page, order)
         if more:

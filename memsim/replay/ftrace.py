@@ -57,9 +57,7 @@ _PATTERNS = {
     Kind.mm_vmscan_kswapd_sleep: r"nid=(\d+)",
     Kind.movepb: r".* zone=(0x\w+) start=(0x\w+) old=(\d+) new=(\d+)",
     Kind.pcpfree: r".* zone=(0x\w+) count=(\d+) pcpcount=(\d+) pcphigh=(\d+) pindex=(\d+)",
-    Kind.mm_compaction_try_to_compact_pages: (
-        r"order=(\d+) gfp_mask=(\S+) priority=(\d+)"
-    ),
+    Kind.mm_compaction_try_to_compact_pages: (r"order=(\d+) gfp_mask=(\S+) priority=(\d+)"),
     Kind.mm_compaction_begin: (
         r"zone_start=(0x\w+) migrate_pfn=(0x\w+) free_pfn=(0x\w+) zone_end=(0x\w+)"
     ),

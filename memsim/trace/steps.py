@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
+
 #: Integers in a record: sequence number, kind, then six arguments.
 STEP_RECORD = 8
 
@@ -140,13 +142,13 @@ Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge
 #: are those of a snapshot; vm_stat_diff is that of NR_FREE_PAGES and NR_FREE_CMA_PAGES.
 FIELD_NAMES = (
     "NR_FREE_PAGES", "NR_FREE_CMA_PAGES", "watermark_boost", "flags", "nr_reserved_highatomic",
-    "nr_free_highatomic", "min", "low", "high", "promo",
+    "nr_free_highatomic", *WMARK_NAMES, *NUMA_STAT_ITEMS,
     "pcp.count", "pcp.high", "pcp.high_min", "pcp.high_max", "pcp.batch", "pcp.flags",
     "pcp.alloc_factor", "pcp.free_count", "pcp.expire",
     "stat_threshold", "diff.NR_FREE_PAGES", "diff.NR_FREE_CMA_PAGES",
 )  # fmt: skip
 #: The first this many belong to the zone, the rest to a CPU in the zone.
-NR_ZONE_FIELDS = 10
+NR_ZONE_FIELDS = FIELD_NAMES.index("pcp.count")
 
 
 class Journal:

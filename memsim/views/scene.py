@@ -13,7 +13,7 @@ from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.page_alloc.pcp import pindex_to_order
 from memsim.mm.snapshot import Snapshot
 from memsim.trace.steps import Field, ListAdd, ListDel, ListName, Pageblock, Pages, Step
-from memsim.words.mmzone import MAX_NR_ZONES, MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS
+from memsim.words.mmzone import MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS
 
 #: What a page can be: free, on a pcp list, allocated; taken off its list by code that is still
 #: running; or none of memsim's business (a hole, or kept by the kernel at boot).
@@ -44,7 +44,9 @@ class Block(NamedTuple):
 def zone_spans(snapshot: Snapshot) -> list[ZoneSpan]:
     """The populated zones of a snapshot, in node and zone order."""
     return [
-        ZoneSpan(nid * MAX_NR_ZONES + idx, nid, zone["name"], start, start + zone["spanned_pages"])
+        ZoneSpan(
+            nid * len(node["zones"]) + idx, nid, zone["name"], start, start + zone["spanned_pages"]
+        )
         for nid, node in enumerate(snapshot["nodes"])
         for idx, zone in enumerate(node["zones"])
         if zone["spanned_pages"]
@@ -119,7 +121,7 @@ class Scene:
             self._reserved[at : at + nr_pages] = bytes((1,)) * nr_pages
 
     def _read_zone(self, zone_id: int, zones: list[Snapshot]) -> None:
-        zone = zones[zone_id % MAX_NR_ZONES]
+        zone = zones[zone_id % len(zones)]
         self.fields[zone_id, -1, "NR_FREE_PAGES"] = zone["vm_stat"]["NR_FREE_PAGES"]
         for order, area in enumerate(zone["free_area"]):
             for migratetype, pages in enumerate(area):

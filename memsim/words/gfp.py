@@ -5,7 +5,7 @@ Kernel: include/linux/gfp_types.h, include/linux/gfp.h, include/trace/events/mmf
 
 from __future__ import annotations
 
-from memsim.words.mmzone import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from memsim.words.arch import X86_64, Arch
 
 # Zone
 __GFP_DMA = 1 << 0
@@ -99,21 +99,13 @@ GFP_FLAG_NAMES = (
     (__GFP_ZEROTAGS, "__GFP_ZEROTAGS"),
 )
 
-#: The highest zone for each value of the four zone bits; -1 where the kernel says BAD.
-#: Without CONFIG_HIGHMEM (x86-64) __GFP_HIGHMEM alone means NORMAL.
-#: Kernel: include/linux/gfp.h GFP_ZONE_TABLE, GFP_ZONE_BAD
-GFP_ZONE_TABLE = (
-    ZONE_NORMAL, ZONE_DMA, ZONE_NORMAL, -1, ZONE_DMA32, -1, -1, -1,
-    ZONE_NORMAL, ZONE_DMA, ZONE_MOVABLE, -1, ZONE_DMA32, -1, -1, -1,
-)  # fmt: skip
 
-
-def gfp_zone(gfp_mask: int) -> int:
+def gfp_zone(gfp_mask: int, arch: Arch = X86_64) -> int:
     """Index of the highest zone the request may use; -1 for a forbidden combination.
 
-    Kernel: include/linux/gfp.h gfp_zone()
+    Kernel: include/linux/gfp.h gfp_zone(), GFP_ZONE_TABLE, GFP_ZONE_BAD
     """
-    return GFP_ZONE_TABLE[gfp_mask & GFP_ZONEMASK]
+    return arch.gfp_zone_table[gfp_mask & GFP_ZONEMASK]
 
 
 def gfp_migratetype(gfp_mask: int) -> int:
@@ -172,8 +164,9 @@ _GFP_BY_NAME = {name: bits for bits, name in GFP_FLAG_NAMES} | {
 #: What each flag does in memsim. A flag that only concerns what is not modelled says so.
 GFP_FLAG_EFFECTS = (
     ("__GFP_DMA", "highest zone is DMA"),
-    ("__GFP_HIGHMEM", "with __GFP_MOVABLE: highest zone is MOVABLE; alone: NORMAL, as on x86-64"),
-    ("__GFP_DMA32", "highest zone is DMA32"),
+    ("__GFP_HIGHMEM", "with __GFP_MOVABLE: highest zone is MOVABLE; alone: HIGHMEM where there is "
+     "one, else NORMAL, as on x86-64"),
+    ("__GFP_DMA32", "highest zone is DMA32; NORMAL where there is none"),
     ("__GFP_MOVABLE", "migratetype MOVABLE; may use CMA"),
     ("__GFP_RECLAIMABLE", "migratetype RECLAIMABLE"),
     ("__GFP_WRITE", "NOT MODELLED: spreading by dirty limits; no node is ever over its limit"),

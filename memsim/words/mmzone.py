@@ -18,6 +18,8 @@ NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
 PAGE_ALLOC_COSTLY_ORDER = 3
 HPAGE_PMD_ORDER = 9
 PAGEBLOCK_ORDER = 9
+#: Kernel: arch/x86/include/asm/sparsemem.h SECTION_SIZE_BITS
+PAGES_PER_SECTION = 1 << 27 - PAGE_SHIFT
 
 #: No page. pfns are never negative.
 NULL = -1
@@ -73,7 +75,7 @@ ZONELIST_NOFALLBACK = 1
 
 
 class ZoneType(IntEnum):
-    """enum zone_type of x86-64 (no HIGHMEM there)."""
+    """enum zone_type of x86-64 (no HIGHMEM there); words/arch.py has what else there is."""
 
     DMA = 0
     DMA32 = 1
@@ -83,11 +85,6 @@ class ZoneType(IntEnum):
 
 
 ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DEVICE = (int(z) for z in ZoneType)
-MAX_NR_ZONES = len(ZoneType)
-#: Kernel: mm/page_alloc.c zone_names[]
-ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable", "Device")
-#: Kernel: mm/page_alloc.c sysctl_lowmem_reserve_ratio[]
-LOWMEM_RESERVE_RATIO = (256, 256, 32, 0, 0)
 
 #: enum zone_stat_item of the reference kernel's configuration.
 ZONE_STAT_ITEMS = (
@@ -98,6 +95,14 @@ ZONE_STAT_ITEMS = (
 NR_VM_ZONE_STAT_ITEMS = len(ZONE_STAT_ITEMS)
 NR_FREE_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_PAGES")
 NR_FREE_CMA_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_CMA_PAGES")
+
+#: enum numa_stat_item, and its names as /proc/zoneinfo prints them.
+#: Kernel: include/linux/mmzone.h, mm/vmstat.c vmstat_text[]
+NUMA_STAT_ITEMS = (
+    "NUMA_HIT", "NUMA_MISS", "NUMA_FOREIGN", "NUMA_INTERLEAVE_HIT", "NUMA_LOCAL", "NUMA_OTHER",
+)  # fmt: skip
+NR_VM_NUMA_EVENT_ITEMS = len(NUMA_STAT_ITEMS)
+NUMA_HIT, NUMA_MISS, NUMA_FOREIGN, NUMA_INTERLEAVE_HIT, NUMA_LOCAL, NUMA_OTHER = range(6)
 
 #: struct page of the reference kernel, and where the array of them starts (no KASLR).
 SIZEOF_STRUCT_PAGE = 64

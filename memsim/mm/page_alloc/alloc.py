@@ -23,7 +23,7 @@ from memsim.mm.page_alloc.freelist import (
 )
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
-from memsim.mm.vmstat import wmark_pages
+from memsim.mm.vmstat import wmark_pages, zone_statistics
 from memsim.trace.events import MM_PAGE_ALLOC, TP_MM_PAGE_ALLOC
 from memsim.words.alloc_flags import (
     ALLOC_CPUSET,
@@ -161,6 +161,7 @@ def take_bulk(
             break
         prep_new_page(zone, page, 0)
         pages.append(page)
+    zone_statistics(zone, zone, len(pages))
     return pages
 
 

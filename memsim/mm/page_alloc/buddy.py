@@ -8,7 +8,7 @@ Kernel: mm/page_alloc.c __free_one_page(), expand(), __rmqueue_smallest(); mm/in
 from __future__ import annotations
 
 from memsim.mm.journal import set_pageblock_migratetype
-from memsim.mm.mmzone import PG_BUDDY, CaptureControl, Zone, get_pageblock_migratetype
+from memsim.mm.mmzone import PG_BUDDY, CaptureControl, Vm, Zone, get_pageblock_migratetype
 from memsim.mm.page_alloc.free_list import (
     _add_to_free_list,
     _del_page_from_free_list,
@@ -33,9 +33,11 @@ from memsim.words.mmzone import (
 )
 
 
-def pcp_allowed_order(order: int) -> bool:
+def pcp_allowed_order(vm: Vm, order: int) -> bool:
     """May blocks of this order be kept on pcp lists? Kernel: mm/page_alloc.c."""
-    return order <= PAGE_ALLOC_COSTLY_ORDER or order == HPAGE_PMD_ORDER
+    return order <= PAGE_ALLOC_COSTLY_ORDER or (
+        order == HPAGE_PMD_ORDER and vm.arch.transparent_hugepage
+    )
 
 
 def migratetype_is_mergeable(migratetype: int) -> bool:
@@ -199,7 +201,7 @@ def _rmqueue_smallest(zone: Zone, order: int, migratetype: int) -> int:
             continue
         page_del_and_expand(zone, page, order, current_order, migratetype)
         if zone.trace.mask & TP_MM_PAGE_ALLOC_ZONE_LOCKED:
-            refill = pcp_allowed_order(order) and migratetype < MIGRATE_PCPTYPES
+            refill = pcp_allowed_order(zone.vm, order) and migratetype < MIGRATE_PCPTYPES
             zone.trace.emit(MM_PAGE_ALLOC_ZONE_LOCKED, page, order, migratetype, int(refill))
         return page
     return NULL

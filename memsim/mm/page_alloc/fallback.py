@@ -172,9 +172,7 @@ def _rmqueue_claim(zone: Zone, order: int, start_migratetype: int, alloc_flags: 
         if not can_steal:
             break
         page = get_page_from_free_area(zone, zone.free_area[current_order], fallback_mt)
-        page = try_to_steal_block(
-            zone, page, current_order, order, start_migratetype, alloc_flags
-        )
+        page = try_to_steal_block(zone, page, current_order, order, start_migratetype, alloc_flags)
         if page != NULL:
             _trace_extfrag(zone, page, order, current_order, start_migratetype, fallback_mt)
             return page

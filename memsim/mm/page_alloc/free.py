@@ -63,7 +63,7 @@ def free_unref_page(vm: Vm, page: int, order: int) -> None:
     """Free a block whose last reference is gone. Kernel: mm/page_alloc.c free_unref_page()."""
     zone = page_zone(vm, page)
     assert zone is not None
-    if not pcp_allowed_order(order):
+    if not pcp_allowed_order(vm, order):
         _free_pages_ok(zone, page, order, FPI_NONE)
         return
     free_pages_prepare(zone, page, order)
@@ -80,7 +80,7 @@ def free_unref_folios(vm: Vm, folios: list[tuple[int, int]]) -> None:
         zone = page_zone(vm, page)
         assert zone is not None
         free_pages_prepare(zone, page, order)
-        if pcp_allowed_order(order):
+        if pcp_allowed_order(vm, order):
             prepared.append((zone, page, order))
         else:
             free_one_page(zone, page, order, FPI_NONE)

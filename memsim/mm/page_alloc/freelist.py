@@ -37,8 +37,6 @@ from memsim.words.mmzone import (
     MIGRATE_MOVABLE,
     NULL,
     ZONE_BELOW_HIGH,
-    ZONE_DMA32,
-    ZONE_NORMAL,
     ZONELIST_FALLBACK,
     ZONELIST_NOFALLBACK,
 )
@@ -70,7 +68,7 @@ def prepare_alloc_pages(vm: Vm, gfp_mask: int, preferred_nid: int) -> AllocConte
 
     Kernel: mm/page_alloc.c prepare_alloc_pages()
     """
-    highest_zoneidx = gfp_zone(gfp_mask)
+    highest_zoneidx = gfp_zone(gfp_mask, vm.arch)
     zonelist = node_zonelist(vm, preferred_nid, gfp_mask)
     allowed = [zone for zone in zonelist if zone.idx <= highest_zoneidx]
     return AllocContext(allowed, highest_zoneidx, gfp_migratetype(gfp_mask))
@@ -90,13 +88,14 @@ def alloc_flags_nofragment(ac: AllocContext, gfp_mask: int) -> int:
     Kernel: mm/page_alloc.c alloc_flags_nofragment()
     """
     alloc_flags = gfp_mask & __GFP_KSWAPD_RECLAIM
-    if not ac.zonelist or ac.zonelist[0].idx != ZONE_NORMAL:
+    if not ac.zonelist:
         return alloc_flags
-    nodes = ac.zonelist[0].vm.nodes
-    if len(nodes) > 1:
-        pgdat = nodes[ac.zonelist[0].node]
-        if not pgdat.node_zones[ZONE_DMA32].present_pages:
-            return alloc_flags
+    zone, arch = ac.zonelist[0], ac.zonelist[0].vm.arch
+    if zone.idx != arch.ZONE_NORMAL or arch.ZONE_DMA32 < 0:
+        return alloc_flags
+    nodes = zone.vm.nodes
+    if len(nodes) > 1 and not nodes[zone.node].node_zones[arch.ZONE_DMA32].present_pages:
+        return alloc_flags
     return alloc_flags | ALLOC_NOFRAGMENT
 
 
@@ -173,7 +172,7 @@ def _walk_zonelist(order: int, alloc_flags: int, ac: AllocContext) -> tuple[int,
             return NULL, True
         if not _zone_has_room(zone, order, alloc_flags, ac):
             continue
-        page = rmqueue(zone, order, alloc_flags, ac.migratetype)
+        page = rmqueue(ac.zonelist[0], zone, order, alloc_flags, ac.migratetype)
         if page != NULL:
             prep_new_page(zone, page, order)
             if alloc_flags & ALLOC_HIGHATOMIC:

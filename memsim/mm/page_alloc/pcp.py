@@ -31,7 +31,6 @@ from memsim.words.mmzone import (
     PCPF_FREE_HIGH_BATCH,
     PCPF_PREV_FREE_HIGH_ORDER,
     ZONE_BELOW_HIGH,
-    ZONE_MOVABLE,
     ZONE_RECLAIM_ACTIVE,
 )
 
@@ -229,7 +228,7 @@ def free_unref_page_commit(
 def _clear_below_high_if_above(zone: Zone) -> None:
     """Pages just went back to the zone: is it above its high watermark again?"""
     if zone.flags & ZONE_BELOW_HIGH and zone_watermark_ok(
-        zone, 0, high_wmark_pages(zone), ZONE_MOVABLE, 0
+        zone, 0, high_wmark_pages(zone), zone.vm.arch.ZONE_MOVABLE, 0
     ):
         zone.flags &= ~ZONE_BELOW_HIGH
 

@@ -9,6 +9,7 @@ from memsim.mm.mmzone import Zone
 from memsim.mm.page_alloc.buddy import _rmqueue_smallest, pcp_allowed_order
 from memsim.mm.page_alloc.fallback import RMQUEUE_NORMAL, _rmqueue
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist
+from memsim.mm.vmstat import zone_statistics
 from memsim.words.alloc_flags import (
     ALLOC_HIGHATOMIC,
     ALLOC_KSWAPD,
@@ -46,16 +47,21 @@ def rmqueue_pcplist(zone: Zone, order: int, migratetype: int, alloc_flags: int) 
     return _rmqueue_pcplist(zone, order, migratetype, alloc_flags, pcp)
 
 
-def rmqueue(zone: Zone, order: int, alloc_flags: int, migratetype: int) -> int:
+def rmqueue(
+    preferred_zone: Zone, zone: Zone, order: int, alloc_flags: int, migratetype: int
+) -> int:
     """Take a block of this order and type from the zone; NULL if there is none.
 
+    preferred_zone is for the NUMA counters only.
     NOT MODELLED: the kswapd that a boosted watermark wakes. Kernel: mm/page_alloc.c rmqueue()
     """
     page = NULL
-    if pcp_allowed_order(order):
+    if pcp_allowed_order(zone.vm, order):
         page = rmqueue_pcplist(zone, order, migratetype, alloc_flags)
     if page == NULL:
         page = rmqueue_buddy(zone, order, alloc_flags, migratetype)
+    if page != NULL:
+        zone_statistics(preferred_zone, zone, 1)
     if alloc_flags & ALLOC_KSWAPD and zone.flags & ZONE_BOOSTED_WATERMARK:
         zone.flags &= ~ZONE_BOOSTED_WATERMARK
     return page

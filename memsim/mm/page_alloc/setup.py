@@ -7,10 +7,9 @@ setup_per_zone_lowmem_reserve() to init_per_zone_wmark_min()
 from __future__ import annotations
 
 from memsim.lib.bits import clamp, int_sqrt, mult_frac, rounddown_pow_of_two
-from memsim.mm.mmzone import Vm, Zone, populated_zones
+from memsim.mm.mmzone import Vm, Zone, is_highmem, populated_zones
 from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, refresh_zone_stat_thresholds
 from memsim.words.mmzone import (
-    MAX_NR_ZONES,
     MIN_PERCPU_PAGELIST_HIGH_FRACTION,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -18,8 +17,6 @@ from memsim.words.mmzone import (
     WMARK_LOW,
     WMARK_MIN,
     WMARK_PROMO,
-    ZONE_MOVABLE,
-    ZONE_NORMAL,
 )
 
 _SZ_1M = 1 << 20
@@ -36,13 +33,13 @@ def zone_batchsize(managed_pages: int) -> int:
 
 
 def zone_highsize(zone: Zone, batch: int, high_fraction: int) -> int:
-    """Pages that one CPU may keep: the low watermark, or a fraction of the zone, per CPU.
+    """Pages that one CPU may keep: the low watermark, or a fraction of the zone, by local CPUs.
 
-    NOT MODELLED: CPUs of other nodes; every CPU counts as local to every zone.
-    Kernel: mm/page_alloc.c zone_highsize()
+    A node without CPUs is shared by all. Kernel: mm/page_alloc.c zone_highsize()
     """
     total = zone.managed_pages // high_fraction if high_fraction else low_wmark_pages(zone)
-    return max(total // zone.vm.nr_cpus, batch << 2)
+    nr_split_cpus = zone.vm.cpu_to_node.count(zone.node) or zone.vm.nr_cpus
+    return max(total // nr_split_cpus, batch << 2)
 
 
 def zone_set_pageset_high_and_batch(zone: Zone) -> None:
@@ -85,7 +82,7 @@ def nr_free_buffer_pages(vm: Vm) -> int:
     """
     total = 0
     for zone in populated_zones(vm):
-        if zone.idx <= ZONE_NORMAL:
+        if zone.idx <= vm.arch.ZONE_NORMAL:
             total += max(zone.managed_pages - high_wmark_pages(zone), 0)
     return total
 
@@ -98,17 +95,27 @@ def min_free_kbytes_for(lowmem_kbytes: int) -> int:
     return clamp(int_sqrt(lowmem_kbytes * 16), 128, 262144)
 
 
+def calculate_min_free_kbytes(vm: Vm) -> None:
+    """Set min_free_kbytes by the size of memory; a user's (user_min_free_kbytes) wins if larger.
+
+    Kernel: mm/page_alloc.c calculate_min_free_kbytes()
+    """
+    lowmem_kbytes = nr_free_buffer_pages(vm) * (PAGE_SIZE >> 10)
+    if int_sqrt(lowmem_kbytes * 16) > vm.user_min_free_kbytes:
+        vm.min_free_kbytes = min_free_kbytes_for(lowmem_kbytes)
+
+
 def setup_per_zone_wmarks(vm: Vm) -> None:
     """Every zone's watermarks from min_free_kbytes and watermark_scale_factor; then pcp limits.
 
     Kernel: mm/page_alloc.c setup_per_zone_wmarks(), __setup_per_zone_wmarks()
     """
     pages_min = vm.min_free_kbytes >> (PAGE_SHIFT - 10)
-    lowmem_pages = sum(z.managed_pages for z in vm.zones if z.idx != ZONE_MOVABLE)
+    lowmem_pages = sum(z.managed_pages for z in vm.zones if not _needs_no_reserve(z))
     for zone in vm.zones:
         share = pages_min * zone.managed_pages // lowmem_pages if lowmem_pages else 0
         low_min = share
-        if zone.idx == ZONE_MOVABLE:
+        if _needs_no_reserve(zone):
             low_min = clamp(zone.managed_pages // 1024, _SWAP_CLUSTER_MAX, 128)
         gap = max(share >> 2, mult_frac(zone.managed_pages, vm.watermark_scale_factor, 10000))
         zone.watermark_boost = 0
@@ -121,17 +128,22 @@ def setup_per_zone_wmarks(vm: Vm) -> None:
         zone_set_pageset_high_and_batch(zone)
 
 
+def _needs_no_reserve(zone: Zone) -> bool:
+    """HIGHMEM and MOVABLE: the kernel's own requests, which may use reserves, never go there."""
+    return is_highmem(zone) or zone.idx == zone.vm.arch.ZONE_MOVABLE
+
+
 def setup_per_zone_lowmem_reserve(vm: Vm) -> None:
     """How many pages each zone keeps from requests that could use a higher zone.
 
     Kernel: mm/page_alloc.c setup_per_zone_lowmem_reserve()
     """
     for pgdat in vm.nodes:
-        for i in range(MAX_NR_ZONES - 1):
+        for i in range(vm.arch.MAX_NR_ZONES - 1):
             zone = pgdat.node_zones[i]
             ratio = vm.lowmem_reserve_ratio[i]
             managed_pages = 0
-            for j in range(i + 1, MAX_NR_ZONES):
+            for j in range(i + 1, vm.arch.MAX_NR_ZONES):
                 managed_pages += pgdat.node_zones[j].managed_pages
                 usable = ratio and zone.managed_pages
                 zone.lowmem_reserve[j] = managed_pages // ratio if usable else 0
@@ -152,14 +164,8 @@ def calculate_totalreserve_pages(vm: Vm) -> None:
 
 
 def init_per_zone_wmark_min(vm: Vm) -> None:
-    """All of the above, at boot. A user's min_free_kbytes (user_min_free_kbytes) wins if larger.
-
-    NOT MODELLED: khugepaged's recommended minimum.
-    Kernel: mm/page_alloc.c init_per_zone_wmark_min()
-    """
-    computed = min_free_kbytes_for(nr_free_buffer_pages(vm) * (PAGE_SIZE >> 10))
-    user = vm.user_min_free_kbytes
-    vm.min_free_kbytes = computed if computed > user else user
+    """All of the above, at boot. Kernel: mm/page_alloc.c init_per_zone_wmark_min()."""
+    calculate_min_free_kbytes(vm)
     setup_per_zone_wmarks(vm)
     refresh_zone_stat_thresholds(vm)
     setup_per_zone_lowmem_reserve(vm)
