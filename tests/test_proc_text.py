@@ -34,7 +34,8 @@ from memsim.proc.pagetypeinfo_parse import parse_pagetypeinfo
 from memsim.proc.zoneinfo import Pageset, ZoneinfoZone, write_zoneinfo, zoneinfo_of
 from memsim.proc.zoneinfo_parse import parse_zoneinfo
 from memsim.trace.trace import Trace
-from memsim.words.mmzone import MIGRATETYPE_NAMES, ZONE_NAMES
+from memsim.words.arch import X86_64
+from memsim.words.mmzone import MIGRATETYPE_NAMES
 
 SNAPSHOTS = Path(__file__).parent / "data" / "captures"
 PARSE: dict[str, Callable[[str], Any]] = {
@@ -132,7 +133,7 @@ def test_pagetypeinfo_with_mixed_blocks_and_lists_too_long_to_count() -> None:
 NUMBERS = st.integers(0, (1 << 64) - 1)
 WORDS = st.from_regex(r"[a-z][a-z0-9_]{0,30}", fullmatch=True)
 ZONES = st.lists(
-    st.tuples(st.integers(0, 1023), st.sampled_from([*ZONE_NAMES, "HighMem"])),
+    st.tuples(st.integers(0, 1023), st.sampled_from([*X86_64.zone_names, "HighMem"])),
     min_size=1,
     max_size=4,
     unique=True,
@@ -176,7 +177,9 @@ def pagetypeinfo_nodes(draw: st.DrawFn) -> list[PagetypeinfoNode]:
     orders = draw(st.integers(1, 14))
     nodes = []
     for nid in draw(st.lists(st.integers(0, 1023), min_size=1, max_size=3, unique=True)):
-        names = draw(st.lists(st.sampled_from(ZONE_NAMES), min_size=1, max_size=3, unique=True))
+        names = draw(
+            st.lists(st.sampled_from(X86_64.zone_names), min_size=1, max_size=3, unique=True)
+        )
         with_mixed = draw(st.booleans())
         zones = [PagetypeinfoZone(name) for name in names]
         for zone in zones:
@@ -289,3 +292,22 @@ def test_the_model_counts_cma() -> None:
     assert node.types == MIGRATETYPE_NAMES
     assert sum(zone.blocks["CMA"] for zone in node.zones) == 4
     assert sum(zone.pages["cma"] for zone in zoneinfo_of(machine.vm)) == 2048
+
+
+def test_the_model_counts_where_pages_came_from() -> None:
+    machine = Machine(["512 MiB", "512 MiB"], cpus=2)
+    machine.alloc_pages_bulk(GFP_KERNEL, 5, cpu=0, nid=1)
+    zones = {(zone.node, zone.zone): zone for zone in zoneinfo_of(machine.vm)}
+    stats = zones[1, "DMA32"].stats
+    assert (stats["numa_hit"], stats["numa_local"], stats["numa_other"]) == (5, 0, 5)
+
+
+def test_the_model_of_32_bits() -> None:
+    """No NUMA there, no DMA32, no Device."""
+    machine = Machine.preset("pc32")
+    zones = zoneinfo_of(machine.vm)
+    assert [zone.zone for zone in zones] == ["DMA", "Normal", "HighMem", "Movable"]
+    assert {len(zone.protection) for zone in zones} == {4}
+    assert not any(name.startswith("numa") for name in zones[0].stats)
+    assert pagetypeinfo_of(machine.vm)[0].pageblock_order == 10
+    assert parse_zoneinfo(write_zoneinfo(zones)) == zones

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from memsim.mm.mmzone import PerCpuPages, PerCpuZonestat, PglistData, Vm, Zone
 from memsim.mm.vmstat import wmark_pages, zone_page_state
+from memsim.words.arch import NO_ZONE
 from memsim.words.mmzone import (
     NR_FREE_PAGES,
     WMARK_HIGH,
@@ -39,11 +40,11 @@ NODE_STAT_NAMES = (
     "nr_sec_page_table_pages", "nr_iommu_pages", "nr_swapcached", "pgpromote_success",
     "pgpromote_candidate", "pgdemote_kswapd", "pgdemote_direct", "pgdemote_khugepaged",
 )  # fmt: skip
-#: enum zone_stat_item, as /proc names it.
+#: ZONE_STAT_ITEMS, as /proc names them.
 ZONE_STAT_NAMES = tuple(
     "nr_free_cma" if item == "NR_FREE_CMA_PAGES" else item.lower() for item in ZONE_STAT_ITEMS
 )
-#: enum numa_stat_item, as /proc names it.
+#: NUMA_STAT_ITEMS, as /proc names them.
 NUMA_STAT_NAMES = (
     "numa_hit", "numa_miss", "numa_foreign", "numa_interleave", "numa_local", "numa_other",
 )  # fmt: skip
@@ -167,9 +168,11 @@ def _cma_pages(zone: Zone) -> int:
 
 
 def _stats_of(zone: Zone) -> dict[str, int]:
-    """NOT MODELLED: the NUMA counters: they are 0."""
+    """The zone's counters, and NUMA's where there are nodes: not with HIGHMEM."""
     stats = {name: zone_page_state(zone, item) for item, name in enumerate(ZONE_STAT_NAMES)}
-    return stats | dict.fromkeys(NUMA_STAT_NAMES, 0)
+    if zone.vm.arch.ZONE_HIGHMEM == NO_ZONE:
+        stats |= dict(zip(NUMA_STAT_NAMES, zone.vm_numa_event, strict=True))
+    return stats
 
 
 def _pageset_of(cpu: int, pcp: PerCpuPages, pzstats: PerCpuZonestat) -> Pageset:
