@@ -1,41 +1,78 @@
 """Boot time and memory of large machines, each in a process of its own.
 
-    python -m bench.boot
+    python -m bench.boot RAM
 
-Prints, for each size, the seconds that Machine() took and by how much the process grew, in MB.
+prints, for one machine, as JSON: CPU seconds that Machine() took, and bytes that the process grew.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
+from bench.figures import Spread, spread, tell
 from memsim.machine import Machine
 
 SIZES = ("1 GiB", "16 GiB", "64 GiB", "1 TiB")
 
 
-def measure(ram: str) -> None:
-    """Boot once, and print what it cost."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+class BootRow(NamedTuple):
+    """A machine's RAM and managed pages, CPU seconds to boot, bytes of memory it took.
+
+    `bytes_per_page` is what that makes for each page, `array_bytes_per_page` what it would be once
+    every page has been touched.
+    """
+
+    ram: str
+    pages: int
+    seconds: Spread
+    grown: int
+    bytes_per_page: float
+    array_bytes_per_page: float
+
+
+def resident_bytes() -> int:
+    """Memory that this process has in use; where the system does not tell, the most it had."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def boot_here(ram: str) -> dict[str, float]:
+    """Boot once in this process, and say what it cost."""
+    before = resident_bytes()
+    started = time.process_time()
     machine = Machine(ram)
-    seconds = time.perf_counter() - started
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    pages = sum(zone.managed_pages for zone in machine.vm.zones)
-    print(f"{ram:>7}: {seconds * 1000:7.1f} ms, {grown:6.1f} MB more, {pages} pages managed")
+    seconds = time.process_time() - started
+    grown = resident_bytes() - before
+    vm = machine.vm
+    arrays = (vm.next, vm.prev, vm.page_state, vm.pageblock, vm.pageblock_skip)
+    return {
+        "seconds": seconds,
+        "grown": grown,
+        "pages": sum(zone.managed_pages for zone in vm.zones),
+        "array_bytes_per_page": sum(memoryview(a).nbytes for a in arrays) / vm.max_pfn,
+    }
 
 
-def main() -> None:
-    """Measure every size; with an argument, only that one, in this process."""
-    if len(sys.argv) > 1:
-        measure(sys.argv[1])
-        return
-    for ram in SIZES:
-        subprocess.run([sys.executable, "-m", "bench.boot", ram], check=True)
+def measure(ram: str, rounds: int) -> BootRow:
+    """Boot in new processes, `rounds` of them."""
+    tell(f"boot: {ram}")
+    command = [sys.executable, "-m", "bench.boot", ram]
+    runs = [
+        json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        for _ in range(rounds)
+    ]
+    grown, pages = int(spread(run["grown"] for run in runs).median), int(runs[0]["pages"])
+    seconds = spread(run["seconds"] for run in runs)
+    return BootRow(ram, pages, seconds, grown, grown / pages, runs[0]["array_bytes_per_page"])
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(boot_here(sys.argv[1])))

@@ -16,6 +16,10 @@ SOURCES = ("main.c", "page_alloc.c")
 FLAGS = ("-O2", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror")
 
 
+class CannotBuild(Exception):
+    """The compiler that is there refuses the twin."""
+
+
 class TwinOutcome(NamedTuple):
     """The Outcome of the last run, CPU seconds of each run, claims and steals, blocks by order."""
 
@@ -34,17 +38,16 @@ def compiler() -> str | None:
 
 
 def build(folder: Path) -> Path:
-    """The twin's program, newly compiled into folder. RuntimeError says why it cannot be."""
+    """The twin's program, newly compiled into folder. There must be a compiler()."""
     cc = compiler()
-    if cc is None:
-        raise RuntimeError("no C compiler (cc, gcc or clang; or $CC): the twin cannot be built")
+    assert cc is not None
     program = folder / "twin"
     sources = [str(Path(__file__).with_name(name)) for name in SOURCES]
     built = subprocess.run(
         [cc, *FLAGS, "-o", str(program), *sources], capture_output=True, text=True, check=False
     )
     if built.returncode:
-        raise RuntimeError(f"{cc} cannot build the twin:\n{built.stderr}")
+        raise CannotBuild(f"{cc} cannot build the twin:\n{built.stderr}")
     return program
 
 

@@ -1,0 +1,63 @@
+"""Recorded kernels: how fast their traces are parsed and replayed, against what the kernel took."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from bench.figures import tell
+from memsim.replay.capture import Capture
+from memsim.replay.outcome import replay_capture
+
+RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "captures"
+
+
+class CaptureRow(NamedTuple):
+    """Lines of the trace, events in its window, CPU seconds for each part, the kernel's seconds.
+
+    `parse` is unpacking, parsing, and pairing of what belongs together; `replay` all that follows.
+    """
+
+    name: str
+    lines: int
+    events: int
+    parse: float
+    replay: float
+    guest: float
+    all_exact: bool
+
+
+def folders(given: list[Path]) -> list[Path]:
+    """The captures in the folders given: a folder is a capture, or holds captures."""
+    found = []
+    for folder in given:
+        inside = sorted(meta.parent for meta in folder.glob("*/meta.json"))
+        found += [folder] if (folder / "meta.json").exists() or not inside else inside
+    return found
+
+
+def measure(folder: Path) -> CaptureRow:
+    """Parse and replay one capture, from a copy: nothing that a parse left behind is used."""
+    tell(f"parse: {folder.name}")
+    with TemporaryDirectory() as copies:
+        copy = Path(shutil.copytree(folder, Path(copies) / folder.name))
+        capture = Capture(copy)
+        lines = sum(1 for _ in capture.lines())
+        started = parsed = time.process_time()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal parsed
+            if done == 0:
+                parsed = time.process_time()
+            tell(f"replay: {folder.name}, {done} of {total} events", detail=True)
+
+        outcome = replay_capture(copy, progress)
+        ended = time.process_time()
+    guest = float(capture.meta.get("window_seconds_guest", "nan"))
+    return CaptureRow(
+        folder.name, lines, outcome.events, parsed - started, ended - parsed, guest,
+        outcome.all_exact,
+    )  # fmt: skip
