@@ -2,12 +2,12 @@
 VENV = .venv
 JOBS = auto# of pytest, the number of workers
 PYTHON =# the Python to make $(VENV) with; empty: the first that will do
-ARGS =# more options, for jupyter lab or for pytest
+ARGS =# more options, for jupyter lab, for pytest or for the bench
 
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help setup lab test test-long check lock clean
+.PHONY: help setup lab test test-long bench check lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ test: setup ## unit, property, doctest, floor, notebook and browser tests
 
 test-long: setup ## the proofs that take minutes
 	$(PYTEST) -m long $(ARGS)
+
+bench: setup ## speed: memsim against its twin in C, boot, replay; ARGS=--quick for less
+	@exec $(BIN)/python -m bench $(ARGS)
 
 check: setup ## ruff, mypy --strict, and the floors of the house
 	$(BIN)/ruff check

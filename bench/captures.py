@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bench.figures import tell
 from memsim.replay.capture import Capture
 from memsim.replay.outcome import replay_capture
+from memsim.words.errors import BadInput, MemsimError
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "captures"
 
@@ -44,20 +45,26 @@ def measure(folder: Path) -> CaptureRow:
     tell(f"parse: {folder.name}")
     with TemporaryDirectory() as copies:
         copy = Path(shutil.copytree(folder, Path(copies) / folder.name))
-        capture = Capture(copy)
-        lines = sum(1 for _ in capture.lines())
-        started = parsed = time.process_time()
+        try:
+            return _measure(copy)
+        except MemsimError as error:
+            raise BadInput(str(error).replace(str(copy), str(folder))) from None
 
-        def progress(done: int, total: int) -> None:
-            nonlocal parsed
-            if done == 0:
-                parsed = time.process_time()
-            tell(f"replay: {folder.name}, {done} of {total} events", detail=True)
 
-        outcome = replay_capture(copy, progress)
-        ended = time.process_time()
-    guest = float(capture.meta.get("window_seconds_guest", "nan"))
+def _measure(folder: Path) -> CaptureRow:
+    capture = Capture(folder)
+    lines = sum(1 for _ in capture.lines())
+    started = parsed = time.process_time()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal parsed
+        if done == 0:
+            parsed = time.process_time()
+        tell(f"replay: {folder.name}, {done} of {total} events", detail=True)
+
+    outcome = replay_capture(folder, progress)
+    ended = time.process_time()
     return CaptureRow(
-        folder.name, lines, outcome.events, parsed - started, ended - parsed, guest,
-        outcome.all_exact,
+        folder.name, lines, outcome.events, parsed - started, ended - parsed,
+        float(capture.meta.get("window_seconds_guest", "nan")), outcome.all_exact,
     )  # fmt: skip
