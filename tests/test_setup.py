@@ -1,96 +1,87 @@
-"""Watermarks, pcp limits and thresholds that recorded kernels had, computed again."""
+"""Every recorded machine booted again: what its kernel computed, computed, and equal.
+
+tests/data/machines.json (made by tools/recorded_machines.py) has RAM by node and what was reserved;
+the rest follows from the kernel's own order: THP is on at boot, init memory is freed later, then
+the recordings' init script wrote to /sys/kernel/mm/transparent_hugepage/enabled.
+"""
 
 from __future__ import annotations
 
 import json
-import lzma
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memsim.mm.khugepaged import start_stop_khugepaged
+from memsim.mm.layout import NodeRange
+from memsim.mm.mm_init import Memory, boot
 from memsim.mm.mmzone import Vm
-from memsim.mm.page_alloc.setup import setup_per_zone_lowmem_reserve, setup_per_zone_wmarks
-from memsim.mm.page_alloc.zonelist import build_all_zonelists
-from memsim.mm.restore import restore
-from memsim.mm.vmstat import calculate_pressure_threshold, refresh_zone_stat_thresholds
+from memsim.mm.page_alloc.setup import setup_per_zone_wmarks
+from memsim.mm.vmstat import calculate_pressure_threshold
 from memsim.trace.trace import Trace
-from memsim.words.mmzone import WMARK_NAMES, ZONE_DMA, ZONE_DMA32
+from memsim.words.mmzone import WMARK_NAMES
 
-CAPTURES = sorted((Path(__file__).parent / "data/captures").iterdir())
-#: Pages that the recorded kernels gave to the buddy after they had computed the reserves. Their
-#: dmesg says `Freeing` 4580K (initrd), 2028K (decrypted), 3940K (initmem) and 1280K (gap).
-FREED_LATER = (4580 + 2028 + 3940 + 1280) // 4
+MACHINES = json.loads((Path(__file__).parent / "data/machines.json").read_text())
+Ranges = list[list[int]]
 
 
-def recorded(capture: Path) -> dict[str, Any]:
-    """The first snapshot of a capture."""
-    with lzma.open(capture / "snapshot_start.json.xz") as file:
-        return dict(json.load(file))
+def without(ranges: list[NodeRange], kept: Ranges) -> list[tuple[int, int]]:
+    """What of the RAM is not kept, page by page: slow, and nothing to get wrong."""
+    pages = {pfn for r in ranges for pfn in range(r.start_pfn, r.end_pfn)}
+    for start, end in kept:
+        pages.difference_update(range(start, end))
+    left = sorted(pages)
+    starts = [pfn for pfn in left if pfn - 1 not in pages]
+    ends = [pfn + 1 for pfn in left if pfn + 1 not in pages]
+    return list(zip(starts, ends, strict=True))
 
 
-def forgetful(snapshot: dict[str, Any]) -> Vm:
-    """The recorded machine, without the numbers that are to be computed."""
-    vm = restore(snapshot, Trace(mask=0, capacity=1))
+def booted(told: dict[str, Any]) -> Vm:
+    """The machine as it was when the recording began."""
+    ram = [NodeRange(*entry) for entry in told["ram"]]
+    nr_nodes = 1 + max(r.nid for r in ram)
+    vm = Vm(ram[-1].end_pfn, told["cpus"], nr_nodes, Trace(mask=0, capacity=1))
+    boot(vm, Memory(ram, without(ram, told["reserved"] + told["freed_later"]), {}), True)
+    free = without(ram, told["reserved"])
     for zone in vm.zones:
-        zone._watermark = [-1] * 4
-        zone.lowmem_reserve = [0] * 5
-        zone.percpu_drift_mark = -1 if zone.percpu_drift_mark else 0
-        for pcp in zone.per_cpu_pageset:
-            pcp.batch = pcp.high_min = pcp.high_max = -1
-        for pzstats in zone.per_cpu_zonestats:
-            pzstats.stat_threshold = -1
+        zone.managed_pages = sum(
+            max(0, min(end, zone.zone_end_pfn) - max(start, zone.zone_start_pfn))
+            for start, end in free
+        )
+    start_stop_khugepaged(vm, told["transparent_hugepage"])
+    vm.watermark_scale_factor = told["vars"]["watermark_scale_factor"]
+    setup_per_zone_wmarks(vm)
     return vm
 
 
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda capture: capture.name)
-def test_computed_as_the_kernel_computed(capture: Path) -> None:
-    """From min_free_kbytes and the scale factor: marks, batch, high, and the drift allowed."""
-    snapshot = recorded(capture)
-    vm = forgetful(snapshot)
-    setup_per_zone_wmarks(vm)
-    refresh_zone_stat_thresholds(vm)
-    for zone in vm.zones:
-        if not zone.spanned_pages:
-            continue
-        told = snapshot["nodes"][zone.node]["zones"][zone.idx]
-        assert dict(zip(WMARK_NAMES, zone._watermark, strict=True)) == told["watermark"]
-        for cpu, pcp in enumerate(zone.per_cpu_pageset):
-            for name in ("batch", "high_min", "high_max"):
-                assert getattr(pcp, name) == told["pcp"][cpu][name], (zone.name, name)
-            threshold = zone.per_cpu_zonestats[cpu].stat_threshold
-            assert threshold == told["percpu_stat"][cpu]["stat_threshold"]
-        assert zone.percpu_drift_mark == told["percpu_drift_mark"]
-
-
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda capture: capture.name)
-def test_reserves_are_those_of_boot(capture: Path) -> None:
-    """DMA keeps 1/256 of what DMA32 had when they were computed, before init memory was freed."""
-    snapshot = recorded(capture)
-    vm = forgetful(snapshot)
-    dma, dma32 = vm.nodes[0].node_zones[ZONE_DMA], vm.nodes[0].node_zones[ZONE_DMA32]
-    setup_per_zone_wmarks(vm)
-    dma32.managed_pages -= FREED_LATER
-    setup_per_zone_lowmem_reserve(vm)
-    told = snapshot["nodes"][0]["zones"][ZONE_DMA]["lowmem_reserve"]
-    assert dma.lowmem_reserve == told
-    assert vm.totalreserve_pages == snapshot["vars"]["totalreserve_pages"]
-
-
-def test_zonelists_as_recorded() -> None:
-    """Built again from the zones: the highest first, for both lists of the node."""
-    snapshot = recorded(CAPTURES[0])
-    vm = forgetful(snapshot)
-    vm.nodes[0].node_zonelists = ([], [])
-    build_all_zonelists(vm)
-    built = [[[zone.node, zone.idx] for zone in zl] for zl in vm.nodes[0].node_zonelists]
-    assert built == snapshot["nodes"][0]["zonelists"]
+@pytest.mark.parametrize("told", MACHINES, ids=lambda told: told["name"])
+def test_computed_as_the_kernel_computed(told: dict[str, Any]) -> None:
+    """Spans, watermarks, reserves, pcp limits, thresholds, drift marks, zonelists: all equal."""
+    vm = booted(told)
+    for name, value in told["vars"].items():
+        assert getattr(vm, name) == value, name
+    for zone, numbers in zip(vm.zones, told["zones"], strict=True):
+        where = f"node {zone.node} {zone.name}"
+        told_marks = [numbers["watermark"][name] for name in WMARK_NAMES]
+        assert zone._watermark == told_marks, where
+        for name in (
+            "spanned_pages", "present_pages", "managed_pages", "lowmem_reserve",
+            "percpu_drift_mark", "pageset_high_min", "pageset_high_max", "pageset_batch",
+        ):  # fmt: skip
+            assert getattr(zone, name) == numbers[name], (where, name)
+        if zone.spanned_pages:
+            pcps = [[p.high_min, p.high_max, p.batch] for p in zone.per_cpu_pageset]
+            assert pcps == numbers["pcp"], where
+            thresholds = [stat.stat_threshold for stat in zone.per_cpu_zonestats]
+            assert thresholds == numbers["stat_threshold"], where
+    zonelists = [[[[z.node, z.idx] for z in zl] for zl in n.node_zonelists] for n in vm.nodes]
+    assert zonelists == told["zonelists"]
 
 
 def test_pressure_threshold() -> None:
     """The distance from min to low over the CPUs, at least 1, at most 125."""
-    vm = restore(recorded(CAPTURES[0]), Trace(mask=0, capacity=1))
-    zone = vm.nodes[0].node_zones[ZONE_DMA32]
+    zone = booted(MACHINES[0]).nodes[0].node_zones[1]
     thresholds = []
     for gap in (0, 40, 4000):
         zone._watermark = [100, 100 + gap, 100 + 2 * gap, 100 + 3 * gap]
