@@ -19,3 +19,14 @@ def parse_size(size: int | str) -> int:
     if match is None or match[2].upper() not in _UNITS:
         raise ValueError(f"{str(size)[:40]!r} is not a size; write '64 MiB' or a number of bytes")
     return int(match[1]) << _UNITS[match[2].upper()]
+
+
+def show_size(size: int) -> str:
+    """A size in bytes as people read it, in the largest unit that leaves at least 1.
+
+    >>> show_size(64 << 20), show_size(13098688), show_size(0)
+    ('64 MiB', '12.5 MiB', '0 B')
+    """
+    unit = min(max(size.bit_length() - 1, 0) // 10, 4)
+    name = ("B", "KiB", "MiB", "GiB", "TiB")[unit]
+    return f"{size / (1 << 10 * unit):,.1f}".removesuffix(".0") + f" {name}"

@@ -30,8 +30,17 @@ _FOLLOW_THEME = (
 )
 
 
-def bars(groups: Mapping[str, Sequence[int]], title: str, x: str, y: str) -> go.Figure:
-    """Grouped bars: each group is a list of numbers by order, told apart by colour and hatching."""
+def bars(
+    groups: Mapping[str, Sequence[int]],
+    title: str,
+    x: str,
+    y: str,
+    labels: Sequence[str | int] | None = None,
+) -> go.Figure:
+    """Grouped bars: each group is a list of numbers, told apart by colour and hatching.
+
+    labels say what the numbers of a group stand for; without them it is 0, 1, 2, …
+    """
     figure = go.Figure()
     for index, (name, values) in enumerate(groups.items()):
         colour = COLOURS[index % len(COLOURS)]
@@ -44,13 +53,14 @@ def bars(groups: Mapping[str, Sequence[int]], title: str, x: str, y: str) -> go.
             },
         }
         text = [str(value) if value else "" for value in values]
+        names = list(range(len(values))) if labels is None else [str(label) for label in labels]
         figure.add_bar(
-            x=list(range(len(values))), y=list(values), name=name, marker=marker, text=text,
+            x=names, y=list(values), name=name, marker=marker, text=text,
             textposition="outside", cliponaxis=False,
         )  # fmt: skip
     figure.update_layout(
         title={"text": title, "x": 0, "xref": "paper"},
-        xaxis={"title": x, "dtick": 1},
+        xaxis={"title": x, "dtick": 1} if labels is None else {"title": x, "type": "category"},
         yaxis={"title": y},
     )
     return figure

@@ -1,0 +1,128 @@
+"""A lesson as a reader has it: its cells, and JupyterLab in Chromium with every cell run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+#: Every lesson, by its file's name without .ipynb.
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+#: What JupyterLab itself may say on the console.
+HARMLESS = re.compile(r"favicon|ResizeObserver loop|Download the React DevTools")
+
+CURRENT = "jupyterapp.shell.currentWidget"
+
+
+def path_of(name: str) -> Path:
+    return NOTEBOOKS / f"{name}.ipynb"
+
+
+def notebook_of(name: str) -> dict[str, Any]:
+    notebook: dict[str, Any] = json.loads(path_of(name).read_text(encoding="utf-8"))
+    return notebook
+
+
+def sources(name: str, kind: str | None = None) -> list[str]:
+    """The text of each cell; with a kind, of the cells of that kind."""
+    cells = notebook_of(name)["cells"]
+    return ["".join(c["source"]) for c in cells if kind in (None, c["cell_type"])]
+
+
+class OpenLesson:
+    """A lesson in a page, run from its first cell to its last."""
+
+    def __init__(self, page: Any, name: str) -> None:
+        self.page = page
+        self.name = name
+        self.sources = sources(name)
+
+    def indexes(self, pattern: str) -> list[int]:
+        """Numbers of the cells in whose text this is found."""
+        return [i for i, text in enumerate(self.sources) if re.search(pattern, text, re.M)]
+
+    def show(self, cell: int | str) -> Any:
+        """Scrolls to a cell, by number or by how its text starts; its element."""
+        if isinstance(cell, str):
+            cell = next(i for i, text in enumerate(self.sources) if text.startswith(cell))
+        self.page.evaluate(f"{CURRENT}.content.activeCellIndex = {cell}")
+        self.page.evaluate(f"{CURRENT}.content.scrollToItem({cell}, 'start')")
+        shown = self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{cell}']")
+        shown.wait_for()
+        return shown
+
+    def run(self, cell: int | str) -> Any:
+        """Runs a cell, as Ctrl+Enter does."""
+        shown = self.show(cell)
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
+        return shown
+
+    def in_kernel(self, code: str) -> str:
+        """What the notebook's kernel prints for this."""
+        printed = self.page.evaluate(
+            f"""async code => {{
+                const future = {CURRENT}.sessionContext.session.kernel.requestExecute({{ code }});
+                let text = '';
+                future.onIOPub = message => {{ text += message.content.text ?? ''; }};
+                await future.done;
+                return text;
+            }}""",
+            code,
+        )
+        return str(printed).strip()
+
+    def errors(self) -> list[Any]:
+        """Outputs of all cells that are errors."""
+        found: list[Any] = self.page.evaluate(
+            f"{CURRENT}.content.widgets.flatMap(cell => cell.model.outputs ?"
+            " cell.model.outputs.toJSON().filter(o => o.output_type === 'error'"
+            " || o.name === 'stderr') : [])"
+        )
+        return found
+
+    def theme(self, name: str) -> None:
+        """JupyterLab's own theme, Dark or Light."""
+        light = str(name == "Light").lower()
+        self.page.evaluate(
+            f"jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {name}'}})"
+        )
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+
+
+@contextmanager
+def opened(browser: Any, lab: Any, name: str) -> Iterator[OpenLesson]:
+    """The lesson, every cell run; what its page complains about meanwhile is a failure."""
+    said: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda r: said.append(r.url) if _is_outside(r.url) else None)
+    _run_all(page, lab, name)
+    yield OpenLesson(page, name)
+    context.close()
+    assert [line for line in said if not HARMLESS.search(line)] == []
+
+
+def _is_outside(url: str) -> bool:
+    return url.startswith("http") and not url.startswith("http://127.0.0.1:")
+
+
+def _run_all(page: Any, lab: Any, name: str) -> None:
+    """Opens the lesson and runs it; it is not saved, so the file stays as it is."""
+    page.goto(f"{lab.url}/lab/workspaces/{name}/tree/{name}.ipynb?token={lab.token}&reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.evaluate(
+        "jupyterapp.commands.isToggled('docmanager:toggle-autosave')"
+        " && jupyterapp.commands.execute('docmanager:toggle-autosave')"
+    )
+    page.evaluate(
+        f"async () => {{ const s = {CURRENT}.sessionContext;"
+        " await s.ready; await s.session.kernel.info; }"
+    )
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")

@@ -1,0 +1,117 @@
+"""The widgets of single lessons in JupyterLab: each does what its text says it does.
+
+Screenshots go to the tests' temporary folders, to be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lessons import OpenLesson, opened
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def lesson(request: Any, jupyterlab: Any, browser: Any) -> Iterator[OpenLesson]:
+    with opened(browser, jupyterlab, request.param) as lesson:
+        yield lesson
+
+
+def of_lesson(name: str) -> Any:
+    return pytest.mark.parametrize("lesson", [name], indirect=True)
+
+
+@of_lesson("01_pages")
+def test_an_address_goes_to_its_pfn_and_back(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show('frames = Frames("1 GiB")\nframes')
+    cell.locator("input[type=text]").nth(0).fill("0x3000")
+    lesson.page.keyboard.press("Enter")
+    cell.locator("text=byte 0 of pfn 3 (0x3): zone DMA, pageblock 0").wait_for()
+    cell.locator("input[type=text]").nth(1).fill("74565")
+    lesson.page.keyboard.press("Enter")
+    cell.locator("text=Address 0x12345000 is byte 0 of pfn 74565").wait_for()
+    cell.locator("input[type=text]").nth(1).fill("<b>7</b>")
+    lesson.page.keyboard.press("Enter")
+    cell.locator("text='<b>7</b>' is no pfn").wait_for()
+    for _ in range(4):  # 2, 4, 8, 16 GiB
+        cell.locator("[role=slider]").first.focus()
+        lesson.page.keyboard.press("ArrowRight")
+    cell.locator("text=zone Normal: pfn 1048576 to 4456447, 13 GiB").wait_for()
+    lesson.page.screenshot(path=tmp_path / "frames.png")
+
+
+@of_lesson("02_buddy")
+def test_the_bit_is_flipped_by_button_and_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("buddies = Buddies(64)\nbuddies")
+    cell.locator("button", has_text="Flip the bit").click()
+    cell.locator("text=Block: pfn 8 = 0b001000, order 2").wait_for()
+    order = cell.locator("[role=slider]").nth(1)
+    order.focus()
+    lesson.page.keyboard.press("ArrowRight")
+    cell.locator("text=order 3. Flip bit 3, worth 8: the buddy is pfn 0").wait_for()
+    lesson.page.screenshot(path=tmp_path / "buddies.png")
+
+
+@of_lesson("02_buddy")
+def test_the_bench_drives_the_live_machine(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("bench = Bench(Machine.of_pages(64))\nbench")
+    order = cell.locator("[role=slider]").first
+    order.focus()
+    lesson.page.keyboard.press("ArrowRight")
+    for button, said in [
+        ("alloc_pages", "Allocated: pfn 0, order 1."),
+        ("Undo", "Undone: alloc_pages"),
+        ("Redo", "Done again: alloc_pages"),
+        ("free_pages", "Freed: pfn 0."),
+        ("free_pages", "No block is allocated: there is nothing to free."),
+        ("alloc_pages", "Allocated: pfn 0, order 1."),
+    ]:
+        cell.locator(".widget-button", has_text=button).click()
+        cell.locator("[role=status]", has_text=said).wait_for()
+    player = cell.locator(".memsim-player[data-step='14']")
+    player.wait_for()
+    assert "prep_new_page(): pfn 0, order 1" in (player.locator(".ms-say").text_content() or "")
+    lesson.page.screenshot(path=tmp_path / "bench.png")
+
+
+SPLIT = "machine = Machine.of_pages(64)\nwith machine.recording() as split:\n"
+
+
+@of_lesson("02_buddy")
+def test_a_film_is_played_and_stopped_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    player = lesson.show(SPLIT).locator(".memsim-player")
+    player.focus()
+    keyboard = lesson.page.keyboard
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    assert "pfn 0, order 6, is split into" in (player.locator(".ms-say").text_content() or "")
+    for _ in range(3):
+        keyboard.press("Tab")  # First, Back, Play
+    keyboard.press("Enter")
+    player.locator("[aria-label=Pause]").wait_for()
+    keyboard.press("End")
+    assert player.get_attribute("data-step") == "16"
+    assert player.locator("[aria-label=Play]").count() == 1
+    lesson.page.screenshot(path=tmp_path / "player.png")
+
+
+@of_lesson("02_buddy")
+def test_the_player_and_python_move_each_other(lesson: OpenLesson) -> None:
+    player = lesson.show(SPLIT).locator(".memsim-player")
+    lesson.in_kernel("import gc; kept = [w for w in gc.get_objects() if isinstance(w, Player)]")
+    mine = "next(w for w in kept if w.payload['title'].startswith('order 0 out'))"
+    lesson.in_kernel(f"{mine}.step = 7")
+    lesson.show(SPLIT).locator(".memsim-player[data-step='7']").wait_for()
+    player.focus()
+    lesson.page.keyboard.press("ArrowLeft")
+    player.locator(".ms-chip[data-pfn='32']").click()
+    for _ in range(50):
+        came_back = lesson.in_kernel(f"print({mine}.step, {mine}.selected)")
+        if came_back == "6 32":
+            break
+        lesson.page.wait_for_timeout(100)
+    assert came_back == "6 32"
