@@ -496,25 +496,6 @@ def test_an_unmovable_request_leaves_movable_pageblocks_alone() -> None:
     assert machine.nr_free()[4] == 1
 
 
-# Deferred blocks: memsim's own
-
-
-def test_deferred_blocks_cannot_be_told_from_listed_ones() -> None:
-    """A lazy and an eager machine give the same pages, and end in the same state."""
-    machines = [Machine("512 MiB", steps=False) for _ in range(2)]
-    lazy, eager = machines
-    assert any(zone.deferred_pfn < zone.deferred_end for zone in lazy.vm.zones)
-    eager.snapshot()
-    assert all(zone.deferred_pfn == zone.deferred_end for zone in eager.vm.zones)
-    answers = [[m.alloc_pages(MOVABLE, 10 - i % 3) for i in range(90)] for m in machines]
-    assert answers[0] == answers[1]
-    for machine in machines:
-        for pfn in answers[0][::2]:
-            machine.free_pages(pfn)
-        machine.alloc_pages_exact(5 << 12, GFP_KERNEL)
-    assert lazy.snapshot() == eager.snapshot()
-
-
 def test_bulk_of_one_is_a_single_request() -> None:
     """One page goes through alloc_pages() and is traced; more are not."""
     machine = Machine.of_pages(256, pcp=True)
