@@ -61,12 +61,43 @@ def test_ram_that_cannot_be(ram: Any) -> None:
         *(("cma", cma) for cma in (-1, "1 GiB", "33 MiB", "all", 0.5, HUGE)),
         *(("min_free_kbytes", kbytes) for kbytes in (-1, 1 << 31, "1", 1.5, HUGE)),
         *(("watermark_scale_factor", factor) for factor in (-1, 3001, "x", 1.5, None)),
+        *(("movablecore", size) for size in (-1, "65 MiB", "half", None, HUGE)),
+        *(("transparent_hugepage", on) for on in ("never", None, 1)),
+        *(("pcp", on) for on in ("no", None, 0)),
+        *(("arch", arch) for arch in ("arm64", "", None, HUGE, "x" * 5000)),
     ],
     ids=short,
 )
 def test_a_description_that_cannot_be_names_its_field(field: str, value: Any) -> None:
     text = refusal(BadDescription, lambda: Machine("64 MiB", **{field: value}))
     assert text.startswith(f"{field}=")
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        ({"ram": ["16 MiB"] * 65}, "ram=65 sizes: should be 1 to 64"),
+        ({"ram": ["16 MiB", "1 MiB"]}, "ram[1]='1 MiB': should be 16 MiB"),
+        ({"ram": ["4096 GiB"] * 2}, "ram=8192 GiB in all: should be 4096"),
+        ({"ram": [["64 MiB"]]}, "ram[0]="),
+        ({"ram": ["16 MiB"] * 64, "cpus": 129}, "cpus=129: should be 1 to 128"),
+        ({"ram": ["64 MiB"] * 2, "arch": "x86-32"}, "ram=2 nodes: NOT MODELLED"),
+        ({"ram": "4 GiB", "arch": "x86-32"}, "ram='4 GiB': should be 16 MiB to 3072 MiB"),
+        ({"ram": ["64 MiB"] * 2, "node_distance": [[10]]}, "node_distance: should have 2 rows"),
+        ({"ram": ["64 MiB"] * 2, "node_distance": 5}, "node_distance: should have 2 rows"),
+        ({"ram": ["64 MiB"] * 2, "node_distance": [[10, 20], 5]}, "node_distance[1]: should"),
+        ({"ram": ["64 MiB"] * 2, "node_distance": [[10, 20], [20, 11]]}, "node_distance[1][1]=11"),
+        ({"ram": ["64 MiB"] * 2, "node_distance": [[10, 2**90], [20, 10]]}, "node_distance[0][1]"),
+    ],
+)  # fmt: skip
+def test_nodes_that_cannot_be(description: dict[str, Any], text: str) -> None:
+    assert refusal(BadDescription, lambda: Machine(**description)).startswith(text)
+
+
+@pytest.mark.parametrize("name", ["", None, "x" * 5000, ["vm"], 3])
+def test_a_preset_that_is_none(name: Any) -> None:
+    text = refusal(BadDescription, lambda: Machine.preset(name))
+    assert text.endswith("should be one of vm, laptop, server, pc32")
 
 
 @pytest.mark.parametrize(

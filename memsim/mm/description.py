@@ -66,7 +66,7 @@ PRESETS = {
 
 def preset(name: str) -> Description:
     """The preset of this name. BadDescription lists the names."""
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise BadDescription(
             f"preset {one_line(name, 40)!r}: should be one of {', '.join(PRESETS)}"
         )
@@ -137,6 +137,10 @@ def _check(description: Description, nr_nodes: int) -> None:
     """The numbers that are not sizes."""
     _whole("cpus", description.cpus, 1, min(MAX_CPUS, MAX_CPU_NODES // nr_nodes))
     _whole("watermark_scale_factor", description.watermark_scale_factor, 0, 3000)
+    for name in ("pcp", "transparent_hugepage"):
+        if not isinstance(getattr(description, name), bool):
+            shown = one_line(getattr(description, name), 40)
+            raise BadDescription(f"{name}={shown!r}: should be True or False")
     if description.min_free_kbytes is not None:
         _whole("min_free_kbytes", description.min_free_kbytes, 0, 1 << 30)
 
@@ -168,9 +172,14 @@ def _ram(ram: Sizes, arch: Arch) -> list[int]:
     if arch.ZONE_HIGHMEM >= 0:
         maximum = LOW_RAM_END << PAGE_SHIFT
         if many:
-            raise BadDescription(f"ram: several nodes with arch={arch.name!r}: NOT MODELLED")
+            raise BadDescription(f"ram={len(sizes)} nodes: NOT MODELLED with arch={arch.name!r}")
     names = [f"ram[{nid}]" if many else "ram" for nid in range(len(sizes))]
-    return [_size(s, name, MIN_RAM, maximum) for s, name in zip(sizes, names, strict=True)]
+    bytes_of = [_size(s, name, MIN_RAM, maximum) for s, name in zip(sizes, names, strict=True)]
+    if sum(bytes_of) > MAX_RAM:
+        raise BadDescription(
+            f"ram={sum(bytes_of) >> 30} GiB in all: should be {MAX_RAM >> 30} at most"
+        )
+    return bytes_of
 
 
 def _distances(rows: Sequence[Sequence[int]], nr_nodes: int) -> list[list[int]]:
