@@ -15,7 +15,7 @@ import pytest
 
 from memsim import cli
 from memsim.replay import unxz
-from memsim.replay.ftrace import LINE
+from memsim.replay.forms import LINE
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
 from memsim.replay.requests import Requests

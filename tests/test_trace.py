@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine
-from memsim.replay.ftrace import LINE
+from memsim.replay.forms import LINE
 from memsim.trace import events, steps
 from memsim.trace.events import EVENT_CLASSES, Event, MmPageAlloc, MmPageFree, Traced, fields_of
 from memsim.trace.ring import RECORD, Ring

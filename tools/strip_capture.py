@@ -18,7 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from memsim.replay.ftrace import EVENT_NAMES, LINE
+from memsim.replay.forms import LINE
+from memsim.replay.ftrace import EVENT_NAMES
 from memsim.replay.unxz import lines
 
 LEFT_OUT = ("slab", "vmalloc")

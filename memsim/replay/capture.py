@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memsim.lib.text import one_line
-from memsim.replay.unxz import contents, lines
+from memsim.replay.unxz import contents, line_lists
 from memsim.words.errors import BadInput
 
 #: Unpacked sizes above which a file is refused, in bytes. Recorded snapshots have under 1 MiB.
@@ -58,9 +58,9 @@ class Capture:
             raise BadInput(f"{self.folder / 'meta.json'}: trace_lines_per_cpu: not an object")
         return counts
 
-    def lines(self) -> Iterator[str]:
-        """The lines of the trace, one after the other; a line too long or cut off is refused."""
-        return lines(self.trace)
+    def lines(self) -> Iterator[list[str]]:
+        """The lines of the trace, some at a time; a line too long or cut off is refused."""
+        return line_lists(self.trace)
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,44 +1,50 @@
-"""Lines of /sys/kernel/tracing/trace into rows. One regular expression for each event.
+"""Events' fields from text. One regular expression for each event; quicker ways for the usual.
 
-Kernel: kernel/trace/trace_output.c trace_print_context(), include/trace/events/*.h
+Kernel: include/trace/events/*.h TP_printk
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from array import array
+from collections.abc import Callable
 
-from memsim.lib.text import one_line
-from memsim.replay.inputs import MAX_ROWS, Kind, Rows
-from memsim.words.errors import BadInput
+from memsim.replay.inputs import ARGUMENTS, Kind
+from memsim.trace.text import parse_fields
 from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
 
-#: A line: pid, CPU, flags, time, name of the event, its fields.
-LINE = re.compile(
-    r"^\s*(?:.{1,16}?)-(\d{1,9})\s+\[(\d{1,4})\]\s+(\S{5,6})\s+(\d+(?:\.\d+)?): (\w+):\s?(.*)$"
-)
-#: A trace with more lines, or with an event's text longer than this, is refused.
-MAX_LINES = 20_000_000
+#: An event's text longer than this is refused.
 MAX_TEXT = 1024
-MAX_CONTEXTS = 1 << 16
+#: Ends of lines that are remembered, at most, for each kind of event.
+_MAX_ENDS = 4096
 
-#: Patterns give numbers: a hex group starts with 0x, everything else is decimal. In `page=0x…`
-#: of probes the group is the address of a struct page.
-_PATTERNS = {
-    Kind.mm_page_alloc: r"page=(\w+) pfn=(0x\w+) order=(\d+) migratetype=(\d+) gfp_flags=(\S+)",
-    Kind.mm_page_free: r"page=\w+ pfn=(0x\w+) order=(\d+)",
-    Kind.mm_page_free_batched: r"page=\w+ pfn=(0x\w+) order=0",
-    Kind.mm_page_alloc_zone_locked: (
-        r"page=\w+ pfn=(0x\w+) order=(\d+) migratetype=(\d+) percpu_refill=(\d+)"
-    ),
+#: Events of pages, `page=… pfn=…` and then these fields, in whatever order, others between them.
+#: The page is an address, hashed or not; of the number of a pfn only its 0x says what it is.
+_PAGE_FIELDS = {
+    Kind.mm_page_alloc: ("order", "migratetype", "gfp_flags"),
+    Kind.mm_page_free: ("order",),
+    Kind.mm_page_free_batched: (),
+    Kind.mm_page_alloc_zone_locked: ("order", "migratetype", "percpu_refill"),
     Kind.mm_page_alloc_extfrag: (
-        r"page=\w+ pfn=(0x\w+) alloc_order=(\d+) fallback_order=(\d+) pageblock_order=\d+ "
-        r"alloc_migratetype=(\d+) fallback_migratetype=(\d+) fragmenting=\d change_ownership=(\d)"
+        "alloc_order", "fallback_order", "alloc_migratetype", "fallback_migratetype",
+        "change_ownership",
     ),
-    Kind.mm_page_pcpu_drain: r"page=\w+ pfn=(0x\w+) order=(\d+) migratetype=(\d+)",
-    Kind.mm_lru_insertion: r"folio=\w+ pfn=(0x\w+) lru=\d+",
+    Kind.mm_page_pcpu_drain: ("order", "migratetype"),
+    Kind.mm_lru_insertion: (),
+}  # fmt: skip
+#: The events that every kernel has: a trace without probes is read for these.
+PAGE_KINDS = frozenset(_PAGE_FIELDS)
+_PAGE = re.compile(r"(?:page|folio)=\s*(\S+) pfn=(0x[0-9a-f]{1,17}|\d{1,21})(?:\s(.*))?$", re.ASCII)
+#: A page that is none, as %p prints it; only pfn 0 says so where pointers are not shown.
+_NO_PAGE = re.compile(r"\((?:null|nil)\)|(?:0x)?0+", re.ASCII)
+_NOT_SHOWN = "(____ptrval____)"
+#: Kind.mm_page_alloc prints it, or perf script for it, when there is no page.
+_NO_PFN = (1 << 64) - 1
+
+#: Of events other than those of pages. Patterns give numbers: a hex group starts with 0x,
+#: everything else is decimal. In `page=0x…` of probes the group is the address of a struct page.
+_PATTERNS = {
     Kind.direct: r".* zone=(0x\w+) pfn=(0x\w+) order=(\d+) fpi=(\d+)",
     Kind.bulk: r".* gfp=(0x\w+) nid=(-?\d+) nr=(-?\d+) ",
     Kind.bulk_ret: r".* nr=(-?\d+) ret=(\d+)",
@@ -75,140 +81,96 @@ _PATTERNS = {
     Kind.setpb: r".* flags=(0x\w+) pfn=(0x\w+) mask=(0x\w+)",
     Kind.mm_compaction_end: r"()",
 }
-_EVENTS = {kind.name: (kind, re.compile(text)) for kind, text in _PATTERNS.items()}
-#: The events that are read.
-EVENT_NAMES = frozenset(_EVENTS)
+_EVENTS = {kind: re.compile(text, re.ASCII) for kind, text in _PATTERNS.items()}
+#: The events that are read, by name.
+KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)}
+#: Their names.
+EVENT_NAMES = frozenset(KINDS)
 _PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
 
 
-class Contexts:
-    """Numbers for who runs: a task by its pid, an interrupt by its CPU and kind."""
+class Fields:
+    """Numbers from events' texts; ends of lines, which repeat, are remembered.
 
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[int, int, str], int] = {}
-
-    def of(self, pid: int, cpu: int, flags: str) -> tuple[int, int]:
-        """(what runs, the task that it is or interrupted); idle tasks are told apart by CPU."""
-        task = self._number((pid, -1, ".") if pid else (0, cpu, "."))
-        kind = flags[2] if flags[2] in "hHszZ" else "."
-        return (task if kind == "." else self._number((0, cpu, kind))), task
-
-    def _number(self, key: tuple[int, int, str]) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-
-class Reader:
-    """The lines of a trace so far: which are inside the window, and whether all are there."""
-
-    def __init__(self, window: tuple[list[int], list[int]], vmemmap_base: int, where: str) -> None:
-        self.first, self.last = window
-        self.vmemmap_base = vmemmap_base
-        self.where = where
-        self.seen = [0] * len(self.first)
-        self.number = 0
-        self.time = 0.0
-        self.rows = Rows()
-        self.contexts = Contexts()
-
-    def bad(self, what: str) -> BadInput:
-        """The error that names the line just read."""
-        return BadInput(f"{self.where}: line {self.number}: {what}")
-
-    def read(self, line: str) -> None:
-        """Take one line, which is not a comment."""
-        match = LINE.match(line)
-        if match is None:
-            raise self.bad(f"not a trace line: {line[:60]!r}")
-        pid, cpu_text, flags, time, name, text = match.groups()
-        cpu = int(cpu_text)
-        if cpu >= len(self.seen):
-            raise self.bad(f"CPU {cpu} is not in meta.json's window")
-        if float(time) < self.time:
-            raise self.bad(f"its time, {time[:20]}, is before that of the line above")
-        self.time = float(time)
-        index = self.seen[cpu]
-        self.seen[cpu] += 1
-        if self.first[cpu] <= index < self.last[cpu]:
-            self.rows.nr_events += 1
-            if name in _EVENTS:
-                self._append(name, text, cpu, self.contexts.of(int(pid), cpu, flags))
-
-    def _append(self, name: str, text: str, cpu: int, contexts: tuple[int, int]) -> None:
-        """One more row."""
-        if len(text) > MAX_TEXT:
-            raise self.bad(f"{name}: over {MAX_TEXT} characters of fields")
-        kind, values = _values(name, text, self)
-        self.rows.append(kind, cpu, contexts, self.number, values)
-        if len(self.rows) > MAX_ROWS:
-            raise self.bad(f"over {MAX_ROWS} events; record less")
-        if len(self.contexts) > MAX_CONTEXTS:
-            raise self.bad(f"over {MAX_CONTEXTS} tasks; record less")
-
-    def end(self, lines_per_cpu: dict[str, Any]) -> None:
-        """All lines were read: as many as meta.json tells, and the window's?"""
-        for cpu, seen in enumerate(self.seen):
-            first, last = self.first[cpu], self.last[cpu]
-            if not first <= last <= seen:
-                window = one_line(f"{first} to {last}", 60)
-                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json's window is {window}")
-            told = lines_per_cpu.get(str(cpu), seen)
-            if told != seen:
-                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json tells {one_line(told, 20)}")
-
-
-def read_rows(
-    lines: Iterable[str],
-    window: tuple[list[int], list[int]],
-    vmemmap_base: int,
-    where: str,
-    lines_per_cpu: dict[str, Any],
-) -> Rows:
-    """The rows of all lines inside the window. BadInput names the line that cannot be read.
-
-    window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
-    the last. where: the file's name, for errors. Cost: one regular expression a line, or two.
+    vmemmap_base: the address of the array of struct page, in which probes name pages.
     """
-    reader = Reader(window, vmemmap_base, where)
-    for reader.number, line in enumerate(lines, 1):
-        if reader.number > MAX_LINES:
-            raise reader.bad(f"over {MAX_LINES} lines; record less")
-        if not line.startswith("#") and not line.isspace():
-            reader.read(line)
-    reader.end(lines_per_cpu)
-    return reader.rows
+
+    def __init__(self, vmemmap_base: int) -> None:
+        self._vmemmap_base = vmemmap_base
+        #: By kind and what follows a pfn: the numbers behind the pfn's, as many as a row has.
+        self.ends: dict[int, dict[str, array[int]]] = {kind: {} for kind in _PAGE_FIELDS}
+        #: Is there a gfp_flags that is a bare number?
+        self.hex_flags = False
+
+    def values(self, kind: int, text: str) -> list[int] | None:
+        """The event's numbers; None without its fields. ValueError says which cannot be."""
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"over {MAX_TEXT} characters of fields")
+        page = kind in _PAGE_FIELDS
+        values = self._page_values(kind, text) if page else self._other_values(kind, text)
+        return None if values is None else [_signed(value) for value in values]
+
+    def _page_values(self, kind: int, text: str) -> list[int] | None:
+        match = _PAGE.match(text.strip())
+        if match is None:
+            return None
+        end = match[3] or ""
+        numbers = self._end_values(kind, end)
+        if numbers is None:
+            return None
+        ends = self.ends[kind]
+        if len(ends) >= _MAX_ENDS:
+            ends.clear()
+        padded = [*numbers, 0, 0, 0, 0, 0][: ARGUMENTS - 1]
+        ends[end] = array("q", [_signed(number) for number in padded])
+        return [self._pfn(kind, match[1], match[2]), *numbers]
+
+    def _pfn(self, kind: int, page: str, text: str) -> int:
+        pfn = int(text, 16 if text.startswith("0x") else 10)
+        if kind != Kind.mm_page_alloc:
+            return pfn
+        nothing = _NO_PAGE.fullmatch(page) or (page == _NOT_SHOWN and pfn == 0) or pfn == _NO_PFN
+        return -1 if nothing else pfn
+
+    def _end_values(self, kind: int, end: str) -> list[int] | None:
+        """Numbers of what follows the pfn; None when a field is missing, or there twice."""
+        fields = parse_fields(end)
+        words = [word.partition("=")[0] for word in end.split() if "=" in word]
+        keys = _PAGE_FIELDS[Kind(kind)]
+        if any(words.count(key) != 1 for key in keys):
+            return None
+        if "gfp_flags" in keys:
+            self.hex_flags |= fields["gfp_flags"].startswith("0x")
+        return [_flags_or_number(key, fields[key]) for key in keys]
+
+    def _other_values(self, kind: int, text: str) -> list[int] | None:
+        match = _EVENTS[Kind(kind)].match(text)
+        if match is None:
+            return None
+        values = _CONVERT.get(Kind(kind), _numbers)(match.groups())
+        if kind in _PAGE_POINTER_FIRST:
+            values[0] = (values[0] - self._vmemmap_base) // SIZEOF_STRUCT_PAGE
+        return values
 
 
-def _values(name: str, text: str, reader: Reader) -> tuple[Kind, list[int]]:
-    """An event's numbers, in the order of its pattern's groups."""
-    kind, pattern = _EVENTS[name]
-    match = pattern.match(text)
-    if match is None:
-        raise reader.bad(f"{name} without its fields: {text[:60]!r}")
-    try:
-        values = _CONVERT.get(kind, _numbers)(match.groups())
-    except ValueError as error:
-        raise reader.bad(f"{name}: {one_line(error, 100)}") from None
-    if kind in _PAGE_POINTER_FIRST:
-        values[0] = (values[0] - reader.vmemmap_base) // SIZEOF_STRUCT_PAGE
-    if max(values, default=0) >= 1 << 63:
-        values = [value - (1 << 64) if value >= 1 << 63 else value for value in values]
-    if max(values, default=0) >= 1 << 63 or min(values, default=0) < -1 << 63:
-        raise reader.bad(f"{name}: a number of over 64 bits")
-    return kind, values
+def _signed(value: int) -> int:
+    """As the columns hold 64 bits."""
+    value = value - (1 << 64) if value >= 1 << 63 else value
+    if not -1 << 63 <= value < 1 << 63:
+        raise ValueError("a number of over 64 bits")
+    return value
+
+
+def _flags_or_number(key: str, text: str) -> int:
+    if key == "gfp_flags":
+        return parse_gfp_flags(text)
+    if not text.isdecimal():
+        raise ValueError(f"{key}={text[:40]!r} is no number")
+    return int(text)
 
 
 def _numbers(groups: tuple[str, ...]) -> list[int]:
     return [int(text, 16 if text.startswith("0x") else 10) for text in groups if text]
-
-
-def _mm_page_alloc(groups: tuple[str, ...]) -> list[int]:
-    """[pfn or -1, order, migratetype, gfp_mask]."""
-    page, pfn, order, migratetype, flags = groups
-    pfn_number = int(pfn, 16) if page.strip("0") else -1
-    return [pfn_number, int(order), int(migratetype), parse_gfp_flags(flags)]
 
 
 def _isolate_ret(groups: tuple[str, ...]) -> list[int]:
@@ -230,7 +192,6 @@ def _mm_compaction_finished(groups: tuple[str, ...]) -> list[int]:
 
 
 _CONVERT: dict[Kind, Callable[[tuple[str, ...]], list[int]]] = {
-    Kind.mm_page_alloc: _mm_page_alloc,
     Kind.isolate_ret: _isolate_ret,
     Kind.mm_compaction_try_to_compact_pages: _try_to_compact,
     Kind.mm_compaction_finished: _mm_compaction_finished,

@@ -7,6 +7,7 @@ tracepoint to compare with.
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from enum import IntEnum, auto
 
 #: A trace with more rows than this is refused. So many of them, on two CPUs, with the largest
@@ -59,6 +60,8 @@ class Kind(IntEnum):
     free_then_direct = auto()
     #: An mm_page_free of compaction giving a target back to itself: nothing is freed.
     free_of_nothing = auto()
+    #: Never in a row: an event whose name was not met before.
+    unknown = auto()
 
 
 #: Rows that are inputs, and what they tell besides the requests themselves.
@@ -96,15 +99,39 @@ INPUTS = {
 }
 
 
+#: One row in so many has its time kept.
+TIME_STEP = 256
+
+
+@dataclass
+class Facts:
+    """What a trace tells besides its rows.
+
+    events: lines inside the window, whether they made a row or not. first, last: times of the
+    first and the last of them, in seconds if in_seconds is 1, else ticks of an unknown clock.
+    lost: events that markers in the trace say are missing (a marker without a number counts 1);
+    overwritten: events that the buffer no longer held. backwards: lines with an earlier time
+    than the line above. hex_flags: requests whose gfp_flags are a bare number.
+    """
+
+    events: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    in_seconds: int = 1
+    lost: int = 0
+    overwritten: int = 0
+    backwards: int = 0
+    hex_flags: int = 0
+
+
 class Rows:
     """Rows in the trace's order: kind, CPU, context, task, line, arguments.
 
     A context is a number for a task or an interrupt; `task` is that of the task which runs, or
-    which was interrupted.
-    `nr_events` counts every line inside the window, whether it made a row or not.
+    which was interrupted. `times` has the time of each TIME_STEP-th row, from the first on.
     """
 
-    __slots__ = ("arguments", "context", "cpu", "kind", "line", "nr_events", "task")
+    __slots__ = ("arguments", "context", "cpu", "facts", "kind", "line", "task", "times")
 
     def __init__(self) -> None:
         self.kind = bytearray()
@@ -113,22 +140,11 @@ class Rows:
         self.task = array("i")
         self.line = array("i")
         self.arguments = array("q")
-        self.nr_events = 0
+        self.times = array("d")
+        self.facts = Facts()
 
     def __len__(self) -> int:
         return len(self.kind)
-
-    def append(
-        self, kind: Kind, cpu: int, contexts: tuple[int, int], line: int, values: list[int]
-    ) -> None:
-        """One more row; contexts are context and task, values at most ARGUMENTS numbers."""
-        self.kind.append(kind)
-        self.cpu.append(cpu)
-        self.context.append(contexts[0])
-        self.task.append(contexts[1])
-        self.line.append(line)
-        self.arguments.extend(values)
-        self.arguments.extend((0,) * (ARGUMENTS - len(values)))
 
     def __getitem__(self, row: int) -> array[int]:
         return self.arguments[row * ARGUMENTS : (row + 1) * ARGUMENTS]

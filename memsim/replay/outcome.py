@@ -13,8 +13,8 @@ from memsim.replay.base import Result
 from memsim.replay.capture import Capture
 from memsim.replay.compare import Comparison, compare_end
 from memsim.replay.fates import settle_frees
-from memsim.replay.ftrace import read_rows
 from memsim.replay.inputs import Kind
+from memsim.replay.reader import read_rows
 from memsim.replay.run import Replay
 from memsim.replay.tracepoints import Stream
 from memsim.trace.events import (
@@ -71,7 +71,7 @@ def replay_capture(folder: Path, progress: Progress | None = None) -> Outcome:
             progress(done, len(rows))
     comparison = _compare(capture, vm)
     return Outcome(
-        name, kernel, rows.nr_events, time.monotonic() - started, replay.result,
+        name, kernel, rows.facts.events, time.monotonic() - started, replay.result,
         comparison, replay.tracepoints.streams,
     )  # fmt: skip
 

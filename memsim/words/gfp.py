@@ -5,6 +5,9 @@ Kernel: include/linux/gfp_types.h, include/linux/gfp.h, include/trace/events/mmf
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from memsim.words.arch import X86_64, Arch
 
 # Zone
@@ -139,12 +142,19 @@ def show_gfp_flags(gfp_mask: int) -> str:
 def parse_gfp_flags(text: str) -> int:
     """The mask behind show_gfp_flags()'s text. ValueError names the word that is no flag.
 
-    Cost: one pass over the words; the last word may be hex.
+    Names of kernels since 4.9 are known too; what has no flag today (__GFP_COLD) counts nothing.
+    A number alone is a mask of the reference kernel. Beside names it is what its kernel had no
+    name for, so a bit that has a name today means something else there, and counts nothing.
+    Cost: one pass over the words.
     """
+    words = text.split("|")
     gfp_mask = 0
-    for word in text.split("|"):
+    for word in words:
         bits = _GFP_BY_NAME.get(word)
-        gfp_mask |= int(word, 16) if bits is None and word.startswith("0x") else _known(bits, word)
+        if bits is None and word.startswith("0x"):
+            bits = int(word, 16)
+            bits &= -1 if len(words) == 1 else ~_NAMED_BITS
+        gfp_mask |= _known(bits, word)
     return gfp_mask
 
 
@@ -154,7 +164,27 @@ def _known(bits: int | None, word: str) -> int:
     return bits
 
 
-_GFP_BY_NAME = {name: bits for bits, name in GFP_FLAG_NAMES} | {
+#: All bits that show_gfp_flags() has names for.
+_NAMED_BITS = reduce(or_, (bits for bits, _ in GFP_FLAG_NAMES))
+
+#: Names that tracepoints of kernels since 4.9 print, and the reference kernel does not.
+_OLDER_NAMES = {
+    "__GFP_REPEAT": __GFP_RETRY_MAYFAIL,  # renamed (in v4.13)
+    "GFP_TEMPORARY": GFP_KERNEL | __GFP_RECLAIMABLE,  # removed (in v4.15)
+    "__GFP_COLD": 0,  # removed (in v4.15)
+    "__GFP_NOTRACK": 0,  # removed (in v4.15)
+    "__GFP_OTHER_NODE": 0,  # removed (in v4.10)
+    "__GFP_ATOMIC": 0,  # removed (in v6.4); GFP_ATOMIC still has __GFP_HIGH
+    "__GFP_SKIP_ZERO": 0,  # memory tags (arm64), as the next three
+    "__GFP_SKIP_KASAN_POISON": 0,
+    "__GFP_SKIP_KASAN_UNPOISON": 0,
+    "__GFP_SKIP_KASAN": 0,
+    "__GFP_NOLOCKDEP": 0,
+}
+
+_GFP_BY_NAME = {
+    **_OLDER_NAMES,
+    **{name: bits for bits, name in GFP_FLAG_NAMES},
     "none": 0,
     "__GFP_DMA": __GFP_DMA,
     "__GFP_DMA32": __GFP_DMA32,

@@ -1,0 +1,278 @@
+"""Lines of a trace into rows: the loop, quick for lines like those before it.
+
+A line's head is remembered by its text without the time, the end of its fields by their text. Only
+what is new goes through the regular expressions of forms.py and ftrace.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from memsim.lib.text import one_line
+from memsim.replay.forms import OVERWRITTEN, head_of, is_between, lost_events, what_instead
+from memsim.replay.ftrace import KINDS, PAGE_KINDS, Fields
+from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, TIME_STEP, Kind, Rows
+from memsim.words.errors import BadInput
+
+#: A trace with more lines is refused.
+MAX_LINES = 20_000_000
+MAX_CONTEXTS = 1 << 16
+#: CPUs of a trace without a window: as many as a Machine may have.
+MAX_CPUS = 512
+#: Heads and names that are remembered.
+_MAX_KNOWN = 1 << 16
+#: Times above this are none: ticks since boot do not reach it.
+_MAX_TIME = 1e19
+#: What perf script and trace-cmd put before the names of these events.
+_SYSTEMS = ("kmem:", "pagemap:")
+_NULL_POINTER = "0" * 16
+_MAX_PFN = 1 << 63
+#: A kind that stands for none that is known yet.
+_UNKNOWN = Kind.unknown
+
+#: Called now and then with how many lines were read.
+Progress = Callable[[int], None]
+#: Who runs: CPU, pid, flags.
+Who = tuple[int, int, str]
+#: Per CPU the first line number inside, counting that CPU's lines, and the one behind the last.
+Window = tuple[list[int], list[int]]
+
+
+class Contexts:
+    """Numbers for who runs: a task by its pid, an interrupt by its CPU and kind."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, int, str], int] = {}
+
+    def of(self, pid: int, cpu: int, flags: str) -> tuple[int, int]:
+        """(what runs, the task that it is or interrupted); idle tasks are told apart by CPU."""
+        task = self._number((pid, -1, ".") if pid else (0, cpu, "."))
+        kind = flags[2] if flags[2:3] in ("h", "H", "s", "z", "Z") else "."
+        return (task if kind == "." else self._number((0, cpu, kind))), task
+
+    def _number(self, key: tuple[int, int, str]) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class Reader:
+    """The lines so far, and the rows they made.
+
+    window: see Window. None: every line is inside, only the events that every kernel has are
+    read, and what a capture may not have is counted in rows.facts: lines out of order.
+    """
+
+    def __init__(self, window: Window | None, vmemmap_base: int, where: str) -> None:
+        self.is_capture = window is not None
+        self.first, self.last = window or ([0] * MAX_CPUS, [MAX_LINES + 1] * MAX_CPUS)
+        self.where = where
+        self.seen = [0] * len(self.first)
+        self.number = 0
+        self.time = 0.0
+        self.rows = Rows()
+        self.contexts = Contexts()
+        self.fields = Fields(vmemmap_base)
+        self._after_perf = False
+        #: By a head's text without the time.
+        self._heads: dict[str, Who] = {}
+        self._who: dict[Who, tuple[int, int]] = {}
+        self._names: dict[str, Kind | None] = {}
+
+    def bad(self, what: str) -> BadInput:
+        """The error that names the line just read."""
+        return BadInput(f"{self.where}: line {self.number}: {what}")
+
+    def read(self, lines: list[str]) -> None:
+        """Take some lines, without their ends. Cost: one or two microseconds a line."""
+        heads, names, ends, who = self._heads, self._names, self.fields.ends, self._who
+        seen, first, last, latest, above = self.seen, self.first, self.last, self.time, self.number
+        rows, events, last_inside = self.rows, self.rows.facts.events, self.rows.facts.last
+        kinds, cpus, contexts, tasks = rows.kind, rows.cpu, rows.context, rows.task
+        arguments, numbers, times = rows.arguments, rows.line, rows.times
+        for number, line in enumerate(lines, above + 1):
+            head, _, rest = line.partition(": ")
+            start, _, time = head.rpartition(" ")
+            known = heads.get(start)
+            if known is None or not time.replace(".", "", 1).isdecimal():
+                found = self._new_head(line, start, time, number)
+                if found is None:
+                    continue
+                known, time, rest = found
+            now = float(time)
+            if not latest <= now < _MAX_TIME:
+                self._out_of_order(number, now, time)
+            latest = now
+            cpu = known[0]
+            index = seen[cpu]
+            seen[cpu] = index + 1
+            if not first[cpu] <= index < last[cpu]:
+                continue
+            if not events:
+                rows.facts.first = now
+            events += 1
+            last_inside = now
+            name, _, text = rest.partition(": ")
+            kind = names.get(name, _UNKNOWN)
+            if kind is _UNKNOWN:
+                kind = self._new_name(name)
+            if kind is None:
+                continue
+            before, _, after = text.partition(" pfn=0x")
+            pfn_text, _, end = after.partition(" ")
+            more = ends[kind].get(end) if kind in ends else None
+            pfn = 0
+            if more is not None and pfn_text.isalnum() and " " not in before:
+                pfn = _hex(pfn_text)
+            if more is not None and 0 < pfn < _MAX_PFN and before[-16:] != _NULL_POINTER:
+                arguments.append(pfn)
+                arguments.extend(more)
+            else:
+                arguments.extend(self._new_fields(kind, text, number))
+            if not len(kinds) % TIME_STEP:
+                times.append(now)
+            context, task = who[known] if known in who else self._new_who(known, number)
+            kinds.append(kind)
+            cpus.append(cpu)
+            contexts.append(context)
+            tasks.append(task)
+            numbers.append(number)
+        self.number = above + len(lines)
+        self.time = latest
+        rows.facts.events, rows.facts.last = events, last_inside
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        if self.number > MAX_LINES:
+            raise self.bad(f"over {MAX_LINES} lines; record less")
+        if len(self.rows) > MAX_ROWS:
+            raise self.bad(f"over {MAX_ROWS} events; record less")
+        if len(self._heads) > _MAX_KNOWN:
+            self._heads.clear()
+        if len(self._who) > _MAX_KNOWN:
+            self._who.clear()
+
+    def _new_head(
+        self, line: str, start: str, time: str, number: int
+    ) -> tuple[Who, str, str] | None:
+        """Who, time and the rest of a line that begins otherwise; None if it is no event's."""
+        self.number = number
+        line = line.rstrip("\r")
+        head = head_of(line)
+        if head is None:
+            self._no_event(line)
+            return None
+        if head.cpu >= len(self.seen):
+            raise self._no_cpu(head.cpu)
+        known = (head.cpu, head.pid, head.flags)
+        if line.startswith(f"{start} {head.time}: ") and time == head.time:
+            self._heads[start] = known
+        self._after_perf |= head.is_perf
+        if "." not in head.time:
+            self.rows.facts.in_seconds = 0
+        return known, head.time, line[head.end :].lstrip()
+
+    def _no_event(self, line: str) -> None:
+        """Lines between events are skipped; what they tell about events missing is counted."""
+        if line.startswith("#"):
+            self._header(line)
+        elif lost := lost_events(line):
+            self.rows.facts.lost += lost
+        elif not is_between(line, self._after_perf):
+            raise self.bad(f"not a trace line: {line[:60]!r}: {what_instead(line)}")
+
+    def _header(self, line: str) -> None:
+        match = OVERWRITTEN.match(line)
+        if match is not None:
+            self.rows.facts.overwritten += max(0, int(match[2]) - int(match[1]))
+
+    def _no_cpu(self, cpu: int) -> BadInput:
+        if self.is_capture:
+            return self.bad(f"CPU {cpu} is not in meta.json's window")
+        return self.bad(f"CPU {cpu}: traces of up to {MAX_CPUS} CPUs are read")
+
+    def _out_of_order(self, number: int, now: float, time: str) -> None:
+        """A time before that of the line above: trace_pipe has it so, a capture never."""
+        self.number = number
+        if not now < _MAX_TIME:
+            raise self.bad(f"no clock gives the time {time[:20]}")
+        if self.is_capture:
+            raise self.bad(f"its time, {time[:20]}, is before that of the line above")
+        self.rows.facts.backwards += 1
+
+    def _new_name(self, name: str) -> Kind | None:
+        """The kind of an event by this name, if it is one that is read."""
+        plain = name.strip().rstrip(":")
+        for system in _SYSTEMS:
+            plain = plain.removeprefix(system)
+        kind = KINDS.get(plain)
+        if kind not in PAGE_KINDS and not self.is_capture:
+            kind = None
+        if len(self._names) < _MAX_KNOWN:
+            self._names[name] = kind
+        return kind
+
+    def _new_fields(self, kind: Kind, text: str, number: int) -> list[int]:
+        """The row's arguments, from fields unlike those before."""
+        self.number = number
+        text = text.strip()
+        try:
+            values = self.fields.values(kind, text)
+        except ValueError as error:
+            raise self.bad(f"{kind.name}: {one_line(error, 100)}") from None
+        if values is None:
+            raise self.bad(f"{kind.name} without its fields: {text[:60]!r}")
+        self.rows.facts.hex_flags |= self.fields.hex_flags
+        return values + [0] * (ARGUMENTS - len(values))
+
+    def _new_who(self, known: Who, number: int) -> tuple[int, int]:
+        """(context, task) of who runs there."""
+        cpu, pid, flags = known
+        contexts = self._who[known] = self.contexts.of(pid, cpu, flags)
+        if len(self.contexts) > MAX_CONTEXTS:
+            self.number = number
+            raise self.bad(f"over {MAX_CONTEXTS} tasks; record less")
+        return contexts
+
+    def end(self, lines_per_cpu: dict[str, Any]) -> None:
+        """All lines were read: of a capture as many as meta.json tells, and the window's?"""
+        for cpu, seen in enumerate(self.seen if self.is_capture else ()):
+            first, last = self.first[cpu], self.last[cpu]
+            if not first <= last <= seen:
+                window = one_line(f"{first} to {last}", 60)
+                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json's window is {window}")
+            told = lines_per_cpu.get(str(cpu), seen)
+            if told != seen:
+                raise self.bad(f"CPU {cpu} has {seen} lines; meta.json tells {one_line(told, 20)}")
+
+
+def _hex(text: str) -> int:
+    """The number; 0 if it is none."""
+    try:
+        return int(text, 16)
+    except ValueError:
+        return 0
+
+
+def read_rows(
+    lines: Iterable[list[str]],
+    window: Window | None,
+    vmemmap_base: int,
+    where: str,
+    lines_per_cpu: dict[str, Any],
+    progress: Progress | None = None,
+) -> Rows:
+    """The rows of all lines inside the window. BadInput names the line that cannot be read.
+
+    window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
+    the last; None for a trace without snapshots: see Reader. where: the file's name, for errors.
+    """
+    reader = Reader(window, vmemmap_base, where)
+    for some in lines:
+        reader.read(some)
+        if progress is not None:
+            progress(reader.number)
+    reader.end(lines_per_cpu)
+    return reader.rows
