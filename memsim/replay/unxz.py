@@ -116,7 +116,9 @@ def line_lists(path: Path) -> Iterator[list[str]]:
         if len(rest) > MAX_LINE:
             raise _too_long(path, number, [" " * len(rest)])
     if rest:
-        raise BadInput(f"{path}: line {number + 1}: cut off, it has no end")
+        raise BadInput(
+            f"{path}: line {number + 1}: cut off, it has no end: delete that line or record again"
+        )
 
 
 def _too_long(path: Path, number: int, found: list[str]) -> BadInput:
