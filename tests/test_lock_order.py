@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from memsim.replay.inputs import Kind, Rows
+from memsim.replay.inputs import ARGUMENTS, Kind, Rows
 from memsim.replay.lock_order import bulk_refills, zone_lock_order
 
 
 def rows_of(*events: tuple[Kind, int]) -> Rows:
     """Rows of (kind, CPU); each CPU runs one task."""
     rows = Rows()
-    for line, (kind, cpu) in enumerate(events):
-        rows.append(kind, cpu, (cpu, cpu), line, [])
+    rows.kind.extend(kind for kind, _ in events)
+    for column in (rows.cpu, rows.context, rows.task):
+        column.extend(cpu for _, cpu in events)
+    rows.line.extend(range(len(events)))
+    rows.arguments.extend((0,) * (ARGUMENTS * len(events)))
     return rows
 
 
