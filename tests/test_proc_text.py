@@ -276,7 +276,7 @@ def test_pagetypeinfo_leaves_holes_out() -> None:
 
 
 def test_free_rows_are_counted_to_100000() -> None:
-    machine = Machine("1 GiB", pcp=False)
+    machine = Machine("1 GiB", pcp=False, steps=False)
     pfns = machine.alloc_pages_bulk(GFP_KERNEL, 200_002)
     for pfn in pfns[::2]:
         machine.free_pages(pfn)
