@@ -24,8 +24,8 @@ SIZES = ("1 GiB", "16 GiB", "64 GiB", "1 TiB")
 class BootRow(NamedTuple):
     """A machine's RAM and managed pages, CPU seconds to boot, bytes of memory it took.
 
-    `bytes_per_page` is what that makes for each page, `array_bytes_per_page` what it would be once
-    every page has been touched.
+    `bytes_per_page` is what that makes for each page, `array_bytes_per_page` what it is at
+    most, once every page has been touched.
     """
 
     ram: str
@@ -53,12 +53,20 @@ def boot_here(ram: str) -> dict[str, float]:
     grown = resident_bytes() - before
     vm = machine.vm
     arrays = (vm.next, vm.prev, vm.page_state, vm.pageblock, vm.pageblock_skip)
+    nr_bytes = sum(_size(array) for array in arrays)
     return {
         "seconds": seconds,
         "grown": grown,
         "pages": sum(zone.managed_pages for zone in vm.zones),
-        "array_bytes_per_page": sum(memoryview(a).nbytes for a in arrays) / vm.max_pfn,
+        "array_bytes_per_page": nr_bytes / vm.max_pfn,
     }
+
+
+def _size(array: list[int] | bytearray | memoryview[int]) -> int:
+    """Bytes of a flat array; of a list, with an int object of its own for each entry."""
+    if isinstance(array, list):
+        return sys.getsizeof(array) + len(array) * sys.getsizeof(1 << 20)
+    return memoryview(array).nbytes
 
 
 def measure(ram: str, rounds: int) -> BootRow:

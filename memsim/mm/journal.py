@@ -108,7 +108,10 @@ def set_page_state(zone: Zone, page: int, nr_pages: int, state: int) -> None:
     """Give nr_pages pages this state byte. Cost: O(nr_pages) with steps on, else a memset."""
     if zone.trace.mask & TP_STEPS:
         _step_pages(zone, page, page + nr_pages, state)
-    zone.page_state[page : page + nr_pages] = bytes((state,)) * nr_pages
+    if nr_pages == 1:
+        zone.page_state[page] = state
+    else:
+        zone.page_state[page : page + nr_pages] = bytes((state,)) * nr_pages
 
 
 def _step_pages(zone: Zone, start: int, end: int, state: int) -> None:

@@ -38,7 +38,8 @@ def zone_page_state(zone: Zone, item: int) -> int:
 
     Kernel: include/linux/vmstat.h zone_page_state()
     """
-    return max(zone.vm_stat[item], 0)
+    x = zone.vm_stat[item]
+    return x if x > 0 else 0
 
 
 def zone_page_state_snapshot(zone: Zone, item: int) -> int:

@@ -78,12 +78,6 @@ def _alloc_pages_slowpath(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -
     return page
 
 
-def trace_mm_page_alloc(vm: Vm, page: int, order: int, gfp_mask: int, migratetype: int) -> None:
-    """Fire mm_page_alloc. Kernel: include/trace/events/kmem.h."""
-    if vm.trace.mask & TP_MM_PAGE_ALLOC:
-        vm.trace.emit(MM_PAGE_ALLOC, page, order, gfp_mask, migratetype)
-
-
 def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
     """Allocate 2**order contiguous pages, aligned to their size: the first pfn, or NULL.
 
@@ -94,7 +88,8 @@ def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
     page = fast_path(vm, gfp_mask, order, ac)
     if page == NULL:
         page = _alloc_pages_slowpath(vm, gfp_mask, order, ac)
-    trace_mm_page_alloc(vm, page, order, gfp_mask, ac.migratetype)
+    if vm.trace.mask & TP_MM_PAGE_ALLOC:
+        vm.trace.emit(MM_PAGE_ALLOC, page, order, gfp_mask, ac.migratetype)
     return page
 
 

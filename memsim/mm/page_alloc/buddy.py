@@ -108,19 +108,17 @@ def _free_one_page(zone: Zone, page: int, order: int, migratetype: int, fpi_flag
     """
     account_freepages(zone, 1 << order, migratetype)
     capc = zone.vm.capture_control
-    buddy = page
     while order < MAX_PAGE_ORDER:
         if capc is not None and compaction_capture(capc, zone, page, order, migratetype):
             account_freepages(zone, -(1 << order), migratetype)
             return
-        buddy = _find_buddy_pfn(page, order)
-        if find_buddy_page_pfn(zone, page, order) == NULL:
-            break
-        if not _merge_with_buddy(zone, page, buddy, order, migratetype):
+        buddy = find_buddy_page_pfn(zone, page, order)
+        if buddy == NULL or not _merge_with_buddy(zone, page, buddy, order, migratetype):
             break
         page &= buddy
         order += 1
     # order 10 has no buddy to wait for, and buddy_merge_likely() says so
+    buddy = _find_buddy_pfn(page, order)
     to_tail = bool(fpi_flags & FPI_TO_TAIL) or buddy_merge_likely(zone, page, buddy, order)
     _add_to_free_list(zone, page, order, migratetype, to_tail)
 

@@ -158,18 +158,9 @@ def get_page_from_freelist(order: int, alloc_flags: int, ac: AllocContext) -> in
     another node. NOT MODELLED: cpusets, dirty limits, node_reclaim, unaccepted memory.
     Kernel: mm/page_alloc.c get_page_from_freelist()
     """
-    page, again = _walk_zonelist(order, alloc_flags, ac)
-    if page == NULL and again:
-        page, _ = _walk_zonelist(order, alloc_flags & ~ALLOC_NOFRAGMENT, ac)
-    return page
-
-
-def _walk_zonelist(order: int, alloc_flags: int, ac: AllocContext) -> tuple[int, bool]:
-    """One pass: (a block or NULL, whether to walk again without ALLOC_NOFRAGMENT)."""
-    no_fallback = alloc_flags & ALLOC_NOFRAGMENT != 0
     for zone in ac.zonelist:
-        if no_fallback and zone.node != ac.zonelist[0].node:
-            return NULL, True
+        if alloc_flags & ALLOC_NOFRAGMENT and zone.node != ac.zonelist[0].node:
+            break
         if not _zone_has_room(zone, order, alloc_flags, ac):
             continue
         page = rmqueue(ac.zonelist[0], zone, order, alloc_flags, ac.migratetype)
@@ -177,5 +168,7 @@ def _walk_zonelist(order: int, alloc_flags: int, ac: AllocContext) -> tuple[int,
             prep_new_page(zone, page, order)
             if alloc_flags & ALLOC_HIGHATOMIC:
                 reserve_highatomic_pageblock(zone, page, order)
-            return page, False
-    return NULL, no_fallback
+            return page
+    if alloc_flags & ALLOC_NOFRAGMENT:
+        return get_page_from_freelist(order, alloc_flags & ~ALLOC_NOFRAGMENT, ac)
+    return NULL

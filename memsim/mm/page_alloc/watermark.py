@@ -104,8 +104,7 @@ def zone_watermark_fast(
     """
     free_pages = zone_page_state(zone, NR_FREE_PAGES)
     if not order:
-        reserved = _zone_watermark_unusable_free(zone, 0, alloc_flags)
-        usable_free = free_pages - min(free_pages, reserved)
+        usable_free = free_pages - _zone_watermark_unusable_free(zone, 0, alloc_flags)
         if usable_free > mark + zone.lowmem_reserve[highest_zoneidx]:
             return True
     if _zone_watermark_ok(zone, order, mark, highest_zoneidx, alloc_flags, free_pages):
