@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bench.figures import tell
 from memsim.replay.capture import Capture
 from memsim.replay.outcome import replay_capture
+from memsim.replay.unxz import lines as trace_lines
 from memsim.words.errors import BadInput, MemsimError
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "captures"
@@ -53,7 +54,7 @@ def measure(folder: Path) -> CaptureRow:
 
 def _measure(folder: Path) -> CaptureRow:
     capture = Capture(folder)
-    lines = sum(1 for _ in capture.lines())
+    lines = sum(1 for _ in trace_lines(capture.trace))
     started = parsed = time.process_time()
 
     def progress(done: int, total: int) -> None:
