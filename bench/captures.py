@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 from bench.figures import tell
 from memsim.replay.capture import Capture
+from memsim.replay.columns import SUFFIX
 from memsim.replay.outcome import replay_capture
 from memsim.replay.unxz import lines as trace_lines
 from memsim.words.errors import BadInput, MemsimError
 
+#: What a parse leaves behind.
+KEPT = shutil.ignore_patterns(f"*{SUFFIX}")
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "captures"
 
 
@@ -45,7 +48,7 @@ def measure(folder: Path) -> CaptureRow:
     """Parse and replay one capture, from a copy: nothing that a parse left behind is used."""
     tell(f"parse: {folder.name}")
     with TemporaryDirectory() as copies:
-        copy = Path(shutil.copytree(folder, Path(copies) / folder.name))
+        copy = Path(shutil.copytree(folder, Path(copies) / folder.name, ignore=KEPT))
         try:
             return _measure(copy)
         except MemsimError as error:

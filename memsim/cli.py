@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 def _replay(options: argparse.Namespace) -> int:
     """`memsim replay CAPTURE`."""
     quiet = options.json or not sys.stderr.isatty()
-    outcome = replay_capture(options.capture, None if quiet else _show_progress)
+    shown = (None, None) if quiet else (_show_progress, _show_reading)
+    outcome = replay_capture(options.capture, *shown)
     if not quiet:
         print("\r\033[K", end="", file=sys.stderr)
     print(json.dumps(as_json(outcome)) if options.json else as_text(outcome))
@@ -74,6 +75,11 @@ def _replay(options: argparse.Namespace) -> int:
 def _show_progress(done: int, total: int) -> None:
     """One line on a terminal, written over itself."""
     print(f"\rreplaying: {done} of {total} events", end="", file=sys.stderr, flush=True)
+
+
+def _show_reading(lines: int) -> None:
+    """The same, before the replay: every so many lines."""
+    print(f"\rreading: {lines} lines", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

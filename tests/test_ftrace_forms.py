@@ -96,7 +96,7 @@ def test_the_recorded_form() -> None:
     assert len(rows) == rows.facts.events == 47
     assert sorted(set(rows.kind)) == list(range(7))
     assert list(rows[23]) == [-1, 0, 0, 0x2800, 0, 0]
-    assert (rows.facts.first, rows.facts.last) == (24.442168, 29.885044)
+    assert (rows.facts.first, rows.facts.last) == (24.442168, 28.476415)
     assert (rows.facts.lost, rows.facts.backwards, rows.facts.in_seconds) == (0, 0, 1)
 
 

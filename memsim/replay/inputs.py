@@ -64,6 +64,9 @@ class Kind(IntEnum):
     unknown = auto()
 
 
+#: The last kind that a trace has; those behind it the replay makes of others.
+LAST_TRACED = Kind.setpb
+
 #: Rows that are inputs, and what they tell besides the requests themselves.
 INPUTS = {
     Kind.mm_page_alloc: "requests: order, gfp_mask",

@@ -14,7 +14,8 @@ from memsim.replay.capture import Capture
 from memsim.replay.compare import Comparison, compare_end
 from memsim.replay.fates import settle_frees
 from memsim.replay.inputs import Kind
-from memsim.replay.reader import read_rows
+from memsim.replay.reader import Progress as Reading
+from memsim.replay.rows_of import rows_of_capture
 from memsim.replay.run import Replay
 from memsim.replay.tracepoints import Stream
 from memsim.trace.events import (
@@ -41,27 +42,30 @@ class Outcome:
     result: Result
     comparison: Comparison
     streams: dict[Kind, Stream]
+    #: Events that the trace says are missing.
+    lost: int = 0
 
     @property
     def all_exact(self) -> bool:
-        """Every request, every list and every counter."""
+        """Every request, every list and every counter; and no event was lost."""
         tallies = self.comparison.tallies().values()
         same_end = all(tally.equal == tally.total for tally in tallies)
-        return self.result.exact == self.result.requests and same_end
+        return self.result.exact == self.result.requests and same_end and not self.lost
 
 
-def replay_capture(folder: Path, progress: Progress | None = None) -> Outcome:
+def replay_capture(
+    folder: Path, progress: Progress | None = None, reading: Reading | None = None
+) -> Outcome:
     """Replay the capture in a folder. progress is called with (rows done, rows in all).
+
+    reading is called with the lines read so far, while the trace is parsed.
 
     BadInput names the file, and the line or field, that cannot be read.
     """
     started = time.monotonic()
     capture = Capture(folder)
     vm = _restore(capture)
-    rows = read_rows(
-        capture.lines(), capture.window(), _vmemmap_base(capture), str(capture.trace),
-        capture.lines_per_cpu(),
-    )  # fmt: skip
+    rows = rows_of_capture(capture, _vmemmap_base(capture), reading)
     settle_frees(rows, vm.max_pfn)
     replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
     name, kernel = capture.name, capture.kernel
@@ -72,7 +76,7 @@ def replay_capture(folder: Path, progress: Progress | None = None) -> Outcome:
     comparison = _compare(capture, vm)
     return Outcome(
         name, kernel, rows.facts.events, time.monotonic() - started, replay.result,
-        comparison, replay.tracepoints.streams,
+        comparison, replay.tracepoints.streams, rows.facts.lost,
     )  # fmt: skip
 
 

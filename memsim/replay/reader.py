@@ -23,7 +23,7 @@ MAX_CPUS = 512
 #: Heads and names that are remembered.
 _MAX_KNOWN = 1 << 16
 #: Times above this are none: ticks since boot do not reach it.
-_MAX_TIME = 1e19
+MAX_TIME = 1e19
 #: What perf script and trace-cmd put before the names of these events.
 _SYSTEMS = ("kmem:", "pagemap:")
 _NULL_POINTER = "0" * 16
@@ -102,7 +102,7 @@ class Reader:
                     continue
                 known, time, rest = found
             now = float(time)
-            if not latest <= now < _MAX_TIME:
+            if not latest <= now < MAX_TIME:
                 self._out_of_order(number, now, time)
             latest = now
             cpu = known[0]
@@ -196,7 +196,7 @@ class Reader:
     def _out_of_order(self, number: int, now: float, time: str) -> None:
         """A time before that of the line above: trace_pipe has it so, a capture never."""
         self.number = number
-        if not now < _MAX_TIME:
+        if not now < MAX_TIME:
             raise self.bad(f"no clock gives the time {time[:20]}")
         if self.is_capture:
             raise self.bad(f"its time, {time[:20]}, is before that of the line above")
@@ -268,11 +268,12 @@ def read_rows(
 
     window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
     the last; None for a trace without snapshots: see Reader. where: the file's name, for errors.
+    progress: told how many lines were read, now and then.
     """
     reader = Reader(window, vmemmap_base, where)
-    for some in lines:
+    for done, some in enumerate(lines):
         reader.read(some)
-        if progress is not None:
+        if progress is not None and done % 64 == 0:
             progress(reader.number)
     reader.end(lines_per_cpu)
     return reader.rows

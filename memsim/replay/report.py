@@ -18,6 +18,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "capture": outcome.capture,
         "kernel": outcome.kernel,
         "events": outcome.events,
+        **({"lost": outcome.lost} if outcome.lost else {}),
         "seconds": round(outcome.seconds, 3),
         "inputs": dict(sorted(result.inputs.items())),
         "page_alloc": {
@@ -59,6 +60,8 @@ def as_text(outcome: Outcome) -> str:
         f"replayed in {outcome.seconds:.1f} s",
         f"  page requests        {result.exact} of {result.requests} exact ({share:.2f} %)",
     ]
+    if outcome.lost:
+        lines.append(f"  {outcome.lost} events are missing in the trace: it cannot be exact")
     for kind, stream in outcome.streams.items():
         lines.append(f"  {kind.name:<26} {stream.equal} of {stream.total} equal")
     for name, tally in outcome.comparison.tallies().items():
