@@ -32,6 +32,7 @@ from memsim.mm.mmzone import (
 )
 from memsim.mm.page_alloc import alloc, free, pcp
 from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
+from memsim.mm.page_alloc.setup import pageset_update
 from memsim.mm.restore import restore
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot, take_snapshot
@@ -238,6 +239,20 @@ class Machine:
         """One round of a CPU's vmstat worker: counters folded, pcp lists decayed."""
         _check_cpu(self.vm, cpu)
         self._do(f"vmstat_update({cpu})", cpu, lambda: refresh_cpu_vm_stats(self.vm, True))
+
+    def pageset_update(self, batch: int, high_min: int, high_max: int, zone: str = "") -> None:
+        """Give every CPU's pcp of a zone these limits, in pages.
+
+        The kernel computes them from the zone's size. Kernel: __zone_set_pageset_high_and_batch()
+        """
+        limits = {"batch": (batch, 1), "high_min": (high_min, 0), "high_max": (high_max, high_min)}
+        for name, (pages, least) in limits.items():
+            _whole(name, pages)
+            if not least <= pages <= _MAX_BULK:
+                raise BadRequest(f"{name}={pages}: should be {least} to {_MAX_BULK}")
+        found = self.zone(zone)
+        name = f"pageset_update({found.name}, {batch}, {high_min}, {high_max})"
+        self._do(name, 0, lambda: pageset_update(found, high_min, high_max, batch))
 
     def isolate_pageblock(self, pfn: int) -> None:
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""

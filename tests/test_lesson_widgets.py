@@ -115,3 +115,32 @@ def test_the_player_and_python_move_each_other(lesson: OpenLesson) -> None:
             break
         lesson.page.wait_for_timeout(100)
     assert came_back == "6 32"
+
+
+@of_lesson("03_free_lists")
+def test_a_batch_is_chosen_by_keys_and_pcp_lists_are_switched_off(
+    lesson: OpenLesson, tmp_path: Path
+) -> None:
+    cell = lesson.show("batches = Batches(31)\nbatches")
+    cell.locator("text=batch 31, take 1,000 pages: 1000 operations, 12 trips").wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("Home")
+    cell.locator("text=batch 1, take 1,000 pages: 1000 operations, 335 trips").wait_for()
+    lesson.page.screenshot(path=tmp_path / "batches.png")
+    cell.get_by_label("take a page and give it back, 1,000 times").check()
+    cell.locator("text=2000 operations, 1 trip to zone->lock").wait_for()
+    cell.locator("input[type=checkbox]").click()
+    cell.locator("text=2000 operations, 2000 trips to zone->lock").wait_for()
+
+
+@of_lesson("03_free_lists")
+def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path) -> None:
+    player = lesson.show("machine = lesson03.with_pcp(4, nr_pages=64, cpus=2)\nwith")
+    panes = player.locator(".ms-cpu")
+    assert panes.count() == 2
+    player.locator(".memsim-player").focus()
+    lesson.page.keyboard.press("End")
+    for number, said in enumerate(["CPU 0: count 3", "CPU 1: count 3"]):
+        assert (panes.nth(number).get_attribute("aria-label") or "").startswith(said)
+        assert panes.nth(number).locator(".ms-chip").count() == 3
+    lesson.page.screenshot(path=tmp_path / "cpus.png")

@@ -186,7 +186,7 @@ def test_each_player_by_keys_alone(lesson: OpenLesson) -> None:
 def test_charts_are_drawn_and_said_in_words(lesson: OpenLesson) -> None:
     for index in lesson.indexes(r"^charts\.show\("):
         cell = lesson.show(index)
-        cell.locator(".js-plotly-plot .bars").first.wait_for()
+        cell.locator(".js-plotly-plot .trace").first.wait_for()
         assert len(cell.locator(".memsim-alt").text_content() or "") > 20
         assert cell.locator(".modebar-btn").count() == 0
 
@@ -203,7 +203,7 @@ def test_the_lesson_follows_the_dark_theme(lesson: OpenLesson, tmp_path: Path) -
         lesson.page.screenshot(path=tmp_path / f"player_{number}_dark.png")
     for index in lesson.indexes(r"^charts\.show\("):
         chart = lesson.show(index)
-        chart.locator(".js-plotly-plot .bars").first.wait_for()
+        chart.locator(".js-plotly-plot .trace").first.wait_for()
         paper = chart.locator(".main-svg").first
         assert paper.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
         assert chart.locator(".js-plotly-plot").evaluate("e => e.offsetHeight") > 300

@@ -19,6 +19,7 @@ CONFIG = {
 #: Of Okabe and Ito; the first two differ in lightness too.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 PATTERNS = ("", "/", "x", ".")
+DASHES = ("solid", "dash", "dot", "dashdot")
 
 #: Mid-grey reads on light and on dark; where the page knows the theme's colour, that is taken.
 GREY = "#787878"
@@ -62,6 +63,20 @@ def bars(
         title={"text": title, "x": 0, "xref": "paper"},
         xaxis={"title": x, "dtick": 1} if labels is None else {"title": x, "type": "category"},
         yaxis={"title": y},
+    )
+    return figure
+
+
+def lines(groups: Mapping[str, Sequence[int]], title: str, x: str, y: str) -> go.Figure:
+    """A line for each group of numbers, told apart by colour and dashes; x counts from 0."""
+    figure = go.Figure()
+    for index, (name, values) in enumerate(groups.items()):
+        line = {"color": COLOURS[index % len(COLOURS)], "dash": DASHES[index % len(DASHES)]}
+        figure.add_scatter(
+            x=list(range(len(values))), y=list(values), name=name, mode="lines", line=line
+        )
+    figure.update_layout(
+        title={"text": title, "x": 0, "xref": "paper"}, xaxis={"title": x}, yaxis={"title": y}
     )
     return figure
 

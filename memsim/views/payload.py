@@ -30,8 +30,8 @@ from memsim.trace.steps import (
     Step,
 )
 from memsim.views.narrate import field_label, narrate_all
-from memsim.views.scene import Scene, list_order
-from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key
+from memsim.views.scene import PCP_FIELDS, Scene, list_order
+from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key, pcp_list_label
 
 Payload = dict[str, Any]
 
@@ -101,13 +101,15 @@ def make_payload(recording: Recording, title: str = "") -> Payload:
     scene = Scene(snapshot)
     frames = frames_of(steps, recording.operations)
     lists = _lists(scene, steps)
-    fields = _fields(scene, steps)
+    fields = _fields(scene, steps, lists)
+    owners = _owners(lists)
     return {
         "title": title,
         "start": scene.start,
         "end": scene.end,
         "states": _runs(bytes(scene.states)),
-        "lists": [_list_entry(scene, name) for name in lists],
+        "lists": [_list_entry(scene, name, owners) for name in lists],
+        "cpus": [_cpu_entry(scene, name, list(fields)) for name in owners.values()],
         "fields": [[label, value] for label, value in fields.values()],
         "frames": _frames(snapshot, steps, frames, lists, list(fields)),
         "operations": _operations(recording.operations, frames),
@@ -138,24 +140,44 @@ def _lists(scene: Scene, steps: Sequence[Step]) -> list[ListName]:
     return sorted(used, key=list_sort_key)
 
 
-def _list_entry(scene: Scene, name: ListName) -> Payload:
+Owner = tuple[int, int]
+FieldKey = tuple[int, int, str]
+
+
+def _owners(lists: list[ListName]) -> dict[Owner, ListName]:
+    """One pcp list of each CPU in each zone that has any, by zone_id and CPU."""
+    return {(name.zone_id, name.x): name for name in lists if name.where == "pcp"}
+
+
+def _list_entry(scene: Scene, name: ListName, owners: dict[Owner, ListName]) -> Payload:
+    is_pcp = name.where == "pcp"
     return {
         "label": scene.names.list(name),
-        "short": scene.names.list(name).replace("pcp list of ", "pcp "),
-        "pcp": name.where == "pcp",
+        "short": pcp_list_label(scene, name) if is_pcp else scene.names.list(name),
+        "pcp": is_pcp,
+        "cpu": name.x if is_pcp else -1,
+        "owner": list(owners).index((name.zone_id, name.x)) if is_pcp else -1,
         "order": list_order(name),
         "type": scene.names.migratetype(name),
         "pages": list(scene.lists[name]),
     }
 
 
-FieldKey = tuple[int, int, str]
+def _cpu_entry(scene: Scene, name: ListName, fields: list[FieldKey]) -> Payload:
+    """A CPU in a zone: how it is called, and which numbers are its count, high and batch."""
+    keys = [(name.zone_id, name.x, f"pcp.{field}") for field in PCP_FIELDS]
+    return {"label": scene.names.cpu(name), "fields": [fields.index(key) for key in keys]}
 
 
-def _fields(scene: Scene, steps: Sequence[Step]) -> dict[FieldKey, tuple[str, int]]:
-    """Numbers that change, with their label and first value; free pages always."""
+def _fields(
+    scene: Scene, steps: Sequence[Step], lists: list[ListName]
+) -> dict[FieldKey, tuple[str, int]]:
+    """Numbers that change, with their label and first value; those of zones and owners always."""
     fields: dict[FieldKey, tuple[str, int]] = {}
+    owners = _owners(lists)
     for (zone_id, cpu, field), value in scene.fields.items():
+        if cpu >= 0 and (zone_id, cpu) not in owners:
+            continue
         label = field_label(Field(0, zone_id, cpu, field, 0, 0), scene.names)
         fields[zone_id, cpu, field] = label, value
     for step in steps:

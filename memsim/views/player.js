@@ -1,6 +1,6 @@
 // The player: address order and list order of one machine, linked, stepped both ways.
 //
-// anywidget calls render(); a page without a kernel calls mount(). See scene.js for how the three
+// anywidget calls render(); a page without a kernel calls mount(). See scene.js for how the
 // files become one.
 
 /** An element with attributes (on...: a listener) and children. Text is never read as HTML. */
@@ -37,6 +37,7 @@ class Player {
     this.say = h("p", { class: "ms-say", "aria-live": "polite" });
     this.numbers = h("ul", { class: "ms-numbers" });
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
+    this.cpus = h("div", { class: "ms-cpus", role: "group", "aria-label": "Lists of each CPU" });
     this.steps = h("div", { class: "ms-steps", role: "group", "aria-label": "Steps" });
     this.pre = h("pre", { tabindex: 0, "aria-label": "Text form" });
     this.text = h("details", { ontoggle: () => this.showText() },
@@ -50,6 +51,8 @@ class Player {
     h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
       h("div", {}, h("p", { class: "ms-head" }, "List order, head first"), this.lists,
+        ...(this.payload.cpus.length
+          ? [h("p", { class: "ms-head" }, "Lists of each CPU (pcp), head first"), this.cpus] : []),
         h("details", {}, h("summary", {}, "Counters"), this.numbers)),
       h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps)),
     this.text, h("p", { class: "ms-keys" }, KEYS));
@@ -223,25 +226,36 @@ class Player {
   }
 
   showLists() {
-    const moved = this.marks().map(([pfn]) => pfn);
-    const rows = this.scene.lists.map((pages, n) => {
-      const { label, short, pcp } = this.payload.lists[n];
-      const chips = pages.slice(0, CHIPS).map((pfn) => this.chip(pfn, pcp, moved.includes(pfn)));
-      const more = pages.length > CHIPS ? [h("li", {}, `and ${pages.length - CHIPS} more`)] : [];
-      return h("div", { class: "ms-row" }, h("button", {
-        type: "button", class: "ms-list", "aria-pressed": this.list === n, onclick: () => this.join(n),
-      }, short), h("ol", { "aria-label": `${label}, ${pages.length} blocks` }, ...chips, ...more));
-    });
-    const at = [...this.lists.querySelectorAll("button")].indexOf(document.activeElement);
-    this.lists.replaceChildren(...rows);
-    if (at >= 0) this.lists.querySelectorAll("button")[at]?.focus();
+    const rows = this.scene.lists.map((_, n) => this.row(n));
+    const focused = this.listButtons().indexOf(document.activeElement);
+    const free = rows.filter((_, n) => !this.payload.lists[n].pcp);
+    this.lists.replaceChildren(...(free.length ? free : ["none"]));
+    this.cpus.replaceChildren(...cpuPanes(this.scene, rows));
+    if (focused >= 0) this.listButtons()[focused]?.focus();
     this.light();
   }
 
-  chip(pfn, pcp, moved) {
-    const kind = pcp ? "pcp" : "free";
+  listButtons() {
+    return [this.lists, this.cpus].flatMap((pane) => [...pane.querySelectorAll("button")]);
+  }
+
+  /** One list: a button that joins its blocks in the pages, then the blocks. */
+  row(n) {
+    const pages = this.scene.lists[n];
+    const { label, short, pcp, cpu } = this.payload.lists[n];
+    const moved = this.marks().map(([pfn]) => pfn);
+    const kind = pcp ? pcpClass(cpu) : "ms-free";
+    const chips = pages.slice(0, CHIPS).map((pfn) => this.chip(pfn, kind, moved.includes(pfn)));
+    const more = pages.length > CHIPS ? [h("li", {}, `and ${pages.length - CHIPS} more`)] : [];
+    return h("div", { class: "ms-row" }, h("button", {
+      type: "button", class: "ms-list", "aria-pressed": this.list === n, onclick: () => this.join(n),
+      ...(pcp ? { "aria-label": label } : {}),
+    }, short), h("ol", { "aria-label": `${label}, ${pages.length} blocks` }, ...chips, ...more));
+  }
+
+  chip(pfn, kind, moved) {
     const button = h("button", {
-      type: "button", class: `ms-chip ms-${kind}${moved ? " ms-moved" : ""}`, "data-pfn": pfn,
+      type: "button", class: `ms-chip ${kind}${moved ? " ms-moved" : ""}`, "data-pfn": pfn,
       "aria-label": `pfn ${pfn}`, onclick: () => this.follow(this.selected === pfn ? -1 : pfn, true),
       onpointerenter: () => this.glow(this.scene.blockOf(pfn)),
       onpointerleave: () => this.glow(null),
@@ -326,7 +340,7 @@ class Player {
 
   light() {
     const lit = [this.hover?.pfn, this.selected < 0 ? -1 : this.scene.blockOf(this.selected).pfn];
-    for (const chip of this.lists.querySelectorAll(".ms-chip")) {
+    for (const chip of this.player.querySelectorAll(".ms-chip")) {
       chip.classList.toggle("ms-lit", lit.includes(Number(chip.dataset.pfn)));
     }
   }

@@ -31,7 +31,8 @@ def esm() -> str:
     """The player's one ES module."""
     here = Path(__file__).parent
     return "\n".join(
-        (here / name).read_text(encoding="utf-8") for name in ("scene.js", "strip.js", "player.js")
+        (here / name).read_text(encoding="utf-8")
+        for name in ("scene.js", "strip.js", "pcp.js", "player.js")
     )
 
 

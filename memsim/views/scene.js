@@ -1,6 +1,6 @@
 // The player's state and its text form: no drawing, no page.
 //
-// player.py joins scene.js, strip.js and player.js, in this order, to one ES module. It is given a
+// player.py joins scene.js, strip.js, pcp.js and player.js, in this order, to one ES module. It is given a
 // payload (payload.py says what is in it) and asks nobody for more: no kernel, no network.
 
 const [LIST_ADD, LIST_DEL, PAGES, , FIELD] = [0, 1, 2, 3, 4]; // as in memsim/trace/steps.py
@@ -76,8 +76,8 @@ export class Scene {
     const state = this.states[pfn - this.start];
     const list = this.where.get(pfn);
     if (list !== undefined) {
-      const { order, pcp, type } = this.payload.lists[list];
-      return { pfn, count: 1 << order, kind: pcp ? PCP : FREE, order, type, list };
+      const { order, pcp, type, cpu } = this.payload.lists[list];
+      return { pfn, count: 1 << order, kind: pcp ? PCP : FREE, order, type, list, cpu };
     }
     if (state & PG_INUSE) {
       const order = state & PG_ORDER;
@@ -107,7 +107,7 @@ export class Scene {
 function words(b) {
   const order = `, order ${b.order}`;
   if (b.kind === FREE) return `free${order}, ${b.type}`;
-  if (b.kind === PCP) return `on a pcp list${order}, ${b.type}`;
+  if (b.kind === PCP) return `on a pcp list of CPU ${b.cpu}${order}, ${b.type}`;
   if (b.kind === ALLOCATED) return `allocated${order}${b.lru ? ", on an LRU list" : ""}`;
   return LEGEND[b.kind];
 }
@@ -130,10 +130,27 @@ export function sceneText(scene) {
   }
   const address = runs.map((r) => `  ${span({ pfn: r.pfn, count: r.end - r.pfn })}: ${r.words}` +
     (r.n > 1 ? ` (${r.n} blocks)` : ""));
-  const used = scene.lists.flatMap((pages, n) => {
+  const listed = (n) => {
+    const pages = scene.lists[n];
     const more = pages.length > max_list ? ` and ${pages.length - max_list} more` : "";
-    return pages.length ? [`  ${lists[n].label}: ${pages.slice(0, max_list).join(" ")}${more}`] : [];
+    return `${pages.slice(0, max_list).join(" ")}${more}`;
+  };
+  const used = [...lists.keys()].filter((n) => scene.lists[n].length);
+  const free = used.filter((n) => !lists[n].pcp).map((n) => `  ${lists[n].label}: ${listed(n)}`);
+  const pcp = scene.payload.cpus.flatMap((cpu, owner) => {
+    const own = used.filter((n) => lists[n].owner === owner);
+    return own.length ? [`  ${cpuText(scene, cpu)}`,
+      ...own.map((n) => `    ${lists[n].short}: ${listed(n)}`)] : [];
   });
-  const order = cut(used.length ? used : ["  all empty"], max_lines);
-  return ["Address order", ...cut(address, max_lines), "List order, head first", ...order].join("\n");
+  const parts = [["Address order", address],
+    ["List order, head first", free.length ? free : ["  all empty"]],
+    ["Lists of each CPU, head first", pcp]];
+  return parts.flatMap(([title, lines]) => (lines.length ? [title, ...cut(lines, max_lines)] : []))
+    .join("\n");
+}
+
+/** A CPU's numbers: "CPU 0: count 3, high 12, batch 3". */
+function cpuText(scene, { label, fields }) {
+  const [count, high, batch] = fields.map((n) => scene.fields[n]);
+  return `${label}: count ${count}, high ${high}, batch ${batch}`;
 }

@@ -19,6 +19,9 @@ from memsim.words.mmzone import MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS
 #: running; or none of memsim's business (a hole, or kept by the kernel at boot).
 FREE, PCP, ALLOCATED, ON_NO_LIST, RESERVED = range(5)
 
+#: What is shown of a per_cpu_pages beside its lists, all in pages.
+PCP_FIELDS = ("count", "high", "batch")
+
 
 class ZoneSpan(NamedTuple):
     """A populated zone: its zone_id in steps, and its pages from start to before end."""
@@ -31,7 +34,10 @@ class ZoneSpan(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Pages that belong together: `order` is -1 for pages on no list and reserved ones."""
+    """Pages that belong together: `order` is -1 for pages on no list and reserved ones.
+
+    `cpu` is whose pcp list they are on, -1 for none.
+    """
 
     pfn: int
     nr_pages: int
@@ -39,6 +45,7 @@ class Block(NamedTuple):
     order: int
     migratetype: str
     on_lru: bool = False
+    cpu: int = -1
 
 
 def zone_spans(snapshot: Snapshot) -> list[ZoneSpan]:
@@ -84,13 +91,19 @@ class Names:
             return "MOVABLE" if name.y > NR_LOWORDER_PCP_LISTS else "not MOVABLE"
         return self.types[name.y % 3]
 
+    def cpu(self, name: ListName) -> str:
+        """The owner of a pcp list as "CPU 0"; with several zones "CPU 0 of zone DMA32"."""
+        return f"CPU {name.x}{self._where(name)}"
+
+    def _where(self, name: ListName) -> str:
+        return f" of {self.zone(name.zone_id)}" if self._several else ""
+
     def list(self, name: ListName) -> str:
         """The list as "free_area[3] MOVABLE" or "pcp list of CPU 0, order 2 MOVABLE"."""
         place = f"free_area[{name.x}]"
         if name.where == "pcp":
             place = f"pcp list of CPU {name.x}, order {list_order(name)}"
-        where = f" of {self.zone(name.zone_id)}" if self._several else ""
-        return f"{place} {self.migratetype(name)}{where}"
+        return f"{place} {self.migratetype(name)}{self._where(name)}"
 
 
 def list_order(name: ListName) -> int:
@@ -131,6 +144,8 @@ class Scene:
         for cpu, pcp in enumerate(zone["pcp"]):
             for pindex, pages in enumerate(pcp["lists"]):
                 self.lists[ListName(zone_id, "pcp", cpu, pindex)] = list(pages)
+            for field in PCP_FIELDS:
+                self.fields[zone_id, cpu, f"pcp.{field}"] = pcp[field]
 
     def _read_run(self, pfn: int, nr_blocks: int, order: int, on_lru: int) -> None:
         block = bytes((PG_INUSE | order | on_lru,)) + bytes((on_lru,)) * ((1 << order) - 1)
@@ -196,8 +211,10 @@ class Scene:
         state = self.states[pfn - self.start]
         name = where.get(pfn)
         if name:
-            order, kind = list_order(name), FREE if name.where == "free_area" else PCP
-            return Block(pfn, 1 << order, kind, order, self.names.migratetype(name))
+            order, migratetype = list_order(name), self.names.migratetype(name)
+            if name.where == "pcp":
+                return Block(pfn, 1 << order, PCP, order, migratetype, cpu=name.x)
+            return Block(pfn, 1 << order, FREE, order, migratetype)
         if state & PG_INUSE:
             order = state & PG_ORDER
             return Block(pfn, 1 << order, ALLOCATED, order, "", bool(state & PG_LRU))

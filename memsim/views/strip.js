@@ -1,4 +1,4 @@
-// Address order: the pages on a canvas. See scene.js for how the three files become one.
+// Address order: the pages on a canvas. See scene.js for how the files become one.
 
 /** Draws the pages of a window, one rectangle a block: rows hold 2**n pages, so it is one. */
 class Strip {
@@ -102,7 +102,7 @@ class Strip {
   drawBlock(b) {
     for (const [pfn, count] of aligned(b.pfn, b.count)) {
       const [x, y, w, h] = this.rect(pfn, count);
-      this.fill(b.kind, x, y, w, h);
+      this.fill(b, x, y, w, h);
       this.g.strokeStyle = this.color.line;
       this.g.lineWidth = 1;
       this.g.setLineDash(b.kind === NONE ? [3, 3] : []);
@@ -124,7 +124,7 @@ class Strip {
   }
 
   /** The colour of a kind, and a pattern, so that nothing hangs on the colour. */
-  fill(kind, x, y, w, h) {
+  fill({ kind, cpu }, x, y, w, h) {
     this.g.fillStyle = this.color[KINDS[kind]];
     this.g.fillRect(x, y, w, h);
     if (kind === FREE || kind === NONE || this.ch < 8) return;
@@ -132,7 +132,8 @@ class Strip {
     this.g.beginPath();
     this.g.rect(x, y, w, h);
     this.g.clip();
-    this.pattern(kind, x, y, w, h);
+    if (kind === PCP && cpu % 2) this.level(x, y, w, h);
+    else this.pattern(kind, x, y, w, h);
     this.g.restore();
   }
 
@@ -149,10 +150,22 @@ class Strip {
     g.stroke();
   }
 
+  /** Level lines: the pages of CPUs 1, 3, …; those of CPUs 0, 2, … have upright ones. */
+  level(x, y, w, h) {
+    Object.assign(this.g, { strokeStyle: this.color.ink, globalAlpha: 0.45, lineWidth: 1 });
+    this.g.beginPath();
+    for (let d = 3; d < h; d += 6) {
+      this.g.moveTo(x, Math.round(y + d) + 0.5);
+      this.g.lineTo(x + w, Math.round(y + d) + 0.5);
+    }
+    this.g.stroke();
+  }
+
   label(b, x, y, w, h) {
     const g = this.g;
     const type = this.typed && b.type ? ` ${b.type[0]}` : ""; // U, M, R: only where types mix
     const texts = b.order < 0 ? [`pfn ${b.pfn}, ${LEGEND[b.kind]}`, LEGEND[b.kind], "?"]
+      : b.kind === PCP ? [`pfn ${b.pfn}, CPU ${b.cpu}${type}`, `CPU ${b.cpu}${type}`, `c${b.cpu}`]
       : [`pfn ${b.pfn}, order ${b.order}${type}`, `order ${b.order}${type}`, `${b.order}`];
     const text = texts.find((t) => g.measureText(t).width + 6 <= w);
     if (!text) return;

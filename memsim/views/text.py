@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from memsim.trace.steps import ListName
-from memsim.views.scene import ALLOCATED, FREE, ON_NO_LIST, PCP, Block, Scene, list_order
+from memsim.views.scene import (
+    ALLOCATED,
+    FREE,
+    ON_NO_LIST,
+    PCP,
+    PCP_FIELDS,
+    Block,
+    Scene,
+    list_order,
+)
 
 #: Longer parts are cut here, and the text says how much is missing.
 MAX_LINES = 200
@@ -17,11 +26,17 @@ MAX_LIST = 64
 
 
 def scene_text(scene: Scene) -> str:
-    """Address order, then list order, of the moment."""
-    address = [f"  {line}" for line in _address_lines(scene)]
-    lists = [f"  {line}" for line in _list_lines(scene)]
+    """Address order, then list order, of the moment; then what each CPU keeps, if it does."""
+    parts = {
+        "Address order": list(_address_lines(scene)),
+        "List order, head first": list(_list_lines(scene)) or ["all empty"],
+        "Lists of each CPU, head first": list(_pcp_lines(scene)),
+    }
     return "\n".join(
-        ["Address order", *_cut(address), "List order, head first", *_cut(lists or ["  all empty"])]
+        line
+        for title, lines in parts.items()
+        if lines
+        for line in [title, *_cut([f"  {line}" for line in lines])]
     )
 
 
@@ -46,22 +61,45 @@ def block_words(block: Block) -> str:
     if block.kind == FREE:
         return f"free{order}, {block.migratetype}"
     if block.kind == PCP:
-        return f"on a pcp list{order}, {block.migratetype}"
+        return f"on a pcp list of CPU {block.cpu}{order}, {block.migratetype}"
     if block.kind == ALLOCATED:
         return f"allocated{order}{', on an LRU list' if block.on_lru else ''}"
     return "on no list" if block.kind == ON_NO_LIST else "reserved"
 
 
 def _list_lines(scene: Scene) -> Iterator[str]:
-    for name in sorted((name for name, pages in scene.lists.items() if pages), key=list_sort_key):
-        pages = scene.lists[name]
-        more = f" and {len(pages) - MAX_LIST} more" if len(pages) > MAX_LIST else ""
-        shown = " ".join(str(pfn) for pfn in pages[:MAX_LIST])
-        yield f"{scene.names.list(name)}: {shown}{more}"
+    for name in _used(scene, "free_area"):
+        yield f"{scene.names.list(name)}: {_pages(scene, name)}"
 
 
-def list_sort_key(name: ListName) -> tuple[int, str, int, int, int]:
-    """Zones in order; free lists by type, then pcp lists by CPU; large orders first."""
+def _pcp_lines(scene: Scene) -> Iterator[str]:
+    """A line for each CPU that keeps pages in a zone, and one for each of its lists."""
+    for (zone_id, cpu), names in groupby(_used(scene, "pcp"), key=lambda n: (n.zone_id, n.x)):
+        owned = list(names)
+        fields = [f"{f} {scene.fields[zone_id, cpu, f'pcp.{f}']}" for f in PCP_FIELDS]
+        yield f"{scene.names.cpu(owned[0])}: {', '.join(fields)}"
+        for name in owned:
+            yield f"  {pcp_list_label(scene, name)}: {_pages(scene, name)}"
+
+
+def pcp_list_label(scene: Scene, name: ListName) -> str:
+    """A pcp list, under the heading of its CPU."""
+    return f"order {list_order(name)} {scene.names.migratetype(name)}"
+
+
+def _used(scene: Scene, where: str) -> list[ListName]:
+    used = (name for name, pages in scene.lists.items() if pages and name.where == where)
+    return sorted(used, key=list_sort_key)
+
+
+def _pages(scene: Scene, name: ListName) -> str:
+    pages = scene.lists[name]
+    more = f" and {len(pages) - MAX_LIST} more" if len(pages) > MAX_LIST else ""
+    return " ".join(str(pfn) for pfn in pages[:MAX_LIST]) + more
+
+
+def list_sort_key(name: ListName) -> tuple[int, int, int, int, int]:
+    """Free lists by zone and type, large orders first; then pcp lists by zone, CPU and order."""
     if name.where == "pcp":
-        return name.zone_id, name.where, name.x, -list_order(name), name.y
-    return name.zone_id, name.where, name.y, -name.x, 0
+        return 1, name.zone_id, name.x, list_order(name), name.y
+    return 0, name.zone_id, name.y, -name.x, 0
