@@ -7,6 +7,7 @@
 """
 
 from memsim.machine import Machine, Operation, Recording
+from memsim.proc.machine import machine_from_proc
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import (
     BadDescription,
@@ -62,4 +63,5 @@ __all__ = [
     "Recording",
     "ValidationError",
     "__version__",
+    "machine_from_proc",
 ]

@@ -1,4 +1,4 @@
-"""The command: `memsim replay CAPTURE`. Output is for people; `--json` is for programs.
+"""The command: `memsim replay`, `memsim proc`. Output is for people; `--json` is for programs.
 
 Exit status: 0 all exact, 1 not, 2 bad input or bad usage, 130 interrupted.
 """
@@ -14,6 +14,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from memsim.lib.text import one_line
+from memsim.proc import report as proc_report
+from memsim.proc.machine import machine_from_proc
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
@@ -58,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("capture", type=Path, help="folder with meta.json, snapshots and trace")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")
     replay.set_defaults(run=_replay)
+    proc = commands.add_parser(
+        "proc", help="the machine that /proc/zoneinfo, buddyinfo and pagetypeinfo tell of"
+    )
+    proc.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="copies; else /proc")
+    proc.add_argument("--seed", type=int, default=0, help="draws what the files do not tell")
+    proc.add_argument("--json", action="store_true", help="print the machine as JSON")
+    proc.set_defaults(run=_proc)
     return parser
 
 
@@ -70,6 +79,16 @@ def _replay(options: argparse.Namespace) -> int:
         print("\r\033[K", end="", file=sys.stderr)
     print(json.dumps(as_json(outcome)) if options.json else as_text(outcome))
     return 0 if outcome.all_exact else 1
+
+
+def _proc(options: argparse.Namespace) -> int:
+    """`memsim proc [DIR]`."""
+    machine, origin = machine_from_proc(options.folder, seed=options.seed, steps=False)
+    if options.json:
+        print(json.dumps(proc_report.as_json(machine, origin)))
+    else:
+        print(proc_report.as_text(machine, origin))
+    return 0
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -14,13 +14,14 @@ from memsim.mm.vmstat import nr_free_by_order
 from memsim.proc.text import COPY_AGAIN, MAX_NODE, Line, lines_of
 
 _ROW = re.compile(r"Node +([0-9]+), +zone +([A-Za-z0-9]{1,16}) +(\S.*)", re.ASCII)
-#: Orders that a row may have. Kernels differ: 11 on x86-64, 14 on arm64 with 64 KiB pages.
-MAX_ORDERS = 32
 
 
 @dataclass(frozen=True)
 class BuddyinfoZone:
-    """A row: `nr_free[order]` counts blocks. `line` is where it was read."""
+    """A row: `nr_free[order]` counts blocks. `line` is where it was read.
+
+    Kernels differ in the number of orders: 11 on x86-64, 14 on arm64 with 64 KiB pages.
+    """
 
     node: int
     zone: str
@@ -36,9 +37,10 @@ class BuddyinfoZone:
 def parse_buddyinfo(text: str, name: str = "buddyinfo") -> list[BuddyinfoZone]:
     """The rows of a copy. BadInput names line and field; `name` is how it calls the file."""
     rows: list[BuddyinfoZone] = []
+    seen: set[tuple[int, str]] = set()
     for line in lines_of(text, name):
         row = _row(line)
-        if any((row.node, row.zone) == (other.node, other.zone) for other in rows):
+        if (row.node, row.zone) in seen:
             raise line.bad(f"Node {row.node}, zone {row.zone} comes twice; {COPY_AGAIN}")
         if rows and len(row.nr_free) != len(rows[0].nr_free):
             raise line.bad(
@@ -46,6 +48,7 @@ def parse_buddyinfo(text: str, name: str = "buddyinfo") -> list[BuddyinfoZone]:
                 f"cut or wrapped; {COPY_AGAIN}"
             )
         rows.append(row)
+        seen.add((row.node, row.zone))
     if not rows:
         raise Line(name, 1, "").bad(f"no zone at all; {COPY_AGAIN}")
     return rows
@@ -56,8 +59,6 @@ def _row(line: Line) -> BuddyinfoZone:
     if match is None:
         raise line.unknown("'Node N, zone NAME' and numbers")
     nr_free = line.integers(match[3], "free blocks")
-    if len(nr_free) > MAX_ORDERS:
-        raise line.bad(f"{len(nr_free)} orders; no kernel has over {MAX_ORDERS}; {COPY_AGAIN}")
     return BuddyinfoZone(line.integer(match[1], "Node", MAX_NODE), match[2], nr_free, line.number)
 
 

@@ -31,6 +31,12 @@ def zone_error(copies: Copies, zone: ZoneinfoZone, what: str) -> BadInput:
     return BadInput(f"{where}: {what}")
 
 
+def buddy_error(copies: Copies, row: BuddyinfoZone, what: str) -> BadInput:
+    """The error about a zone of buddyinfo."""
+    where = f"{copies.used['buddyinfo']}: line {row.line}: Node {row.node}, zone {row.zone}"
+    return BadInput(f"{where}: {what}")
+
+
 def check(copies: Copies) -> tuple[Arch, Zones]:
     """The configuration, and the zones that have pages. BadInput names the first misfit."""
     arch = _arch_of(copies)
@@ -127,21 +133,19 @@ def _check_cpus(copies: Copies, populated: list[ZoneinfoZone]) -> None:
 
 
 def _check_buddyinfo(copies: Copies, populated: Zones) -> None:
-    def bad(row: BuddyinfoZone, what: str) -> BadInput:
-        where = f"{copies.used['buddyinfo']}: line {row.line}: Node {row.node}, zone {row.zone}"
-        return BadInput(f"{where}: {what}")
-
     rows = {(row.node, row.zone): row for row in copies.buddyinfo}
     for key, row in rows.items():
         if key not in populated:
-            raise bad(row, f"zoneinfo has no such zone with pages; {_ONE_MACHINE}")
-        _check_orders(len(row.nr_free), partial(bad, row))
+            raise buddy_error(copies, row, f"zoneinfo has no such zone with pages; {_ONE_MACHINE}")
+        _check_orders(len(row.nr_free), partial(buddy_error, copies, row))
         managed = populated[key].pages["managed"]
         if row.free_pages > managed:
             what = f"{row.free_pages} free pages, but {managed} managed ones in zoneinfo"
-            raise bad(row, f"{what}; {_ONE_MACHINE}")
+            raise buddy_error(copies, row, f"{what}; {_ONE_MACHINE}")
         if sum(row.nr_free) > MAX_FREE_BLOCKS:
-            raise bad(row, f"{sum(row.nr_free)} free blocks; memsim places {MAX_FREE_BLOCKS}")
+            raise buddy_error(
+                copies, row, f"{sum(row.nr_free)} free blocks; memsim places {MAX_FREE_BLOCKS}"
+            )
     for key, zone in populated.items():
         if key not in rows:
             raise zone_error(copies, zone, f"buddyinfo has no such zone; {_ONE_MACHINE}")

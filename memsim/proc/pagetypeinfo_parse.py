@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from memsim.proc.buddyinfo import MAX_ORDERS
+from memsim.lib.text import one_line
 from memsim.proc.pagetypeinfo import FreeRow, PagetypeinfoNode, PagetypeinfoZone
-from memsim.proc.text import COPY_AGAIN, MAX_NODE, Line, lines_of
+from memsim.proc.text import COPY_AGAIN, MAX_NODE, MAX_WORDS, Line, lines_of
 
 _ZONE = r"Node +([0-9]+), +zone +([A-Za-z0-9]{1,16})"
 _FREE = re.compile(_ZONE + r", +type +([A-Za-z]{1,20}) +(\S.*)", re.ASCII)
@@ -14,7 +14,8 @@ _COUNTS = re.compile(_ZONE + r" +(\S.*)", re.ASCII)
 _ORDER = re.compile(r"Page block order: +(\S.*)")
 _PAGES = re.compile(r"Pages per block: +(\S.*)")
 _ORDERS = re.compile(r"Free pages count per migrate type at order +(\S.*)")
-_TITLE = re.compile(r"Number of (blocks type|mixed blocks) +((?:[A-Za-z]{1,20} *){1,16})", re.ASCII)
+_TITLE = re.compile(r"Number of (blocks type|mixed blocks) +(\S.*)")
+_TYPE = re.compile(r"[A-Za-z]{1,20}", re.ASCII)
 
 
 def parse_pagetypeinfo(text: str, name: str = "pagetypeinfo") -> list[PagetypeinfoNode]:
@@ -25,7 +26,7 @@ def parse_pagetypeinfo(text: str, name: str = "pagetypeinfo") -> list[Pagetypein
         if order:
             if readers:
                 readers[-1].finish()
-            readers.append(_Reader(line, line.integer(order[1], "Page block order", MAX_ORDERS)))
+            readers.append(_Reader(line, line.integer(order[1], "Page block order", MAX_WORDS)))
         elif readers:
             readers[-1].read(line)
         else:
@@ -53,7 +54,7 @@ class _Reader:
         self.pgdat = PagetypeinfoNode(-1, pageblock_order, (), [])
         self.zones: dict[str, PagetypeinfoZone] = {}
         self.nr_orders = 0
-        self.table = ""
+        self.tables: list[str] = []
 
     def read(self, line: Line) -> None:
         """One line that does not start a node."""
@@ -62,7 +63,7 @@ class _Reader:
         elif match := _COUNTS.fullmatch(line.text):
             self._counts(line, *match.groups())
         elif match := _TITLE.fullmatch(line.text):
-            self._title(line, match[1], tuple(match[2].split()))
+            self._title(line, match[1], tuple(match[2].split(maxsplit=MAX_WORDS)))
         elif match := _ORDERS.fullmatch(line.text):
             self._orders(line, match[1])
         elif match := _PAGES.fullmatch(line.text):
@@ -77,7 +78,7 @@ class _Reader:
 
     def _orders(self, line: Line, text: str) -> None:
         orders = line.integers(text, "order")
-        if orders != tuple(range(len(orders))) or len(orders) > MAX_ORDERS or self.nr_orders:
+        if orders != tuple(range(len(orders))) or self.nr_orders:
             raise line.unknown("the orders 0, 1, 2, …, once for each node,")
         self.nr_orders = len(orders)
 
@@ -86,7 +87,7 @@ class _Reader:
         if self.pgdat.node not in (-1, number):
             raise line.bad(f"Node {number} among lines of node {self.pgdat.node}; {COPY_AGAIN}")
         self.pgdat.node = number
-        if name not in self.zones and not self.table:
+        if name not in self.zones and not self.tables:
             self.zones[name] = PagetypeinfoZone(name, line=line.number)
             self.pgdat.zones.append(self.zones[name])
         if name not in self.zones:
@@ -95,7 +96,7 @@ class _Reader:
 
     def _free(self, line: Line, node: str, name: str, migratetype: str, text: str) -> None:
         zone = self._zone(line, node, name)
-        if self.table or migratetype in zone.free:
+        if self.tables or migratetype in zone.free:
             raise line.bad(f"type {migratetype} of zone {name} comes twice; {COPY_AGAIN}")
         words = text.split()
         if len(words) != self.nr_orders:
@@ -106,28 +107,29 @@ class _Reader:
         zone.free[migratetype] = FreeRow(counts, at_least)
 
     def _title(self, line: Line, table: str, types: tuple[str, ...]) -> None:
-        self.table = table
-        self.pgdat.types = self.pgdat.types or types
-        if types != self.pgdat.types or len(set(types)) != len(types):
-            raise line.bad(f"types {', '.join(types)}: not those above; {COPY_AGAIN}")
+        if table in self.tables or "mixed blocks" in self.tables:
+            raise line.bad(f"Number of {table} comes twice; {COPY_AGAIN}")
+        if len(set(types)) != len(types) or not all(map(_TYPE.fullmatch, types)):
+            raise line.unknown("names of migratetypes")
+        self.tables.append(table)
+        self.pgdat.types = types
         for zone in self.pgdat.zones:
             if tuple(zone.free) != types:
-                what = f"types of zone {zone.zone} above are {', '.join(zone.free)}"
-                raise line.bad(f"{what}: not those of this line; {COPY_AGAIN}")
+                what = one_line(f"zone {zone.zone} above has {', '.join(zone.free)}", 100)
+                raise line.bad(f"types are not those of free blocks: {what}; {COPY_AGAIN}")
 
     def _counts(self, line: Line, node: str, name: str, text: str) -> None:
-        if not self.table:
+        if not self.tables:
             raise line.unknown("'Node N, zone NAME, type NAME' and numbers")
-        zone = self._zone(line, node, name)
-        numbers = line.integers(text, self.table)
+        zone, table = self._zone(line, node, name), self.tables[-1]
+        numbers = line.integers(text, table)
         if len(numbers) != len(self.pgdat.types):
             what = f"{len(numbers)} numbers for {len(self.pgdat.types)} types: cut or wrapped"
-            raise line.bad(f"{self.table}: {what}; {COPY_AGAIN}")
+            raise line.bad(f"{table}: {what}; {COPY_AGAIN}")
         counts = dict(zip(self.pgdat.types, numbers, strict=True))
-        is_mixed = self.table == "mixed blocks"
-        if zone.mixed is not None if is_mixed else zone.blocks:
-            raise line.bad(f"{self.table}: zone {name} comes twice; {COPY_AGAIN}")
-        if is_mixed:
+        if (zone.mixed if table == "mixed blocks" else zone.blocks or None) is not None:
+            raise line.bad(f"{table}: zone {name} comes twice; {COPY_AGAIN}")
+        if table == "mixed blocks":
             zone.mixed = counts
         else:
             zone.blocks = counts

@@ -13,6 +13,8 @@ COPY_AGAIN = "copy the file again as the kernel prints it, with cp and not from 
 #: Numbers are at most those of an unsigned long; nodes as many as a kernel can have.
 MAX_NUMBER = (1 << 64) - 1
 MAX_NODE = 1023
+#: Numbers, or names of types, that a line can have.
+MAX_WORDS = 32
 
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 
@@ -34,20 +36,23 @@ class Line:
     def unknown(self, expected: str) -> BadInput:
         """The error for a line that is no line of this file."""
         shown = one_line(self.text, 50)
-        return self.bad(f"should be {expected}, is {shown!r}; {COPY_AGAIN}")
+        return self.bad(f"should be {expected}, is '{shown}'; {COPY_AGAIN}")
 
     def integer(self, text: str, field: str, maximum: int = MAX_NUMBER) -> int:
         """A whole number from 0 to maximum that stands in this line."""
         if not _NUMBER.fullmatch(text):
             shown = one_line(text, 40)
-            raise self.bad(f"{field}: {shown!r} is not a number of 1 to 20 digits; {COPY_AGAIN}")
+            raise self.bad(f"{field}: '{shown}' is not a number of 1 to 20 digits; {COPY_AGAIN}")
         if int(text) > maximum:
             raise self.bad(f"{field}: {int(text)} is over {maximum}; {COPY_AGAIN}")
         return int(text)
 
     def integers(self, text: str, field: str) -> tuple[int, ...]:
-        """The numbers in text, which blanks separate."""
-        return tuple(self.integer(word, field) for word in text.split())
+        """The numbers in text, which blanks separate; a line has few."""
+        words = text.split(maxsplit=MAX_WORDS)
+        if len(words) > MAX_WORDS:
+            raise self.bad(f"{field}: over {MAX_WORDS} numbers; {COPY_AGAIN}")
+        return tuple(self.integer(word, field) for word in words)
 
 
 def lines_of(text: str, name: str) -> Iterator[Line]:

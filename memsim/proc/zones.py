@@ -9,7 +9,7 @@ from memsim.mm.mmzone import Zone
 from memsim.mm.populate import populate
 from memsim.proc.buddyinfo import BuddyinfoZone
 from memsim.proc.copies import Copies
-from memsim.proc.fit import types_error, zone_error
+from memsim.proc.fit import buddy_error, types_error
 from memsim.proc.pagetypeinfo import PagetypeinfoNode, PagetypeinfoZone
 from memsim.proc.place import Wanted, place
 from memsim.proc.zoneinfo import ZoneinfoZone
@@ -60,7 +60,7 @@ class ToldZone:
     def _bad(self, what: str) -> BadInput:
         if self.types:
             return types_error(self.copies, *self.types, what)
-        return zone_error(self.copies, self.info, f"{what} in buddyinfo")
+        return buddy_error(self.copies, self.buddy, what)
 
     def _free(self, zone: Zone) -> list[list[int]]:
         """Free blocks by migratetype and order; all MOVABLE where no types are told."""
