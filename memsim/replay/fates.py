@@ -13,6 +13,23 @@ from memsim.lib.flat import Ints, zeroed_ints
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
+#: What else a task does that frees page after page.
+_CLEANING = frozenset({Kind.direct, Kind.pcpfree, Kind.mm_page_pcpu_drain})
+
+
+class _Compaction:
+    """A compact_zone() under way: frees of pages that it isolated, since it last went on."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.freed: list[int] = []
+
+    def goes_on(self, rows: Rows) -> None:
+        """The frees so far were none: the clean-up comes last."""
+        for row in self.freed:
+            rows.kind[row] = Kind.free_of_nothing
+        self.freed.clear()
+
 
 def settle_frees(rows: Rows, max_pfn: int) -> None:
     """Turn each mm_page_free row into the kind that says what became of it. Cost: three passes.
@@ -53,23 +70,28 @@ def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
     before mm_compaction_end: those are real.
     Kernel: mm/compaction.c compaction_free(), compact_zone()
     """
-    #: By pfn: the number of the compaction that isolated it, if that is still the last one.
+    #: By pfn: the number of the compaction that isolated it last.
     isolated = zeroed_ints(max_pfn)
-    number = 1
-    candidates: dict[int, list[int]] = {}
+    last_number = 0
+    running: dict[int, _Compaction] = {}
     for row, kind in enumerate(rows.kind):
-        context = rows.context[row]
-        if kind == Kind.isolate:
-            _mark(isolated, rows[row][0], rows[row][1], number)
-        elif kind == Kind.mm_compaction_begin:
-            candidates[context] = []
-            number += 1
+        compaction = running.get(rows.context[row])
+        if kind == Kind.mm_compaction_begin:
+            last_number += 1
+            running[rows.context[row]] = _Compaction(last_number)
+        elif compaction is None:
+            continue
+        elif kind == Kind.isolate:
+            _mark(isolated, rows[row][0], rows[row][1], compaction.number)
+            compaction.goes_on(rows)
         elif kind == Kind.mm_compaction_end:
-            _keep_but_last(rows, row, candidates.pop(context, []))
-        elif _is_free(kind) and context in candidates:
+            del running[rows.context[row]]
+        elif _is_free(kind):
             pfn = rows[row][0]
-            if 0 <= pfn < max_pfn and isolated[pfn] == number:
-                candidates[context].append(row)
+            if 0 <= pfn < max_pfn and isolated[pfn] == compaction.number:
+                compaction.freed.append(row)
+        elif kind not in _CLEANING:
+            compaction.goes_on(rows)
 
 
 def _mark(pages: Ints, pfn: int, order: int, number: int) -> None:
@@ -98,19 +120,3 @@ def _find_open_batches(rows: Rows) -> None:
 
 def _is_free(kind: int) -> bool:
     return kind in (Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct)
-
-
-def _keep_but_last(rows: Rows, end: int, candidates: list[int]) -> None:
-    """All candidates but the run right in front of mm_compaction_end freed nothing."""
-    context = rows.context[end]
-    cleaning = (Kind.direct, Kind.pcpfree, Kind.mm_page_pcpu_drain)
-    row = end - 1
-    while row >= 0:
-        if _is_free(rows.kind[row]) and rows.context[row] == context:
-            if candidates and candidates[-1] == row:
-                candidates.pop()
-        elif rows.kind[row] not in cleaning:
-            break
-        row -= 1
-    for row in candidates:
-        rows.kind[row] = Kind.free_of_nothing
