@@ -18,7 +18,8 @@ import pytest
 
 from memsim import cli
 from memsim.replay import columns, reader, rows_of
-from memsim.replay.inputs import MAX_ROWS, Kind, Rows
+from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
+from memsim.replay.interrupts import NUMBERS
 from memsim.replay.rows_of import rows_of_trace
 from memsim.words.errors import BadInput
 
@@ -29,7 +30,7 @@ CAPTURE = Path(__file__).parent / "data" / "captures" / "net_loopback"
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    """A trace of 470 rows, so that several times are kept, and of all facts."""
+    """A trace of 470 rows, with interrupts, and of all facts."""
     path = tmp_path / "trace.txt"
     lines = (TRACES / "tracefs.txt").read_text() * 10
     path.write_text(
@@ -60,7 +61,8 @@ def was_parsed(trace: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 def test_the_second_time_nothing_is_parsed(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of_trace(trace, None)
-    assert (len(rows), len(rows.times), rows.facts.lost, rows.facts.overwritten) == (470, 2, 1, 5)
+    assert (len(rows), rows.facts.lost, rows.facts.overwritten) == (470, 1, 5)
+    assert rows.facts.interrupts == 40
     assert [path.name for path in trace.parent.glob("*columns*")] == ["trace.txt.columns"]
     assert not was_parsed(trace, monkeypatch)
 
@@ -184,6 +186,9 @@ def test_what_a_digest_vouches_for_is_checked_all_the_same(
     spoilt = [plain[:-1], plain + b"x", b"", plain * 2, bytes([Kind.free_of_nothing]) + plain[1:]]
     for (code, at), value in zip(numbers.values(), (512, -1, 1 << 20, 0), strict=True):
         spoilt.append(plain[:at] + struct.pack(code, value) + plain[at + struct.calcsize(code) :])
+    for row, field in ((470, 0), (-1, 1), (470, 2), (470, 3)):
+        at = n * (15 + 8 * ARGUMENTS) + 4 * (NUMBERS + field)
+        spoilt.append(plain[:at] + struct.pack("i", row) + plain[at + 4 :])
     for time in (float("nan"), float("inf"), -1.0):
         spoilt.append(plain[:-8] + struct.pack("d", time))
     for content in spoilt:
@@ -212,7 +217,7 @@ def test_headers_that_cannot_be(
     assert was_parsed(trace, monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["events", "first", "lost", "in_seconds"])
+@pytest.mark.parametrize("name", ["events", "first", "lost", "in_seconds", "interrupts"])
 @pytest.mark.parametrize("value", [-1, 1e300, float("nan"), "1", None, 10**40, []], ids=range(7))
 def test_facts_that_cannot_be(
     name: str, value: Any, trace: Path, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,16 @@ class BulkRequest:
 
 
 @dataclass
+class Drain:
+    """A drain in batches under way: pages still to give back, up to batch under one lock."""
+
+    zone: Zone
+    pcp: PerCpuPages
+    to_drain: int
+    batch: int
+
+
+@dataclass
 class Miss:
     """The first request that memsim answered otherwise than the kernel did."""
 
@@ -61,6 +71,17 @@ class Result:
     notes: Counter[str] = field(default_factory=Counter)
 
 
+def node_of_cpu(vm: Vm, cpu: int) -> int:
+    """The node that most pages on a CPU's pcp lists are of; those of other nodes are drained.
+
+    Kernel: mm/vmstat.c refresh_cpu_vm_stats()
+    """
+    pages = [0] * len(vm.nodes)
+    for zone in vm.zones:
+        pages[zone.node] += zone.per_cpu_pageset[cpu].count
+    return pages.index(max(pages))
+
+
 class Base:
     """A Vm, the rows to do to it, and what came of it. Rows are named by their number.
 
@@ -79,14 +100,21 @@ class Base:
         self.tracepoints = Tracepoints(vm)
         self.compactions = Compactions(vm)
         self.result = Result()
+        #: By CPU: its node, as far as its pcp lists tell.
+        self.home = [node_of_cpu(vm, cpu) for cpu in range(vm.nr_cpus)]
         #: Requests under way whose slow path is traced, by context.
         self.requests: dict[int, Request] = {}
         #: Preferred node of the request under way, by context, where the trace tells.
         self.preferred: dict[int, int] = {}
         #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
         self.bulk: dict[int, tuple[int, int, int]] = {}
-        #: On several CPUs, their refills: row -> pages.
+        #: Their refills, and drains in batches: see runs_of_holds().
         self.refills: dict[int, int] = {}
+        self.drained: dict[int, int] = {}
+        #: Drains under way, by context.
+        self.drains: dict[int, Drain] = {}
+        #: Requests that found pcp->lock taken.
+        self.locked_out: set[int] = set()
         #: Those that have taken pages already, by context.
         self.bulk_open: dict[int, BulkRequest] = {}
         #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
@@ -133,8 +161,8 @@ class Base:
         return self.vm.nodes[nid]
 
     def context(self, row: int, gfp_mask: int) -> AllocContext:
-        """The request's zonelist, from its preferred node: node 0 unless the trace tells."""
+        """The request's zonelist, from its preferred node: the CPU's unless the trace tells."""
         if gfp_zone(gfp_mask, self.vm.arch) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
             raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
-        nid = self.preferred.get(self.rows.context[row], 0)
+        nid = self.preferred.get(self.rows.context[row], self.home[self.rows.cpu[row]])
         return prepare_alloc_pages(self.vm, gfp_mask, nid)

@@ -18,7 +18,7 @@ class Bulk(Base):
 
     def _bulk_begin(self, row: int, gfp_mask: int, nid: int, nr_pages: int, *_: int) -> None:
         self.context(row, gfp_mask)
-        nid = nid if 0 <= nid < len(self.vm.nodes) else 0
+        nid = nid if 0 <= nid < len(self.vm.nodes) else self.home[self.vm.cpu]
         self.bulk[self.rows.context[row]] = (gfp_mask, nid, nr_pages)
 
     def bulk_part(self, row: int, refill_pages: int) -> None:

@@ -21,20 +21,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from memsim.replay.inputs import ARGUMENTS, LAST_TRACED, MAX_ROWS, TIME_STEP, Facts, Rows
+from memsim.replay.inputs import ARGUMENTS, LAST_TRACED, MAX_ROWS, Facts, Rows
+from memsim.replay.interrupts import MAX_INTERRUPTS, NUMBERS
 from memsim.replay.reader import MAX_CONTEXTS, MAX_CPUS, MAX_LINES, MAX_TIME
 
 #: The name of the file is the trace's, and this.
 SUFFIX = ".columns"
 #: To be raised whenever the same trace would give other rows.
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"memsim columns\n"
 _MAX_HEADER = 4096
 _CHUNK = 1 << 20
 #: Bytes of a row in all columns, and so an upper bound for what is unpacked.
-_ROW = 1 + 2 + 3 * 4 + 8 * ARGUMENTS
-_MAX_BYTES = MAX_ROWS * _ROW + 8 * (MAX_ROWS // TIME_STEP + 1)
+_ROW = 1 + 2 + 3 * 4 + 8 + 8 * ARGUMENTS
+_MAX_BYTES = MAX_ROWS * _ROW + MAX_INTERRUPTS * NUMBERS * 4
 
 
 def beside(trace: Path) -> Path:
@@ -83,6 +84,8 @@ def _unpack(packed: bytes, header: dict[str, Any]) -> Rows:
         raise ValueError("rows")
     rows = Rows()
     rows.facts = _facts(header["facts"])
+    if rows.facts.interrupts > MAX_INTERRUPTS:
+        raise ValueError("interrupts")
     unpacker = _Unpacker(packed)
     for column, itemsize, nr in _columns(rows, nr_rows):
         for start in range(0, nr * itemsize, _CHUNK):
@@ -123,7 +126,8 @@ def _columns(rows: Rows, nr_rows: int) -> Iterator[tuple[bytearray | array[Any],
     for column in (rows.cpu, rows.context, rows.task, rows.line):
         yield column, column.itemsize, nr_rows
     yield rows.arguments, rows.arguments.itemsize, nr_rows * ARGUMENTS
-    yield rows.times, rows.times.itemsize, -(-nr_rows // TIME_STEP)
+    yield rows.interrupts, rows.interrupts.itemsize, rows.facts.interrupts * NUMBERS
+    yield rows.time, rows.time.itemsize, nr_rows
 
 
 def _facts(told: Any) -> Facts:
@@ -145,7 +149,17 @@ def _is_sound(rows: Rows) -> bool:
         and _within(rows.context, 0, MAX_CONTEXTS)
         and _within(rows.task, 0, MAX_CONTEXTS)
         and _within(rows.line, 1, MAX_LINES)
-        and all(0 <= time < MAX_TIME for time in rows.times)
+        and all(0 <= time < MAX_TIME for time in rows.time)
+        and _are_sound(rows.interrupts, len(rows))
+    )
+
+
+def _are_sound(interrupts: array[int], nr_rows: int) -> bool:
+    """Do interrupts speak of rows that there are?"""
+    before, first, last, until = (interrupts[field::NUMBERS] for field in range(4))
+    return all(
+        _within(rows, least, nr_rows - 1)
+        for rows, least in ((before, -1), (first, 0), (last, 0), (until, -1))
     )
 
 

@@ -102,10 +102,6 @@ INPUTS = {
 }
 
 
-#: One row in so many has its time kept.
-TIME_STEP = 256
-
-
 @dataclass
 class Facts:
     """What a trace tells besides its rows.
@@ -115,6 +111,7 @@ class Facts:
     lost: events that markers in the trace say are missing (a marker without a number counts 1);
     overwritten: events that the buffer no longer held. backwards: lines with an earlier time
     than the line above. hex_flags: requests whose gfp_flags are a bare number.
+    interrupts: how many hold rows.
     """
 
     events: int = 0
@@ -125,16 +122,19 @@ class Facts:
     overwritten: int = 0
     backwards: int = 0
     hex_flags: int = 0
+    interrupts: int = 0
 
 
 class Rows:
-    """Rows in the trace's order: kind, CPU, context, task, line, arguments.
+    """Rows in the trace's order: kind, CPU, context, task, line, time, arguments.
 
     A context is a number for a task or an interrupt; `task` is that of the task which runs, or
-    which was interrupted. `times` has the time of each TIME_STEP-th row, from the first on.
+    which was interrupted. `interrupts`: see interrupts.py, flat; facts tell how many.
     """
 
-    __slots__ = ("arguments", "context", "cpu", "facts", "kind", "line", "task", "times")
+    __slots__ = (
+        "arguments", "context", "cpu", "facts", "interrupts", "kind", "line", "task", "time",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.kind = bytearray()
@@ -143,7 +143,8 @@ class Rows:
         self.task = array("i")
         self.line = array("i")
         self.arguments = array("q")
-        self.times = array("d")
+        self.time = array("d")
+        self.interrupts = array("i")
         self.facts = Facts()
 
     def __len__(self) -> int:

@@ -1,8 +1,10 @@
-"""On several CPUs, the order in which operations held zone->lock: not the order of the log.
+"""The order in which operations took effect: not the order of the log.
 
 A request is logged when it ends and a free when it begins, but what they do to a zone is done while
 they hold its lock. There the zone fires mm_page_alloc_zone_locked or mm_page_pcpu_drain: the first
-such event of an operation says when it had the lock. Only the time is taken from it.
+such event of an operation says when it had the lock. Only the time is taken from it. Interrupts
+come in between on one CPU too, and other CPUs may drain a CPU's pcp lists: see interrupted.py and
+pcp_lock.py.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 from array import array
 
 from memsim.replay.inputs import Kind, Rows
+from memsim.replay.interrupted import order_interrupted
+from memsim.replay.pcp_lock import find_locked_out
 
-_LOCKED = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_pcpu_drain})
 _BEGINS = frozenset(
     {
         Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct,
@@ -21,13 +24,22 @@ _BEGINS = frozenset(
 )  # fmt: skip
 
 
-def zone_lock_order(rows: Rows) -> list[int]:
-    """Row numbers in the order in which their operations are to be done."""
+def operation_order(rows: Rows) -> tuple[list[int], set[int]]:
+    """Row numbers in the order of their operations; and rows that found pcp->lock taken."""
     when = array("d", range(len(rows)))
-    refilled: dict[tuple[int, int], int] = {}
-    begun: dict[tuple[int, int], int] = {}
+    _order_by_zone_lock(rows, when)
+    locked_out = find_locked_out(rows, when)
+    order_interrupted(rows, when)
+    return sorted(range(len(rows)), key=when.__getitem__), locked_out
+
+
+def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
+    """An operation counts from its first event under zone->lock."""
+    refilled: dict[int, int] = {}
+    begun: dict[int, int] = {}
+    isolated: dict[int, int] = {}
     for row, kind in enumerate(rows.kind):
-        who = (rows.cpu[row], rows.context[row])
+        who = rows.context[row]
         if kind == Kind.mm_page_alloc_zone_locked:
             refilled.setdefault(who, row)
             if rows.kind[begun.get(who, row)] == Kind.gpf:
@@ -44,25 +56,8 @@ def zone_lock_order(rows: Rows) -> list[int]:
                 refilled.pop(who, None)
         elif kind == Kind.bulk_ret:
             refilled.pop(who, None)
-    return sorted(range(len(rows)), key=when.__getitem__)
-
-
-def bulk_refills(rows: Rows) -> dict[int, int]:
-    """Refills of bulk requests: first row of each hold of zone->lock -> pages refilled in it."""
-    bulk: set[tuple[int, int]] = set()
-    holder: tuple[int, int] = (-1, -1)
-    start = 0
-    pages: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        who = (rows.cpu[row], rows.context[row])
-        if kind == Kind.bulk:
-            bulk.add(who)
-            holder = (-1, -1)
-        elif kind in (Kind.bulk_ret, Kind.mm_page_alloc):
-            bulk.discard(who)
-        elif kind in _LOCKED:
-            if kind == Kind.mm_page_alloc_zone_locked and who in bulk:
-                start = row if holder != who else start
-                pages[start] = pages.get(start, 0) + 1
-            holder = who
-    return pages
+        elif kind == Kind.isolate_ret:
+            isolated[who] = row
+        elif kind == Kind.mm_compaction_fast_isolate_freepages:
+            # logged once the lock is free again
+            when[row] = isolated.pop(who, row) + 0.25

@@ -12,7 +12,8 @@ from typing import Any
 from memsim.lib.text import one_line
 from memsim.replay.forms import OVERWRITTEN, head_of, is_between, lost_events, what_instead
 from memsim.replay.ftrace import KINDS, PAGE_KINDS, Fields
-from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, TIME_STEP, Kind, Rows
+from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
+from memsim.replay.interrupts import NUMBERS, Interrupts
 from memsim.words.errors import BadInput
 
 #: A trace with more lines is refused.
@@ -74,6 +75,7 @@ class Reader:
         self.time = 0.0
         self.rows = Rows()
         self.contexts = Contexts()
+        self.interrupts = Interrupts(len(self.first), self.rows.interrupts)
         self.fields = Fields(vmemmap_base)
         self._after_perf = False
         #: By a head's text without the time.
@@ -91,7 +93,8 @@ class Reader:
         seen, first, last, latest, above = self.seen, self.first, self.last, self.time, self.number
         rows, events, last_inside = self.rows, self.rows.facts.events, self.rows.facts.last
         kinds, cpus, contexts, tasks = rows.kind, rows.cpu, rows.context, rows.task
-        arguments, numbers, times = rows.arguments, rows.line, rows.times
+        arguments, numbers, times = rows.arguments, rows.line, rows.time
+        calm, tail, interrupts = self.interrupts.calm, self.interrupts.tail, self.interrupts
         for number, line in enumerate(lines, above + 1):
             head, _, rest = line.partition(": ")
             start, _, time = head.rpartition(" ")
@@ -118,21 +121,23 @@ class Reader:
             kind = names.get(name, _UNKNOWN)
             if kind is _UNKNOWN:
                 kind = self._new_name(name)
+            if known is calm[cpu]:
+                tail[cpu] = -1 if kind is None else len(kinds)
+            else:
+                interrupts.line(known, now, -1 if kind is None else len(kinds))
             if kind is None:
                 continue
             before, _, after = text.partition(" pfn=0x")
             pfn_text, _, end = after.partition(" ")
             more = ends[kind].get(end) if kind in ends else None
-            pfn = 0
-            if more is not None and pfn_text.isalnum() and " " not in before:
-                pfn = _hex(pfn_text)
+            usual = more is not None and pfn_text.isalnum() and " " not in before
+            pfn = _hex(pfn_text) if usual else 0
             if more is not None and 0 < pfn < _MAX_PFN and before[-16:] != _NULL_POINTER:
                 arguments.append(pfn)
                 arguments.extend(more)
             else:
                 arguments.extend(self._new_fields(kind, text, number))
-            if not len(kinds) % TIME_STEP:
-                times.append(now)
+            times.append(now)
             context, task = who[known] if known in who else self._new_who(known, number)
             kinds.append(kind)
             cpus.append(cpu)
@@ -238,6 +243,7 @@ class Reader:
 
     def end(self, lines_per_cpu: dict[str, Any]) -> None:
         """All lines were read: of a capture as many as meta.json tells, and the window's?"""
+        self.rows.facts.interrupts = len(self.rows.interrupts) // NUMBERS
         for cpu, seen in enumerate(self.seen if self.is_capture else ()):
             first, last = self.first[cpu], self.last[cpu]
             if not first <= last <= seen:

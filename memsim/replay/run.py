@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 from memsim.replay.bulk import Bulk
 from memsim.replay.compacting import Compacting
+from memsim.replay.holds import runs_of_holds
 from memsim.replay.inputs import INPUTS, Kind
-from memsim.replay.lock_order import bulk_refills, zone_lock_order
+from memsim.replay.lock_order import operation_order
 from memsim.replay.requests import Requests
 from memsim.replay.tracepoints import COMPARED
 from memsim.replay.workers import Workers
@@ -18,9 +19,8 @@ class Replay(Requests, Bulk, Workers, Compacting):
 
     def run(self) -> Iterator[int]:
         """Do every row. Yields the row number now and then, so that progress can be shown."""
-        several = self.vm.nr_cpus > 1
-        order = zone_lock_order(self.rows) if several else range(len(self.rows))
-        self.refills = bulk_refills(self.rows) if several else {}
+        order, self.locked_out = operation_order(self.rows)
+        self.refills, self.drained = runs_of_holds(self.rows)
         for done, row in enumerate(order):
             self._do(row)
             if done % 8192 == 0:
@@ -37,9 +37,12 @@ class Replay(Requests, Bulk, Workers, Compacting):
         self.vm.capture_control = self.compactions.captures.get(rows.task[row])
         if kind in INPUTS:
             self.unlock(rows.context[row])
+            self.drain_rest(rows.context[row])
             self.result.inputs[_NAMES[kind]] += 1
         if row in self.refills:
             self.bulk_part(row, self.refills[row])
+        elif row in self.drained:
+            self.drain_part(rows.context[row], self.drained[row])
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, row, *rows[row])

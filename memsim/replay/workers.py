@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from memsim.mm.kswapd import balance_pgdat_begin, balance_pgdat_end, kswapd_sleeps, kswapd_wakes
-from memsim.mm.page_alloc.pcp import decay_pcp_high, drain_pages_zone, drain_zone_pages
+from memsim.mm.page_alloc.alloc import NO_LIMIT
+from memsim.mm.page_alloc.pcp import drain_zone_pages, free_pcppages_bulk, lower_pcp_high
 from memsim.mm.vmstat import fold_zone_diffs
-from memsim.replay.base import Base
+from memsim.replay.base import Base, Drain
+from memsim.words.mmzone import CONFIG_PCP_BATCH_SCALE_MAX
 
 
 class Workers(Base):
@@ -17,7 +19,9 @@ class Workers(Base):
 
     def _decay(self, row: int, address: int, *_: int) -> None:
         zone = self.zone(row, address)
-        decay_pcp_high(zone, zone.per_cpu_pageset[self.vm.cpu])
+        pcp = zone.per_cpu_pageset[self.vm.cpu]
+        drain = Drain(zone, pcp, lower_pcp_high(pcp), pcp.batch)
+        self.drains[self.rows.context[row]] = drain
 
     def _drain_zone(self, row: int, address: int, *_: int) -> None:
         zone = self.zone(row, address)
@@ -26,7 +30,26 @@ class Workers(Base):
     def _drain_pages(self, row: int, cpu: int, address: int, *_: int) -> None:
         if not 0 <= cpu < self.vm.nr_cpus:
             raise self.bad(row, f"CPU {cpu} is not in the snapshot")
-        drain_pages_zone(cpu, self.zone(row, address))
+        zone = self.zone(row, address)
+        pcp = zone.per_cpu_pageset[cpu]
+        drain = Drain(zone, pcp, NO_LIMIT, pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX)
+        self.drains[self.rows.context[row]] = drain
+
+    def drain_part(self, context: int, nr_pages: int) -> None:
+        """The context's drain goes on for so many pages, batch by batch."""
+        drain = self.drains.get(context)
+        while drain is not None and nr_pages > 0 and drain.to_drain > 0:
+            count = drain.pcp.count
+            batch = min(drain.to_drain, drain.batch)
+            free_pcppages_bulk(drain.zone, batch, drain.pcp, 0)
+            drain.to_drain = drain.to_drain - batch if batch < count else 0
+            nr_pages -= count - drain.pcp.count
+
+    def drain_rest(self, context: int) -> None:
+        """The context goes on: its drain is done."""
+        if context in self.drains:
+            self.drain_part(context, NO_LIMIT)
+            del self.drains[context]
 
     def _balance(self, row: int, address: int, _order: int, highest_zoneidx: int, *_: int) -> None:
         pgdat = self.pgdats.get(address)

@@ -233,20 +233,27 @@ def _clear_below_high_if_above(zone: Zone) -> None:
         zone.flags &= ~ZONE_BELOW_HIGH
 
 
-def decay_pcp_high(zone: Zone, pcp: PerCpuPages) -> bool:
-    """Lower pcp->high by an eighth and give back what is above it. Is there more to do?
+def lower_pcp_high(pcp: PerCpuPages) -> int:
+    """Lower pcp->high by an eighth: pages above it, which are to be given back.
 
-    Called by the vmstat worker. Kernel: mm/page_alloc.c decay_pcp_high()
+    Kernel: mm/page_alloc.c decay_pcp_high(), its first half
     """
-    todo = False
     if pcp.high > pcp.high_min:
         pcp.high = max(
             pcp.count - (pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX),
             pcp.high - (pcp.high >> 3),
             pcp.high_min,
         )
-        todo = pcp.high > pcp.high_min
-    to_drain = pcp.count - pcp.high
+    return pcp.count - pcp.high
+
+
+def decay_pcp_high(zone: Zone, pcp: PerCpuPages) -> bool:
+    """Lower pcp->high by an eighth and give back what is above it. Is there more to do?
+
+    Called by the vmstat worker. Kernel: mm/page_alloc.c decay_pcp_high()
+    """
+    to_drain = lower_pcp_high(pcp)
+    todo = pcp.high > pcp.high_min
     while to_drain > 0:
         free_pcppages_bulk(zone, min(to_drain, pcp.batch), pcp, 0)
         to_drain -= pcp.batch

@@ -1,0 +1,150 @@
+"""Which operation each interrupt fell into, from the lines of every event, those not read too.
+
+A request is logged when it ends, a free when it begins. An interrupt between the two ends of one
+is logged in front of it, or behind it, though it came in its middle; who was interrupted, right
+behind which line and how long before the next, is all that a trace tells of that.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+#: What interrupts: a softirq, a hard interrupt on top of it, an NMI on top of that.
+_LEVELS = {"s": 1, "h": 2, "H": 2, "z": 3, "Z": 3}
+_DEPTHS = {digit: depth for depth, digit in enumerate(".123456789abcdef")}
+#: MAX_SOFTIRQ_TIME, in seconds. Lines further apart are of two interrupts.
+_MAX_SOFTIRQ_TIME = 0.002
+_MICROSECONDS = 1_000_000
+#: Of this and more nothing follows: no request takes so long.
+_MAX_LEFT = 1 << 30
+#: More than these are not kept; the log's order is as good as any then.
+MAX_INTERRUPTS = 1 << 18
+#: Who runs: CPU, pid, flags.
+Who = tuple[int, int, str]
+
+
+class Interrupt(NamedTuple):
+    """Rows of one interrupt, and where in the interrupted context they fell.
+
+    before, until: the rows of the context's lines around it, -1 where that line made none.
+    first, last: rows of the interrupt itself, others' between them. left: microseconds from its
+    last line to the context's next, -1 if another context came next. depth: preempt_count() in
+    it, less that in the line before.
+    """
+
+    before: int
+    first: int
+    last: int
+    until: int
+    left: int
+    depth: int
+
+
+#: Numbers of one interrupt in a flat array of them.
+NUMBERS = len(Interrupt._fields)
+
+
+def interrupts_in(flat: array[int]) -> Iterator[Interrupt]:
+    """Interrupts that hold rows, in the order of their ends."""
+    for start in range(0, len(flat), NUMBERS):
+        yield Interrupt(*flat[start : start + NUMBERS])
+
+
+class _Open:
+    """An interrupt whose end is not known yet."""
+
+    __slots__ = ("before", "depth", "first", "last", "time")
+
+    def __init__(self, before: int) -> None:
+        self.before = before
+        self.first = self.last = -1
+        self.depth = len(_DEPTHS)
+        self.time = 0.0
+
+
+class _Frame:
+    """A context that runs or is interrupted: its last line, and what came in since then."""
+
+    __slots__ = ("depth", "level", "opened", "row")
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.row = -1
+        self.depth = 0
+        self.opened: list[_Open] = []
+
+
+class Interrupts:
+    """Told of lines in their order; what it finds it appends, flat, to `found`.
+
+    A task's line like the one before it on its CPU (`known is calm[cpu]`) need not be told, if
+    tail[cpu] is set to its row, -1 when it makes none.
+    """
+
+    def __init__(self, nr_cpus: int, found: array[int]) -> None:
+        self.calm: list[Who | None] = [None] * nr_cpus
+        self.tail = [-1] * nr_cpus
+        self._found = found
+        #: By CPU: the task, and its frames from the task up.
+        self._tasks = [-1] * nr_cpus
+        self._frames = [[_Frame(0)] for _ in range(nr_cpus)]
+
+    def line(self, known: Who, time: float, row: int) -> None:
+        """A line at a time in seconds; row is -1 if it makes none."""
+        cpu, pid, flags = known
+        level = _LEVELS.get(flags[2:3], 0)
+        depth = _DEPTHS.get(flags[3:4], 0)
+        frames = self._frames_of(cpu, pid)
+        while frames[-1].level > level:
+            self._go_on(frames.pop(), -1, -1.0)
+        if frames[-1].level < level:
+            frames.append(_Frame(level))
+        top = frames[-1]
+        if top.opened:
+            self._go_on(top, row, time)
+        top.row, top.depth = row, depth
+        for frame in frames[:-1]:
+            _came_in(frame, time, row, depth)
+        self.calm[cpu] = None if level else known
+        self.tail[cpu] = row
+
+    def _frames_of(self, cpu: int, pid: int) -> list[_Frame]:
+        """The frames of this task; whatever else ran on the CPU runs no longer."""
+        frames = self._frames[cpu]
+        if self.calm[cpu] is not None:
+            frames[-1].row = self.tail[cpu]
+        if self._tasks[cpu] != pid:
+            for frame in frames:
+                self._go_on(frame, -1, -1.0)
+            self._tasks[cpu] = pid
+            frames[:] = [_Frame(0)]
+        return frames
+
+    def _go_on(self, frame: _Frame, row: int, time: float) -> None:
+        """The frame goes on with a line at this time; below 0: it never does."""
+        for opened in frame.opened:
+            of_rows = opened.first >= 0 and max(opened.before, row) >= 0
+            if of_rows and len(self._found) < MAX_INTERRUPTS * NUMBERS:
+                left = int((time - opened.time) * _MICROSECONDS + 0.5) if time >= 0 else -1
+                self._found.extend(
+                    (
+                        opened.before, opened.first, opened.last, row,
+                        max(-1, min(left, _MAX_LEFT)), opened.depth - frame.depth,
+                    )
+                )  # fmt: skip
+        frame.opened.clear()
+
+
+def _came_in(frame: _Frame, time: float, row: int, depth: int) -> None:
+    """A line of whatever interrupts this frame."""
+    if not frame.opened or time - frame.opened[-1].time > _MAX_SOFTIRQ_TIME:
+        frame.opened.append(_Open(-1 if frame.opened else frame.row))
+    opened = frame.opened[-1]
+    opened.time = time
+    opened.depth = min(opened.depth, depth)
+    if row >= 0:
+        opened.last = row
+        if opened.first < 0:
+            opened.first = row
