@@ -475,3 +475,22 @@ def test_this_machine() -> None:
 @pytest.mark.parametrize("seed", range(3 * len(MUTATIONS)))
 def test_spoilt_copies_are_refused_or_make_a_sound_machine(seed: int, tmp_path: Path) -> None:
     assert outcome(mutate(seed, captures()), tmp_path / "p", seed) in ("refused", "made")
+
+
+@pytest.mark.long
+def test_ten_thousand_spoilt_copies(tmp_path: Path) -> None:
+    names = captures()
+    outcomes = {outcome(mutate(seed, names), tmp_path / f"{seed}", seed) for seed in range(10_000)}
+    assert outcomes == {"refused", "made"}
+
+
+def test_more_cpus_and_nodes_than_memsim_takes_names_the_file(tmp_path: Path) -> None:
+    """Each is within its bound; 512 CPUs on 18 nodes are too many pcps."""
+    copies = copies_of("holes")
+    text = str(copies["zoneinfo"])
+    pageset = re.compile(r"    cpu: 0\n((?:.*\n){3}  vm stats .*\n)")
+    text = pageset.sub(lambda one: "".join(f"    cpu: {cpu}\n{one[1]}" for cpu in range(512)), text)
+    empty = text[text.index("Node 0, zone   Normal") :]
+    copies["zoneinfo"] = text + "".join(empty.replace("Node 0", f"Node {n}") for n in range(1, 18))
+    folder = put(tmp_path / "p", copies)
+    assert refusal(folder) == f"{folder}/zoneinfo: nr_cpus: 512 is not between 1 and 455"

@@ -171,6 +171,22 @@ def test_what_is_deduced_is_what_the_kernel_had(capture: str, tmp_path: Path) ->
     assert machine.snapshot()["nodes"][0]["zonelists"] == told["nodes"][0]["zonelists"]
 
 
+#: percpu_drift_mark of recorded machines with two CPUs, by node and zone.
+RECORDED_MARKS = {
+    "mixed_smp": {(0, "DMA"): 29, (0, "DMA32"): 16},
+    "mixed_numa": {(0, "DMA"): 20, (0, "DMA32"): 16, (1, "DMA32"): 24, (1, "Normal"): 16},
+}
+
+
+@pytest.mark.parametrize("capture", RECORDED_MARKS)
+def test_drift_marks_are_those_of_boot(capture: str, tmp_path: Path) -> None:
+    """They are from before there were watermarks, or all of the memory."""
+    machine, _ = machine_from_proc(put(tmp_path / "p", copies_of(capture)))
+    zones = populated_zones(machine.vm)
+    marks = {(zone.node, zone.name): zone.percpu_drift_mark for zone in zones}
+    assert marks == RECORDED_MARKS[capture]
+
+
 @pytest.mark.parametrize("capture", captures())
 def test_deduced_tunables_make_the_recorded_watermarks(capture: str, tmp_path: Path) -> None:
     machine, _ = machine_from_proc(put(tmp_path / "p", copies_of(capture)))

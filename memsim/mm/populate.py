@@ -9,10 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from memsim.lib.list import list_insert_after
+from memsim.mm.mm_init import smp_init
 from memsim.mm.mmzone import PG_BUDDY, Vm, Zone, populated_zones
-from memsim.mm.page_alloc.setup import calculate_totalreserve_pages, zone_set_pageset_high_and_batch
+from memsim.mm.page_alloc.setup import (
+    calculate_totalreserve_pages,
+    init_per_zone_wmark_min,
+    zone_set_pageset_high_and_batch,
+)
 from memsim.mm.page_alloc.zonelist import build_all_zonelists
-from memsim.mm.vmstat import refresh_zone_stat_thresholds
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, NR_FREE_CMA_PAGES, NR_FREE_PAGES
 
 
@@ -69,25 +73,47 @@ def _add_tail(zone: Zone, head: int, pages: list[int]) -> None:
 def deduce(vm: Vm) -> None:
     """What the kernel computes and nobody told: zonelists, pcp limits, drift marks, reserves.
 
-    batch, stat_threshold and what is told of high_min and high_max stay as they are. A drift mark
-    is from before there were watermarks where there are several CPUs, as at boot: see smp_init().
+    What is told stays as it is: watermarks, lowmem_reserve, batch, stat_threshold, and high_min
+    and high_max where they are not 0.
     """
     build_all_zonelists(vm)
+    _deduce_drift_marks(vm)
     for zone in populated_zones(vm):
         _deduce_pcp_limits(zone)
-    told = [[pzs.stat_threshold for pzs in zone.per_cpu_zonestats] for zone in vm.zones]
-    watermarks = [zone._watermark for zone in vm.zones]
-    if vm.nr_cpus > 1:
-        for zone in vm.zones:
-            zone._watermark = [0, 0, 0, 0]
-        refresh_zone_stat_thresholds(vm)
-    for zone, watermark in zip(vm.zones, watermarks, strict=True):
-        zone._watermark = watermark
-    refresh_zone_stat_thresholds(vm)
-    for zone, thresholds in zip(vm.zones, told, strict=True):
-        for pzstats, threshold in zip(zone.per_cpu_zonestats, thresholds, strict=True):
-            pzstats.stat_threshold = threshold
     calculate_totalreserve_pages(vm)
+
+
+def _deduce_drift_marks(vm: Vm) -> None:
+    """As at boot: first without watermarks, then with those that min_free_kbytes had then."""
+    told = [_Told(zone) for zone in vm.zones]
+    min_free_kbytes = vm.min_free_kbytes
+    for zone in vm.zones:
+        zone._watermark, zone.watermark_boost = [0, 0, 0, 0], 0
+    zones = populated_zones(vm)
+    smp_init(vm, [(z.zone_start_pfn, z.zone_start_pfn + z.managed_pages) for z in zones])
+    init_per_zone_wmark_min(vm)
+    vm.min_free_kbytes = min_free_kbytes
+    for zone, numbers in zip(vm.zones, told, strict=True):
+        numbers.give_back(zone)
+
+
+class _Told:
+    """Numbers of a zone that boot computes too, kept to be given back."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.watermark, self.watermark_boost = list(zone._watermark), zone.watermark_boost
+        self.lowmem_reserve = list(zone.lowmem_reserve)
+        self.pcps = [(pcp.batch, pcp.high_min, pcp.high_max) for pcp in zone.per_cpu_pageset]
+        self.thresholds = [pzstats.stat_threshold for pzstats in zone.per_cpu_zonestats]
+
+    def give_back(self, zone: Zone) -> None:
+        """Let the zone have them again."""
+        zone._watermark, zone.watermark_boost = self.watermark, self.watermark_boost
+        zone.lowmem_reserve = self.lowmem_reserve
+        for pcp, numbers in zip(zone.per_cpu_pageset, self.pcps, strict=True):
+            pcp.batch, pcp.high_min, pcp.high_max = numbers
+        for pzstats, threshold in zip(zone.per_cpu_zonestats, self.thresholds, strict=True):
+            pzstats.stat_threshold = threshold
 
 
 def _deduce_pcp_limits(zone: Zone) -> None:

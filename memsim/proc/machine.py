@@ -14,11 +14,13 @@ from memsim.machine import Machine
 from memsim.mm.journal import start_steps
 from memsim.mm.mmzone import populated_zones
 from memsim.mm.populate import deduce
+from memsim.mm.snapshot import Snapshot
 from memsim.proc.copies import Copies, read_copies
 from memsim.proc.fit import Zones, check
 from memsim.proc.numbers import numbers_of
 from memsim.proc.origin import Origin
 from memsim.proc.zones import ToldZone
+from memsim.words.errors import BadInput
 
 
 def machine_from_proc(
@@ -32,7 +34,7 @@ def machine_from_proc(
     """
     copies = read_copies(folder)
     arch, populated = check(copies)
-    machine = Machine.from_snapshot(numbers_of(copies, arch), seed=seed, steps=False)
+    machine = _machine(copies, numbers_of(copies, arch), seed)
     rng = Random(seed)
     notes = [f"Positions of blocks and pages are drawn by seed {seed}: no file tells them."]
     notes += _general_notes(copies, machine)
@@ -42,6 +44,14 @@ def machine_from_proc(
     if steps:
         start_steps(machine.vm)
     return machine, Origin(str(copies.folder), copies.used, copies.missing, seed, tuple(notes))
+
+
+def _machine(copies: Copies, numbers: Snapshot, seed: int) -> Machine:
+    """The machine of these numbers; what mm/restore.py refuses is zoneinfo's fault."""
+    try:
+        return Machine.from_snapshot(numbers, seed=seed, steps=False)
+    except BadInput as error:
+        raise BadInput(f"{copies.used['zoneinfo']}: {error}") from None
 
 
 def _told_zones(copies: Copies, populated: Zones) -> dict[tuple[int, str], ToldZone]:
