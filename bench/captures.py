@@ -12,6 +12,7 @@ from bench.figures import tell
 from memsim.replay.capture import Capture
 from memsim.replay.columns import SUFFIX
 from memsim.replay.outcome import replay_capture
+from memsim.replay.reader import read_rows
 from memsim.replay.unxz import lines as trace_lines
 from memsim.words.errors import BadInput, MemsimError
 
@@ -21,9 +22,10 @@ RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "captures"
 
 
 class CaptureRow(NamedTuple):
-    """Lines of the trace, events in its window, CPU seconds for each part, the kernel's seconds.
+    """Lines of the trace, events in its window, CPU seconds, and the seconds the kernel took.
 
-    `parse` is unpacking, parsing, and pairing of what belongs together; `replay` all that follows.
+    `parse` is unpacking and parsing; `replay` is requests fed and answers compared; `whole` is
+    `memsim replay` from the first byte on, with the columns written.
     """
 
     name: str
@@ -31,6 +33,7 @@ class CaptureRow(NamedTuple):
     events: int
     parse: float
     replay: float
+    whole: float
     guest: float
     all_exact: bool
 
@@ -46,7 +49,7 @@ def folders(given: list[Path]) -> list[Path]:
 
 def measure(folder: Path) -> CaptureRow:
     """Parse and replay one capture, from a copy: nothing that a parse left behind is used."""
-    tell(f"parse: {folder.name}")
+    tell(f"replay: {folder.name}")
     with TemporaryDirectory() as copies:
         copy = Path(shutil.copytree(folder, Path(copies) / folder.name, ignore=KEPT))
         try:
@@ -56,19 +59,31 @@ def measure(folder: Path) -> CaptureRow:
 
 
 def _measure(folder: Path) -> CaptureRow:
-    capture = Capture(folder)
-    lines = sum(1 for _ in trace_lines(capture.trace))
-    started = parsed = time.process_time()
+    started = fed = time.process_time()
 
     def progress(done: int, total: int) -> None:
-        nonlocal parsed
+        nonlocal fed
         if done == 0:
-            parsed = time.process_time()
+            fed = time.process_time()
         tell(f"replay: {folder.name}, {done} of {total} events", detail=True)
 
     outcome = replay_capture(folder, progress)
     ended = time.process_time()
+    capture = Capture(folder)
+    lines = sum(1 for _ in trace_lines(capture.trace))
+    guest = float(capture.meta.get("window_seconds_guest", "nan"))
     return CaptureRow(
-        folder.name, lines, outcome.events, parsed - started, ended - parsed,
-        float(capture.meta.get("window_seconds_guest", "nan")), outcome.all_exact,
+        folder.name, lines, outcome.events, _parse(capture), ended - fed, ended - started,
+        guest, outcome.all_exact,
     )  # fmt: skip
+
+
+def _parse(capture: Capture) -> float:
+    """CPU seconds to unpack and parse the trace of a capture that could be replayed."""
+    vmemmap_base = int(capture.start["vmemmap_base"], 16)
+    started = time.process_time()
+    read_rows(
+        capture.lines(), capture.window(), vmemmap_base, str(capture.trace),
+        capture.lines_per_cpu(), None,
+    )  # fmt: skip
+    return time.process_time() - started

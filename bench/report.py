@@ -13,8 +13,9 @@ from bench.figures import Spread
 from bench.levels import LevelRow
 from bench.workloads import WORKLOADS
 
-#: The model is meant to be at most so many times slower than its twin.
+#: On these the model is meant to be at most so many times slower than its twin.
 LIMIT = 300
+LIMITED = ("churn", "mixed", "ping-pong")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -61,7 +62,7 @@ def of_workloads(rows: list[Row]) -> str:
 
 
 def _verdict(rows: list[Row]) -> str:
-    judged = [row for row in rows if row.ratio]
+    judged = [row for row in rows if row.ratio and row.name in LIMITED]
     if not judged:
         return "Without a C compiler there is no twin: nothing to compare with."
     slow = [
@@ -71,7 +72,7 @@ def _verdict(rows: list[Row]) -> str:
     ]
     if slow:
         return f"Slower than 1/{LIMIT} of the twin: {', '.join(slow)}."
-    return f"Nowhere slower than 1/{LIMIT} of the twin."
+    return f"{', '.join(LIMITED)}: nowhere slower than 1/{LIMIT} of the twin."
 
 
 def of_levels(rows: list[LevelRow]) -> str:
@@ -107,9 +108,9 @@ def of_captures(rows: list[CaptureRow]) -> str:
     cells = [
         [
             row.name, f"{row.lines:,}", f"{row.lines / row.parse:,.0f}", f"{row.events:,}",
-            f"{row.events / row.replay:,.0f}", f"{row.parse + row.replay:.1f}",
+            f"{row.events / row.replay:,.0f}", f"{row.whole:.1f}",
             "-" if math.isnan(row.guest) else f"{row.guest:.1f}",
-            "-" if math.isnan(row.guest) else f"{row.guest / (row.parse + row.replay):.1f}",
+            "-" if math.isnan(row.guest) else f"{row.guest / row.whole:.1f}",
             "yes" if row.all_exact else "no",
         ]
         for row in rows

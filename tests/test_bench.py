@@ -108,5 +108,5 @@ def test_a_part_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_seconds_that_are_not_told_are_null() -> None:
-    row = captures.CaptureRow("a", 1, 1, 0.1, 0.1, math.nan, True)
+    row = captures.CaptureRow("a", 1, 1, 0.1, 0.1, 0.2, math.nan, True)
     assert as_data([row])[0]["guest"] is None
