@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from hypothesis import settings
 
+from memsim.doctor.tools import find_chromium
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -24,16 +25,6 @@ ROOT = Path(__file__).parent
 settings.register_profile("home", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
-
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
-
-def find_chromium() -> str | None:
-    """The path of a Chromium: $MEMSIM_CHROMIUM, or the first of the usual names that is there."""
-    return shutil.which(os.environ.get("MEMSIM_CHROMIUM", "")) or next(
-        (path for path in map(shutil.which, CHROMIUM_NAMES) if path), None
-    )
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what drives a browser where there is none."""

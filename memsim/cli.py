@@ -1,6 +1,6 @@
-"""The command: `memsim replay`, `memsim proc`. Output is for people; `--json` is for programs.
+"""The command: `memsim replay`, `proc`, `doctor`. Output is for people; `--json` is for programs.
 
-Exit status: 0 all exact, 1 not, 2 bad input or bad usage, 130 interrupted.
+Exit status: 0 all exact, the course can run; 1 not; 2 bad input or bad usage; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
+from memsim.doctor import doctor
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.machine import machine_from_proc
@@ -67,7 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     proc.add_argument("--seed", type=int, default=0, help="draws what the files do not tell")
     proc.add_argument("--json", action="store_true", help="print the machine as JSON")
     proc.set_defaults(run=_proc)
+    looks = commands.add_parser("doctor", help="can the course run here, and what is to be done?")
+    looks.add_argument("--json", action="store_true", help="print what was found as JSON")
+    looks.set_defaults(run=_doctor)
     return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """`memsim doctor`."""
+    report = doctor()
+    print(json.dumps(report.as_json()) if options.json else report)
+    return 0 if report.can_run else 1
 
 
 def _replay(options: argparse.Namespace) -> int:

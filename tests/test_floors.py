@@ -27,6 +27,7 @@ FLOORS = {
     "proc": 5,
     "replay": 5,
     "workload": 5,
+    "doctor": 6,
     "views": 6,
     "lab": 6,
     "__init__": 7,  # what `import memsim` shows: nothing inside the house asks for it
