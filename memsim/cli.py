@@ -1,6 +1,7 @@
 """The command: `memsim replay`, `proc`, `doctor`. Output is for people; `--json` is for programs.
 
-Exit status: 0 all exact, the course can run; 1 not; 2 bad input or bad usage; 130 interrupted.
+Exit status: 0 all exact, a trace replayed, the course can run; 1 not; 2 bad input or bad usage;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
 from memsim.doctor import doctor
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
+from memsim.proc.copies import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
+from memsim.replay import inexact_report
+from memsim.replay.inexact import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
+from memsim.replay.unxz import STDIN
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
-from memsim.words.errors import MemsimError
+from memsim.words.errors import BadInput, MemsimError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +63,17 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser(
         "replay", help="feed a recorded kernel's requests to the model and compare every answer"
     )
-    replay.add_argument("capture", type=Path, help="folder with meta.json, snapshots and trace")
+    replay.add_argument(
+        "recording", type=Path,
+        help="a capture: folder with meta.json, snapshots and trace; or, with --proc, a trace: "
+        "text of ftrace, trace-cmd report or perf script, .xz and .gz too, - for standard input",
+    )  # fmt: skip
+    replay.add_argument(
+        "--proc", type=Path, metavar="DIR",
+        help="copies of /proc/zoneinfo, buddyinfo and pagetypeinfo from when the trace began; "
+        "end_buddyinfo, if it is there, is compared with",
+    )  # fmt: skip
+    replay.add_argument("--seed", type=int, default=0, help="draws what /proc does not tell")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")
     replay.set_defaults(run=_replay)
     proc = commands.add_parser(
@@ -82,12 +97,13 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    """`memsim replay CAPTURE`."""
+    """`memsim replay CAPTURE` or `memsim replay TRACE --proc DIR`."""
+    if options.proc is not None:
+        return _replay_trace(options)
+    _check_capture(options.recording)
     quiet = options.json or not sys.stderr.isatty()
-    shown = (None, None) if quiet else (_show_progress, _show_reading)
-    outcome = replay_capture(options.capture, *shown)
-    if not quiet:
-        print("\r\033[K", end="", file=sys.stderr)
+    outcome = replay_capture(options.recording, *_shown(quiet))
+    _show_nothing(quiet)
     print(json.dumps(as_json(outcome)) if options.json else as_text(outcome))
     return 0 if outcome.all_exact else 1
 
@@ -100,6 +116,43 @@ def _proc(options: argparse.Namespace) -> int:
     else:
         print(proc_report.as_text(machine, origin))
     return 0
+
+
+def _check_capture(path: Path) -> None:
+    """A trace alone is no capture: say what else is needed."""
+    if path == STDIN or os.path.isfile(path):
+        raise BadInput(
+            f"{path}: a trace does not tell the state it began in: add --proc DIR, a folder with "
+            "copies of /proc/zoneinfo, buddyinfo and pagetypeinfo from then; or give the folder "
+            "of a capture"
+        )
+
+
+def _replay_trace(options: argparse.Namespace) -> int:
+    """`memsim replay TRACE --proc DIR`."""
+    trace, folder = options.recording, options.proc
+    if os.path.isdir(trace):
+        raise BadInput(f"{trace}: a folder; --proc goes with a trace, a capture needs none")
+    machine, origin = machine_from_proc(folder, seed=options.seed, steps=False)
+    recorded = end_buddyinfo(folder)
+    quiet = options.json or not sys.stderr.isatty()
+    progress, reading = _shown(quiet)
+    outcome = replay_trace(trace, machine.vm, seed=options.seed, progress=progress, reading=reading)
+    _show_nothing(quiet)
+    form = inexact_report.as_json if options.json else inexact_report.as_text
+    said = form(outcome, str(origin), {(row.node, row.zone): row.nr_free for row in recorded})
+    print(json.dumps(said) if options.json else said)
+    return 0
+
+
+def _shown(quiet: bool) -> tuple[Callable[[int, int], None] | None, Callable[[int], None] | None]:
+    """What shows the progress of a replay, and of the reading before it."""
+    return (None, None) if quiet else (_show_progress, _show_reading)
+
+
+def _show_nothing(quiet: bool) -> None:
+    if not quiet:
+        print("\r\033[K", end="", file=sys.stderr)
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -48,6 +48,14 @@ def read_copies(folder: str | Path | None) -> Copies:
     return Copies(place, zoneinfo, buddyinfo, pagetypeinfo, used, missing)
 
 
+def end_buddyinfo(folder: str | Path) -> list[BuddyinfoZone]:
+    """The rows of a copy of buddyinfo made later, end_buddyinfo(.txt); none if there is no such."""
+    place = Path(folder)
+    used: dict[str, str] = {}
+    text = _read_if_possible(place, "end_buddyinfo", used, {})
+    return [] if text is None else parse_buddyinfo(text, used["end_buddyinfo"])
+
+
 def _check_folder(folder: Path) -> None:
     try:
         is_folder = folder.is_dir()

@@ -85,8 +85,11 @@ def node_of_cpu(vm: Vm, cpu: int) -> int:
 class Base:
     """A Vm, the rows to do to it, and what came of it. Rows are named by their number.
 
-    zones and pgdats: by the addresses that probes print. where: the trace's name, for errors.
+    source: what told the Vm's state. zones and pgdats: by the addresses that probes print.
+    where: the trace's name, for errors.
     """
+
+    source = "the snapshot"
 
     def __init__(
         self, vm: Vm, rows: Rows, zones: dict[int, Zone], pgdats: dict[int, PglistData], where: str
@@ -142,7 +145,7 @@ class Base:
         """A recorded block's pfn and order, if there can be such a block."""
         order = self.order(row, order)
         if not 0 <= pfn <= self.vm.max_pfn - (1 << order):
-            raise self.bad(row, f"pfn {pfn & (1 << 64) - 1:#x} is not in the snapshot")
+            raise self.bad(row, f"pfn {pfn & (1 << 64) - 1:#x} is not in {self.source}")
         if pfn & (1 << order) - 1:
             raise self.bad(row, f"pfn {pfn:#x} is not aligned to order {order}")
         return pfn, order
@@ -151,13 +154,13 @@ class Base:
         """The zone whose struct zone is at this address."""
         zone = self.zones.get(address)
         if zone is None:
-            raise self.bad(row, f"zone {address & (1 << 64) - 1:#x} is not in the snapshot")
+            raise self.bad(row, f"zone {address & (1 << 64) - 1:#x} is not in {self.source}")
         return zone
 
     def node(self, row: int, nid: int) -> PglistData:
         """The node of this number."""
         if not 0 <= nid < len(self.vm.nodes):
-            raise self.bad(row, f"node {nid} is not in the snapshot")
+            raise self.bad(row, f"node {nid} is not in {self.source}")
         return self.vm.nodes[nid]
 
     def context(self, row: int, gfp_mask: int) -> AllocContext:

@@ -18,15 +18,9 @@ from memsim.replay.reader import Progress as Reading
 from memsim.replay.rows_of import rows_of_capture
 from memsim.replay.run import Replay
 from memsim.replay.tracepoints import Stream
-from memsim.trace.events import (
-    TP_MM_PAGE_ALLOC_EXTFRAG,
-    TP_MM_PAGE_ALLOC_ZONE_LOCKED,
-    TP_MM_PAGE_PCPU_DRAIN,
-)
+from memsim.trace.events import TRACED_ON_THE_WAY
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput
-
-_MASK = TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_PCPU_DRAIN
 
 Progress = Callable[[int, int], None]
 
@@ -82,7 +76,7 @@ def replay_capture(
 
 def _restore(capture: Capture) -> Vm:
     try:
-        return restore(capture.start, Trace(mask=_MASK))
+        return restore(capture.start, Trace(mask=TRACED_ON_THE_WAY))
     except BadInput as error:
         raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
 

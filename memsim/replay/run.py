@@ -17,13 +17,16 @@ from memsim.replay.workers import Workers
 class Replay(Requests, Bulk, Workers, Compacting):
     """All kinds of rows, and the loop that does them one after the other."""
 
-    def run(self) -> Iterator[int]:
-        """Do every row. Yields the row number now and then, so that progress can be shown."""
+    _handlers: dict[int, Callable[..., None]]
+
+    def run(self, every: int = 8192) -> Iterator[int]:
+        """Do every row. Yields how many are done, each `every` rows, from 1 on."""
+        self._handlers = {kind: getattr(self, name) for kind, name in _HANDLERS.items()}
         order, self.locked_out = operation_order(self.rows)
         self.refills, self.drained = runs_of_holds(self.rows)
         for done, row in enumerate(order):
             self._do(row)
-            if done % 8192 == 0:
+            if done % every == 0:
                 self.tracepoints.match()
                 yield done
         self.tracepoints.match()
@@ -32,7 +35,7 @@ class Replay(Requests, Bulk, Workers, Compacting):
         rows = self.rows
         kind = rows.kind[row]
         if rows.cpu[row] >= self.vm.nr_cpus:
-            raise self.bad(row, f"CPU {rows.cpu[row]} is not in the snapshot")
+            raise self.bad(row, f"CPU {rows.cpu[row]} is not in {self.source}")
         self.vm.set_cpu(rows.cpu[row])
         self.vm.capture_control = self.compactions.captures.get(rows.task[row])
         if kind in INPUTS:
@@ -43,9 +46,9 @@ class Replay(Requests, Bulk, Workers, Compacting):
             self.bulk_part(row, self.refills[row])
         elif row in self.drained:
             self.drain_part(rows.context[row], self.drained[row])
-        handler = _HANDLERS.get(kind)
+        handler = self._handlers.get(kind)
         if handler is not None:
-            handler(self, row, *rows[row])
+            handler(row, *rows[row])
             self.tracepoints.collect()
 
     def _compared(self, row: int, *fields: int) -> None:
@@ -53,38 +56,39 @@ class Replay(Requests, Bulk, Workers, Compacting):
 
 
 _NAMES = {int(kind): kind.name for kind in Kind}
-_HANDLERS: dict[int, Callable[..., None]] = {
-    Kind.gpf: Replay._gpf,
-    Kind.apn: Replay._apn,
-    Kind.mm_page_alloc: Replay._mm_page_alloc,
-    Kind.bulk: Replay._bulk_begin,
-    Kind.bulk_ret: Replay._bulk_ret,
-    Kind.mm_page_free: Replay._mm_page_free,
-    Kind.free_then_batched: Replay._free_prepared,
-    Kind.free_then_direct: Replay._free_prepared,
-    Kind.mm_page_free_batched: Replay._mm_page_free_batched,
-    Kind.direct: Replay._direct,
-    Kind.mm_lru_insertion: Replay._lru_insertion,
-    Kind.refresh: Replay._refresh,
-    Kind.decay: Replay._decay,
-    Kind.drain_zone: Replay._drain_zone,
-    Kind.drain_pages: Replay._drain_pages,
-    Kind.balance: Replay._balance,
-    Kind.balance_ret: Replay._balance_ret,
-    Kind.mm_vmscan_kswapd_wake: Replay._kswapd_wake,
-    Kind.mm_vmscan_kswapd_sleep: Replay._kswapd_sleep,
-    Kind.isolate: Replay._isolate,
-    Kind.isolate_ret: Replay._isolate_ret,
-    Kind.putback: Replay._putback,
-    Kind.movepb: Replay._movepb,
-    Kind.mm_compaction_try_to_compact_pages: Replay._try_to_compact,
-    Kind.mm_compaction_begin: Replay._compaction_begin,
-    Kind.mm_compaction_end: Replay._compaction_end,
-    Kind.mm_compaction_finished: Replay._compaction_finished,
-    Kind.mm_compaction_isolate_migratepages: Replay._migrate_scanned,
-    Kind.mm_compaction_isolate_freepages: Replay._free_scanned,
-    Kind.mm_compaction_fast_isolate_freepages: Replay._fast_isolate,
-    Kind.mm_compaction_migratepages: Replay._migrated,
-    Kind.setpb: Replay._setpb,
-    **dict.fromkeys(COMPARED, Replay._compared),
+#: The method for each kind of row that has one.
+_HANDLERS: dict[int, str] = {
+    Kind.gpf: "_gpf",
+    Kind.apn: "_apn",
+    Kind.mm_page_alloc: "_mm_page_alloc",
+    Kind.bulk: "_bulk_begin",
+    Kind.bulk_ret: "_bulk_ret",
+    Kind.mm_page_free: "_mm_page_free",
+    Kind.free_then_batched: "_free_prepared",
+    Kind.free_then_direct: "_free_prepared",
+    Kind.mm_page_free_batched: "_mm_page_free_batched",
+    Kind.direct: "_direct",
+    Kind.mm_lru_insertion: "_lru_insertion",
+    Kind.refresh: "_refresh",
+    Kind.decay: "_decay",
+    Kind.drain_zone: "_drain_zone",
+    Kind.drain_pages: "_drain_pages",
+    Kind.balance: "_balance",
+    Kind.balance_ret: "_balance_ret",
+    Kind.mm_vmscan_kswapd_wake: "_kswapd_wake",
+    Kind.mm_vmscan_kswapd_sleep: "_kswapd_sleep",
+    Kind.isolate: "_isolate",
+    Kind.isolate_ret: "_isolate_ret",
+    Kind.putback: "_putback",
+    Kind.movepb: "_movepb",
+    Kind.mm_compaction_try_to_compact_pages: "_try_to_compact",
+    Kind.mm_compaction_begin: "_compaction_begin",
+    Kind.mm_compaction_end: "_compaction_end",
+    Kind.mm_compaction_finished: "_compaction_finished",
+    Kind.mm_compaction_isolate_migratepages: "_migrate_scanned",
+    Kind.mm_compaction_isolate_freepages: "_free_scanned",
+    Kind.mm_compaction_fast_isolate_freepages: "_fast_isolate",
+    Kind.mm_compaction_migratepages: "_migrated",
+    Kind.setpb: "_setpb",
+    **dict.fromkeys(COMPARED, "_compared"),
 }

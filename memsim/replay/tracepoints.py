@@ -28,10 +28,11 @@ MAX_AHEAD = 1 << 16
 
 @dataclass
 class Stream:
-    """One kind of event: how many were recorded, and how many memsim fired alike, in order."""
+    """One kind of event: how many were recorded, how many memsim fired, how many alike in order."""
 
     total: int = 0
     equal: int = 0
+    fired: int = 0
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Tracepoints:
                 kind, nr_fields = kind_nr
                 lane = self._lane(kind, record[2])
                 lane.fired.append(tuple(record[2 : 2 + nr_fields]))
+                lane.stream.fired += 1
                 if len(lane.fired) > MAX_AHEAD:
                     lane.match()
         self._seen = ring.written

@@ -29,7 +29,7 @@ class Workers(Base):
 
     def _drain_pages(self, row: int, cpu: int, address: int, *_: int) -> None:
         if not 0 <= cpu < self.vm.nr_cpus:
-            raise self.bad(row, f"CPU {cpu} is not in the snapshot")
+            raise self.bad(row, f"CPU {cpu} is not in {self.source}")
         zone = self.zone(row, address)
         pcp = zone.per_cpu_pageset[cpu]
         drain = Drain(zone, pcp, NO_LIMIT, pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX)
@@ -54,7 +54,7 @@ class Workers(Base):
     def _balance(self, row: int, address: int, _order: int, highest_zoneidx: int, *_: int) -> None:
         pgdat = self.pgdats.get(address)
         if pgdat is None:
-            raise self.bad(row, f"node {address & (1 << 64) - 1:#x} is not in the snapshot")
+            raise self.bad(row, f"node {address & (1 << 64) - 1:#x} is not in {self.source}")
         boosts = balance_pgdat_begin(pgdat, max(0, highest_zoneidx))
         self.boosts[self.rows.context[row]] = (pgdat, boosts)
 
