@@ -103,10 +103,10 @@ class InexactReplay(Replay):
 
     def block(self, row: int, pfn: int, order: int) -> tuple[int, int]:
         """A recorded block, which must lie in a zone."""
-        super().block(row, pfn, order)
         if page_zone(self.vm, pfn) is None:
-            raise self.bad(row, f"pfn {pfn:#x} is in no zone of {self.source}")
-        return pfn, order
+            page = f"pfn {pfn & (1 << 64) - 1:#x}"
+            raise self.bad(row, f"{page} is in no zone of {self.source}: are both of one machine?")
+        return super().block(row, pfn, order)
 
     def freed(self, row: int, pfn: int, order: int) -> tuple[Zone, int] | None:
         """memsim's page for a freed one. A guess: batches free MOVABLE pages, others UNMOVABLE."""
