@@ -154,13 +154,15 @@ def test_a_seed_draws_always_the_same(tree_walk: tuple[Path, InexactOutcome]) ->
 
 
 def test_every_text_form_gives_the_same_replay(tmp_path: Path) -> None:
+    """Where the clock counts no seconds, no vmstat worker runs."""
     folder = copies(tmp_path, "mixed_smp")
     expected = replayed(SMALL / "tracefs.txt", folder)
     assert expected.counts.failed == 2
     for path in sorted(SMALL.glob("*.txt")):
         outcome = replayed(path, folder)
         assert outcome.counts == expected.counts
-        assert [s.zones for s in outcome.samples] == [s.zones for s in expected.samples]
+        same = [s.zones for s in outcome.samples] == [s.zones for s in expected.samples]
+        assert (path.name, same) == (path.name, path.name != "counter.txt")
 
 
 # Pages that the trace never saw allocated
@@ -171,10 +173,10 @@ def test_a_page_in_use_before_has_a_stand_in(tmp_path: Path) -> None:
     folder = copies(tmp_path, "fork_exec")
     machine, _ = machine_from_proc(folder, seed=3, steps=False)
     in_use = [state & PG_INUSE for state in machine.vm.page_state]
-    trace = trace_of(tmp_path, free(5000), free(20_000, 2), free(70_001), free(79_872, 9))
+    trace = trace_of(tmp_path, free(5000), free(20_000, 2), free(70_001), free(79_872, 4))
     outcome = replay_trace(trace, machine.vm, seed=3)
     before, after = outcome.samples[0].zones[1], outcome.samples[-1].zones[1]
-    pages = 1 + 4 + 1 + 512
+    pages = 1 + 4 + 1 + 16
     assert after.free_pages + after.pcp_pages == before.free_pages + before.pcp_pages + pages
     assert (outcome.stood_in, outcome.none_left, outcome.untraced) == (4, 0, 0)
     freed = [

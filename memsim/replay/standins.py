@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
+from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone, populated_zones
 from memsim.replay.pages import Pages
 from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
@@ -87,6 +88,7 @@ class StandIns(Pages):
             if key not in self._exhausted:
                 page = self._find(zone, pfn, order, bytes((1 + migratetype,)) * (1 << order))
                 if page != NULL:
+                    _make_one_block(zone, page, order)
                     self._in_use[page : page + (1 << order)] = bytes(1 << order)
                     return page
                 self._exhausted.add(key)
@@ -105,3 +107,9 @@ class StandIns(Pages):
             start = (page >> order) + 1 << order
             page = self._in_use.find(block, start, end)
         return page
+
+
+def _make_one_block(zone: Zone, page: int, order: int) -> None:
+    """Pages in use one by one become a block in use, as it would have been allocated."""
+    set_page_state(zone, page, 1 << order, 0)
+    set_page_state(zone, page, 1, PG_INUSE | order)
