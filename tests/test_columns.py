@@ -138,6 +138,15 @@ def test_where_nothing_can_be_written_there_are_no_columns(
     assert [p.name for p in trace.parent.glob("memsim-*")] == []
 
 
+def test_a_folder_marked_read_only_is_left_alone_by_root_too(trace: Path) -> None:
+    trace.parent.chmod(0o555)
+    try:
+        rows_of_trace(trace, None)
+        assert [path.name for path in trace.parent.iterdir()] == [trace.name]
+    finally:
+        trace.parent.chmod(0o755)
+
+
 # Files that are not what was written
 
 

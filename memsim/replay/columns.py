@@ -169,6 +169,8 @@ def _within(column: array[int], first: int, last: int) -> bool:
 
 def save(trace: Path, key: str, rows: Rows) -> None:
     """Keep the rows beside the trace, whole or not at all; where that cannot be, do nothing."""
+    if not _may_write(trace.parent):
+        return
     packer = zlib.compressobj(1)
     packed = bytearray()
     for column, _, _ in _columns(rows, len(rows)):
@@ -180,6 +182,13 @@ def save(trace: Path, key: str, rows: Rows) -> None:
     header = {"key": key, "digest": digest, "rows": len(rows), "facts": asdict(rows.facts)}
     with suppress(OSError):
         _write(beside(trace), _MAGIC + json.dumps(header).encode() + b"\n", packed)
+
+
+def _may_write(folder: Path) -> bool:
+    """Is the folder meant to be written to? Root could write to one that is marked read-only."""
+    with suppress(OSError):
+        return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+    return False
 
 
 def _write(path: Path, *parts: bytes | bytearray) -> None:
