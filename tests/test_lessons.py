@@ -20,7 +20,7 @@ each_lesson = pytest.mark.parametrize("name", LESSONS)
 #: How many predictions a lesson has at least, where it is fewer than four.
 FEWER = {"00_start": 2}
 
-PLAYERS = r"^(player|bench)$|^Player\(|^Bench\(|^PingPong\("
+PLAYERS = r"^(player|bench)$|^Player\(|^Bench\("
 
 
 # What is committed
@@ -139,7 +139,7 @@ def test_each_answer_is_given_its_reason(lesson: OpenLesson) -> None:
 @pytest.mark.browser
 def test_every_slider_moves_by_keys_alone(lesson: OpenLesson, tmp_path: Path) -> None:
     for index in range(len(lesson.sources)):
-        if not re.search(r"^(frames|buddies|bench|pages|batches)$", lesson.sources[index], re.M):
+        if not re.search(r"^(frames|buddies|bench|batches)$", lesson.sources[index], re.M):
             continue
         cell = lesson.show(index)
         handles = cell.locator("[role=slider]")
