@@ -238,6 +238,18 @@ def test_pfns_of_the_tracepoints_on_the_way_are_only_compared(
     assert spoilt["exact"] == spoilt["requests"]
 
 
+def test_lost_events_are_told_and_nothing_is_called_exact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    altered = Altered(tmp_path)
+    altered.lines.insert(500, "CPU:0 [LOST 7 EVENTS]\n")
+    folder = altered.write()
+    assert cli.main(["replay", str(folder)]) == 1
+    assert "  7 events are missing in the trace: it cannot be exact" in capsys.readouterr().out
+    assert cli.main(["replay", "--json", str(folder)]) == 1
+    assert json.loads(capsys.readouterr().out)["lost"] == 7
+
+
 # Refusals that name file and line
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -380,6 +381,28 @@ def test_traces_spoilt_by_seed_are_refused_or_replayed(
         assert status == 0 or re.match(r"memsim: \S+: line \d+: [ -~]+\n$", said.err)
         replayed_ones += status == 0
     assert replayed_ones >= 40
+
+
+def mutations(seeds: str) -> dict[str, Any]:
+    """Each is replayed in one process of their own, whose peak memory counts."""
+    command = [sys.executable, str(Path(__file__).parent / "mutate_traces.py"), "--seeds", seeds]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    assert done.stderr == ""
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
+
+
+def test_a_hundred_mutations_are_refused_or_replayed() -> None:
+    outcome = mutations("0:100")
+    assert outcome["bad"] == []
+    assert set(outcome["exits"]) == {"0", "2"}
+
+
+@pytest.mark.long
+def test_five_thousand_mutations_are_refused_or_replayed() -> None:
+    outcome = mutations("1000:6000")
+    print(outcome)
+    assert outcome["bad"] == []
 
 
 def hostile_event(rng: random.Random, wild: bool) -> str:

@@ -123,7 +123,9 @@ def line_lists(path: Path) -> Iterator[list[str]]:
 
 def _too_long(path: Path, number: int, found: list[str]) -> BadInput:
     index = next(index for index, line in enumerate(found) if len(line) > MAX_LINE)
-    return BadInput(f"{path}: line {number + index + 1}: over {MAX_LINE} bytes long")
+    return BadInput(
+        f"{path}: line {number + index + 1}: over {MAX_LINE} bytes long: no line of a trace is"
+    )
 
 
 def lines(path: Path) -> Iterator[str]:
