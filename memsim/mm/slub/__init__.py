@@ -1,0 +1,1 @@
+"""The kernel's mm/slub.c, cut along its own sections."""

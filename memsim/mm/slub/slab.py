@@ -1,0 +1,159 @@
+"""Caches, slabs, and what each CPU and node keeps of them.
+
+An object is its index in its slab; its address follows from the slab's first pfn. A free object
+holds the index of the next free one of its list: `next_object` has it for all, and what it says
+of an object in use means nothing. Caches that debug keep real bytes besides (debug.py).
+
+Kernel: mm/slab.h struct slab, struct kmem_cache; mm/slub.c struct kmem_cache_cpu, _node
+"""
+
+from __future__ import annotations
+
+from memsim.lib.bits import PAGE_SHIFT
+from memsim.lib.list import INIT_LIST_HEAD
+from memsim.mm.mmzone import Vm
+from memsim.words.mmzone import NULL
+from memsim.words.slab import SLAB_DEBUG_FLAGS
+
+Order = int
+Objects = int
+
+
+class Slab:
+    """struct slab: the objects of one cache in one block of pages.
+
+    `freelist` is the first free object that is not on a CPU's lockless list, `inuse` counts
+    objects that are not on `freelist`: all of them while the slab is `frozen`. `next` and
+    `slabs` chain it on a CPU's partial list; `id` is its place in the node's lists.
+    """
+
+    __slots__ = (
+        "slab_cache", "pfn", "order", "nid", "objects", "inuse", "frozen", "freelist",
+        "next_object", "next", "slabs", "on_node_partial", "id",
+    )  # fmt: skip
+
+    def __init__(self, s: KmemCache, pfn: int, order: int, nid: int, slab_id: int) -> None:
+        self.slab_cache = s
+        self.pfn = pfn
+        self.order = order
+        self.nid = nid
+        self.objects = s.oo[1] if order == s.oo[0] else s.min[1]
+        self.inuse = 0
+        self.frozen = False
+        self.freelist = NULL
+        self.next_object = [NULL] * self.objects
+        self.next: Slab | None = None
+        self.slabs = 0
+        self.on_node_partial = False
+        self.id = slab_id
+
+
+class KmemCacheCpu:
+    """struct kmem_cache_cpu: the slab a CPU allocates from, its lockless list, its partials.
+
+    `partial` is the first slab of a chain by Slab.next.
+    """
+
+    __slots__ = ("freelist", "partial", "slab", "tid")
+
+    def __init__(self, cpu: int) -> None:
+        self.slab: Slab | None = None
+        self.freelist = NULL
+        self.partial: Slab | None = None
+        self.tid = cpu
+
+
+class KmemCacheNode:
+    """struct kmem_cache_node: a node's partial slabs. `partial` and `full` are list heads."""
+
+    __slots__ = ("full", "nid", "nr_partial", "nr_slabs", "partial", "total_objects")
+
+    def __init__(self, nid: int, partial: int, full: int) -> None:
+        self.nid = nid
+        self.nr_partial = 0
+        self.nr_slabs = 0
+        self.total_objects = 0
+        self.partial = partial
+        self.full = full
+
+
+class KmemCache:
+    """struct kmem_cache. Sizes are bytes; `oo` and `min` are (order, objects) of its slabs.
+
+    `offset` is where a free object holds its free pointer. `random_seq` has byte offsets in the
+    order in which a new slab's objects are handed out, or is empty.
+    """
+
+    __slots__ = (
+        "name", "flags", "size", "object_size", "inuse", "offset", "align", "red_left_pad",
+        "oo", "min", "allocflags", "min_partial", "cpu_partial", "cpu_partial_slabs", "refcount",
+        "ctor", "useroffset", "usersize", "random", "random_seq", "remote_node_defrag_ratio",
+        "cpu_slab", "node", "vm",
+    )  # fmt: skip
+
+    def __init__(self, vm: Vm, name: str, object_size: int, align: int, flags: int) -> None:
+        self.vm = vm
+        self.name = name
+        self.flags = flags
+        self.object_size = self.size = self.inuse = object_size
+        self.align = align
+        self.offset = self.red_left_pad = self.allocflags = 0
+        self.oo: tuple[Order, Objects] = (0, 0)
+        self.min: tuple[Order, Objects] = (0, 0)
+        self.min_partial = self.cpu_partial = self.cpu_partial_slabs = 0
+        self.refcount = 1
+        self.ctor = False
+        self.useroffset = self.usersize = 0
+        self.random = 0
+        self.random_seq: list[int] = []
+        self.remote_node_defrag_ratio = 1000
+        self.cpu_slab = [KmemCacheCpu(cpu) for cpu in range(vm.nr_cpus)]
+        self.node: list[KmemCacheNode | None] = []
+
+
+class SlabState:
+    """The slab allocator's globals: every cache, and every slab by each of its pages.
+
+    `next` and `prev` are the links of slabs and list heads, by id. `tid_step` is the kernel's.
+    """
+
+    __slots__ = ("free_ids", "next", "page_slab", "prev", "slab_caches")
+
+    def __init__(self) -> None:
+        self.slab_caches: list[KmemCache] = []
+        self.page_slab: dict[int, Slab] = {}
+        self.next: list[int] = []
+        self.prev: list[int] = []
+        self.free_ids: list[int] = []
+
+    def new_id(self) -> int:
+        """A list entry that is on no list; as a head, it is an empty list."""
+        if not self.free_ids:
+            self.free_ids.append(len(self.next))
+            self.next.append(0)
+            self.prev.append(0)
+        entry = self.free_ids.pop()
+        INIT_LIST_HEAD(self.next, self.prev, entry)
+        return entry
+
+
+def kmem_cache_debug(s: KmemCache) -> bool:
+    """Does every object of the cache take the slow path? Kernel: mm/slub.c kmem_cache_debug()."""
+    return s.flags & SLAB_DEBUG_FLAGS != 0
+
+
+def get_node(s: KmemCache, nid: int) -> KmemCacheNode:
+    """What the node keeps of the cache. Kernel: mm/slab.h get_node()."""
+    node = s.node[nid]
+    assert node is not None
+    return node
+
+
+def slab_address(slab: Slab, page_offset_base: int) -> int:
+    """Address of the slab's first byte. Kernel: mm/slab.h slab_address()."""
+    return page_offset_base + (slab.pfn << PAGE_SHIFT)
+
+
+def obj_to_index(s: KmemCache, slab: Slab, address: int, page_offset_base: int) -> int:
+    """The object that holds this address. Kernel: include/linux/slub_def.h obj_to_index()."""
+    return (address - slab_address(slab, page_offset_base)) // s.size
