@@ -9,6 +9,8 @@ Kernel: include/linux/mmzone.h, include/linux/page-flags.h
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
 from memsim.trace.trace import Trace
@@ -21,6 +23,9 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
+
+if TYPE_CHECKING:
+    from memsim.mm.slub.slab import SlabState
 
 PG_BUDDY = 0x10
 PG_INUSE = 0x20
@@ -162,10 +167,13 @@ class Vm:
         "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA",
         "MIGRATE_ISOLATE", "pageblock_order", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor",
-        "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
+        "slab", "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
         "page_group_by_mobility_disabled", "memcg_kmem_online", "totalreserve_pages", "fields_seen",
         "_next_head",
     )  # fmt: skip
+
+    #: The slab allocator's state; kmem_cache_init() makes it.
+    slab: SlabState
 
     def __init__(
         self,

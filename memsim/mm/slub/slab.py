@@ -19,6 +19,34 @@ Order = int
 Objects = int
 
 
+class Random:
+    """Where chance comes from: splitmix64 of a seed and a count, so that it can be taken back.
+
+    A replay puts recorded numbers in its place. Kernel: drivers/char/random.c, get_cycles()
+    """
+
+    __slots__ = ("count", "seed")
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.count = 0
+
+    def _next(self) -> int:
+        self.count += 1
+        x = (self.seed + self.count * 0x9E3779B97F4A7C15) & (1 << 64) - 1
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+        x = (x ^ x >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+        return x ^ x >> 31
+
+    def get_random_u32_below(self, ceil: int) -> int:
+        """A number from 0 to ceil - 1."""
+        return (self._next() >> 32) * ceil >> 32
+
+    def get_cycles(self) -> int:
+        """What the processor's cycle counter says."""
+        return self._next()
+
+
 class Slab:
     """struct slab: the objects of one cache in one block of pages.
 
@@ -114,12 +142,14 @@ class KmemCache:
 class SlabState:
     """The slab allocator's globals: every cache, and every slab by each of its pages.
 
-    `next` and `prev` are the links of slabs and list heads, by id. `tid_step` is the kernel's.
+    `next` and `prev` are the links of slabs and list heads, by id; `by_id` has the slabs.
     """
 
-    __slots__ = ("free_ids", "next", "page_slab", "prev", "slab_caches")
+    __slots__ = ("by_id", "free_ids", "next", "page_slab", "prev", "random", "slab_caches")
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.by_id: dict[int, Slab] = {}
         self.slab_caches: list[KmemCache] = []
         self.page_slab: dict[int, Slab] = {}
         self.next: list[int] = []
@@ -135,6 +165,20 @@ class SlabState:
         entry = self.free_ids.pop()
         INIT_LIST_HEAD(self.next, self.prev, entry)
         return entry
+
+    def add(self, s: KmemCache, pfn: int, order: int, nid: int) -> Slab:
+        """A slab of these pages, on no list, without a freelist."""
+        slab = Slab(s, pfn, order, nid, self.new_id())
+        self.by_id[slab.id] = slab
+        self.page_slab.update(dict.fromkeys(range(pfn, pfn + (1 << order)), slab))
+        return slab
+
+    def remove(self, slab: Slab) -> None:
+        """Forget a slab that is on no list."""
+        for page in range(slab.pfn, slab.pfn + (1 << slab.order)):
+            del self.page_slab[page]
+        del self.by_id[slab.id]
+        self.free_ids.append(slab.id)
 
 
 def kmem_cache_debug(s: KmemCache) -> bool:

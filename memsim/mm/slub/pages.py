@@ -1,0 +1,96 @@
+"""Slabs from pages, and pages back from slabs.
+
+Kernel: mm/slub.c alloc_slab_page() to discard_slab()
+"""
+
+from __future__ import annotations
+
+from memsim.mm.mmzone import page_zone
+from memsim.mm.page_alloc.alloc import alloc_pages
+from memsim.mm.page_alloc.free import free_unref_page
+from memsim.mm.slub.freelist import init_freelist
+from memsim.mm.slub.slab import KmemCache, Slab, get_node
+from memsim.words.gfp import (
+    __GFP_DIRECT_RECLAIM,
+    __GFP_FS,
+    __GFP_HARDWALL,
+    __GFP_HIGH,
+    __GFP_IO,
+    __GFP_MEMALLOC,
+    __GFP_NOFAIL,
+    __GFP_NOMEMALLOC,
+    __GFP_NORETRY,
+    __GFP_NOWARN,
+    __GFP_RECLAIM,
+    __GFP_RETRY_MAYFAIL,
+    __GFP_THISNODE,
+)
+from memsim.words.mmzone import NULL
+from memsim.words.slab import NUMA_NO_NODE
+
+#: What of a request's mask reaches the page allocator. Kernel: mm/internal.h
+GFP_RECLAIM_MASK = (
+    __GFP_RECLAIM | __GFP_HIGH | __GFP_IO | __GFP_FS | __GFP_NOWARN | __GFP_RETRY_MAYFAIL
+    | __GFP_NOFAIL | __GFP_NORETRY | __GFP_MEMALLOC | __GFP_NOMEMALLOC
+)  # fmt: skip
+GFP_CONSTRAINT_MASK = __GFP_HARDWALL | __GFP_THISNODE
+
+
+def new_slab(s: KmemCache, gfpflags: int, nid: int) -> Slab | None:
+    """A slab with all objects free, on no list; None if there are no pages.
+
+    Kernel: mm/slub.c new_slab()
+    """
+    return allocate_slab(s, gfpflags & (GFP_RECLAIM_MASK | GFP_CONSTRAINT_MASK), nid)
+
+
+def allocate_slab(s: KmemCache, flags: int, nid: int) -> Slab | None:
+    """Pages of the cache's order, or, when they are short, of the smallest that holds an object.
+
+    NOT MODELLED: the memcg charge, obj_ext arrays. Kernel: mm/slub.c allocate_slab()
+    """
+    flags |= s.allocflags
+    order = s.oo[0]
+    alloc_gfp = (flags | __GFP_NOWARN | __GFP_NORETRY) & ~__GFP_NOFAIL
+    if alloc_gfp & __GFP_DIRECT_RECLAIM and order > s.min[0]:
+        alloc_gfp = (alloc_gfp | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM
+    pfn = alloc_slab_page(s, alloc_gfp, nid, order)
+    if pfn == NULL:
+        order = s.min[0]
+        pfn = alloc_slab_page(s, flags, nid, order)
+    return None if pfn == NULL else make_slab(s, pfn, order)
+
+
+def alloc_slab_page(s: KmemCache, flags: int, nid: int, order: int) -> int:
+    """A block of pages from the page allocator. Kernel: mm/slub.c alloc_slab_page()."""
+    preferred = s.vm.cpu_to_node[s.vm.cpu] if nid == NUMA_NO_NODE else nid
+    return alloc_pages(s.vm, flags, order, preferred)
+
+
+def make_slab(s: KmemCache, pfn: int, order: int) -> Slab:
+    """A slab of these pages, all its objects on its freelist."""
+    zone = page_zone(s.vm, pfn)
+    assert zone is not None
+    slab = s.vm.slab.add(s, pfn, order, zone.node)
+    init_freelist(s, slab)
+    return slab
+
+
+def inc_slabs_node(s: KmemCache, slab: Slab) -> None:
+    """Count a slab in its node. Kernel: mm/slub.c inc_slabs_node()."""
+    n = get_node(s, slab.nid)
+    n.nr_slabs += 1
+    n.total_objects += slab.objects
+
+
+def discard_slab(s: KmemCache, slab: Slab) -> None:
+    """Give an empty slab's pages back.
+
+    NOT MODELLED: that caches with SLAB_TYPESAFE_BY_RCU wait for a grace period first.
+    Kernel: mm/slub.c discard_slab(), __free_slab()
+    """
+    n = get_node(s, slab.nid)
+    n.nr_slabs -= 1
+    n.total_objects -= slab.objects
+    s.vm.slab.remove(slab)
+    free_unref_page(s.vm, slab.pfn, slab.order)
