@@ -87,6 +87,14 @@ CACHE_LINE_SIZE = 64
 KMALLOC_MAX_CACHE_SIZE = 8192
 KMALLOC_MAX_SIZE = 4 << 20
 KMALLOC_MIN_SIZE = 8
+#: In the order in which boot makes the caches. Kernel: mm/slab_common.c kmalloc_info[]
+KMALLOC_SIZES = (96, 192, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+#: struct kmem_cache without its nodes' pointers, struct kmem_cache_node: read off a recording.
+SIZEOF_KMEM_CACHE = 216
+SIZEOF_KMEM_CACHE_NODE = 64
+
+EINVAL = 22
+ENOMEM = 12
 
 NUMA_NO_NODE = -1
 #: What kmalloc(0) returns, and kfree() takes.

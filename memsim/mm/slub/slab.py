@@ -42,6 +42,10 @@ class Random:
         """A number from 0 to ceil - 1."""
         return (self._next() >> 32) * ceil >> 32
 
+    def get_random_long(self) -> int:
+        """64 random bits."""
+        return self._next()
+
     def get_cycles(self) -> int:
         """What the processor's cycle counter says."""
         return self._next()
@@ -116,7 +120,7 @@ class KmemCache:
         "name", "flags", "size", "object_size", "inuse", "offset", "align", "red_left_pad",
         "oo", "min", "allocflags", "min_partial", "cpu_partial", "cpu_partial_slabs", "refcount",
         "ctor", "useroffset", "usersize", "random", "random_seq", "remote_node_defrag_ratio",
-        "cpu_slab", "node", "vm",
+        "cpu_slab", "node", "structs", "vm",
     )  # fmt: skip
 
     def __init__(self, vm: Vm, name: str, object_size: int, align: int, flags: int) -> None:
@@ -137,6 +141,8 @@ class KmemCache:
         self.remote_node_defrag_ratio = 1000
         self.cpu_slab = [KmemCacheCpu(cpu) for cpu in range(vm.nr_cpus)]
         self.node: list[KmemCacheNode | None] = []
+        #: The objects that hold this struct and its nodes'.
+        self.structs: list[tuple[Slab, int]] = []
 
 
 class SlabState:
@@ -145,11 +151,20 @@ class SlabState:
     `next` and `prev` are the links of slabs and list heads, by id; `by_id` has the slabs.
     """
 
-    __slots__ = ("by_id", "free_ids", "next", "page_slab", "prev", "random", "slab_caches")
+    __slots__ = (
+        "buckets", "by_id", "free_ids", "kmalloc_caches", "kmem_cache", "kmem_cache_node", "log",
+        "next", "page_slab", "prev", "random", "slab_caches",
+    )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self.by_id: dict[int, Slab] = {}
+        self.kmem_cache: KmemCache | None = None
+        self.kmem_cache_node: KmemCache | None = None
+        self.kmalloc_caches: list[dict[int, KmemCache]] = []
+        self.buckets: list[dict[int, KmemCache]] = []
+        #: What the kernel would log.
+        self.log: list[str] = []
         self.slab_caches: list[KmemCache] = []
         self.page_slab: dict[int, Slab] = {}
         self.next: list[int] = []

@@ -1,0 +1,218 @@
+"""Making caches, sharing them, taking them away.
+
+Kernel: mm/slab_common.c, mm/slub.c do_kmem_cache_create()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memsim.lib.bits import align_up
+from memsim.mm.mmzone import Vm
+from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.free import slab_free
+from memsim.mm.slub.shrink import shutdown
+from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
+from memsim.mm.slub.slab import KmemCache, KmemCacheNode, SlabState
+from memsim.words.gfp import GFP_KERNEL
+from memsim.words.slab import (
+    CACHE_LINE_SIZE,
+    CMPXCHG_DOUBLE,
+    EINVAL,
+    ENOMEM,
+    KMALLOC_MAX_SIZE,
+    SIZEOF_POINTER,
+    SLAB_FLAGS_PERMITTED,
+    SLAB_HWCACHE_ALIGN,
+    SLAB_MERGE_SAME,
+    SLAB_NEVER_MERGE,
+    SLAB_NO_CMPXCHG,
+    SLAB_TYPESAFE_BY_RCU,
+)
+
+
+@dataclass(frozen=True)
+class KmemCacheArgs:
+    """struct kmem_cache_args: what a caller may say besides name, size and flags.
+
+    freeptr_offset: where objects of a SLAB_TYPESAFE_BY_RCU cache have room for the free pointer,
+    or -1. ctor: is there a constructor?
+    """
+
+    align: int = 0
+    useroffset: int = 0
+    usersize: int = 0
+    freeptr_offset: int = -1
+    ctor: bool = False
+
+
+def calculate_alignment(flags: int, align: int, size: int) -> int:
+    """Bytes to which objects are aligned: the caller's, the cache line's, at least a word.
+
+    Small objects share a cache line. Kernel: mm/slab_common.c calculate_alignment()
+    """
+    if flags & SLAB_HWCACHE_ALIGN:
+        ralign = CACHE_LINE_SIZE
+        while size <= ralign // 2:
+            ralign //= 2
+        align = max(align, ralign)
+    return align_up(max(align, SIZEOF_POINTER), SIZEOF_POINTER)
+
+
+def slab_unmergeable(s: KmemCache) -> bool:
+    """Must the cache stay alone? Kernel: mm/slab_common.c slab_unmergeable()."""
+    return bool(s.flags & SLAB_NEVER_MERGE or s.ctor or s.usersize or s.refcount < 0)
+
+
+def find_mergeable(
+    state: SlabState, size: int, align: int, flags: int, ctor: bool
+) -> KmemCache | None:
+    """The oldest cache that a new one may share: same kind, less than a word larger.
+
+    Kernel: mm/slab_common.c find_mergeable()
+    """
+    if ctor or flags & SLAB_NEVER_MERGE:
+        return None
+    size = align_up(size, SIZEOF_POINTER)
+    align = calculate_alignment(flags, align, size)
+    size = align_up(size, align)
+    for s in reversed(state.slab_caches):
+        if slab_unmergeable(s) or size > s.size or s.size - size >= SIZEOF_POINTER:
+            continue
+        same_kind = not (flags ^ s.flags) & SLAB_MERGE_SAME
+        if same_kind and s.size & ~(align - 1) == s.size:
+            return s
+    return None
+
+
+def kmem_cache_alias(
+    state: SlabState, size: int, align: int, flags: int, ctor: bool
+) -> KmemCache | None:
+    """Share a cache, if there is one to share. Kernel: mm/slub.c __kmem_cache_alias()."""
+    s = find_mergeable(state, size, align, flags, ctor)
+    if s is not None:
+        s.refcount += 1
+        s.object_size = max(s.object_size, size)
+        s.inuse = max(s.inuse, align_up(size, SIZEOF_POINTER))
+    return s
+
+
+def kmem_cache_create(
+    vm: Vm, name: str, object_size: int, flags: int, args: KmemCacheArgs
+) -> tuple[KmemCache | None, int]:
+    """(a cache, 0), perhaps an older one that is shared, or (None, the error).
+
+    Kernel: mm/slab_common.c __kmem_cache_create_args()
+    """
+    state = vm.slab
+    if not name or object_size > KMALLOC_MAX_SIZE or flags & ~SLAB_FLAGS_PERMITTED:
+        return None, -EINVAL
+    if args.freeptr_offset >= 0 and not _has_room_for_freeptr(object_size, flags, args):
+        return None, -EINVAL
+    usercopy = _usercopy(object_size, args)
+    if not usercopy[1]:
+        s = kmem_cache_alias(state, object_size, args.align, flags, args.ctor)
+        if s is not None:
+            return s, 0
+    s = KmemCache(vm, name, object_size, calculate_alignment(flags, args.align, object_size), flags)
+    s.useroffset, s.usersize = usercopy
+    s.ctor = args.ctor
+    error = do_kmem_cache_create(s, args.freeptr_offset)
+    return (None, error) if error else (s, 0)
+
+
+def _has_room_for_freeptr(object_size: int, flags: int, args: KmemCacheArgs) -> bool:
+    inside = args.freeptr_offset < object_size and not args.freeptr_offset % SIZEOF_POINTER
+    return inside and bool(flags & SLAB_TYPESAFE_BY_RCU)
+
+
+def _usercopy(object_size: int, args: KmemCacheArgs) -> tuple[int, int]:
+    """(useroffset, usersize) of a region that lies in the object; else (0, 0)."""
+    fits = args.usersize <= object_size and args.useroffset <= object_size - args.usersize
+    return (args.useroffset, args.usersize) if fits and args.usersize else (0, 0)
+
+
+def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
+    """Sizes, limits, lists of a new cache, and its place among all caches; 0 or the error.
+
+    Kernel: mm/slub.c do_kmem_cache_create(), mm/slab_common.c create_cache()
+    """
+    vm = s.vm
+    if not calculate_sizes(s, freeptr_offset, vm.nr_cpus):
+        return -EINVAL
+    if not s.flags & SLAB_NO_CMPXCHG:
+        s.flags |= CMPXCHG_DOUBLE
+    set_min_partial(s)
+    set_cpu_partial(s)
+    s.random = vm.slab.random.get_random_long()
+    init_cache_random_seq(s)
+    if not allocate_structs(s):
+        return -ENOMEM
+    vm.slab.slab_caches.insert(0, s)
+    return 0
+
+
+def init_cache_random_seq(s: KmemCache) -> None:
+    """Draw the order in which slabs of the cache hand out their objects.
+
+    Kernel: mm/slub.c init_cache_random_seq(), mm/slab_common.c cache_random_seq_create()
+    """
+    count = s.oo[1]
+    if count < 2:
+        return
+    order = list(range(count))
+    for i in range(count - 1, 0, -1):
+        rand = s.vm.slab.random.get_random_u32_below(i + 1)
+        order[i], order[rand] = order[rand], order[i]
+    s.random_seq = [obj * s.size for obj in order]
+
+
+def allocate_structs(s: KmemCache) -> bool:
+    """struct kmem_cache, and a struct kmem_cache_node for each node, from their own caches.
+
+    At boot, when these caches are made, there is nothing to take them from.
+    NOT MODELLED: the copies that bootstrap() makes, the per-CPU structs, the name.
+    """
+    state = s.vm.slab
+    taken: list[Object] = []
+    wanted = [(state.kmem_cache, 1), (state.kmem_cache_node, len(s.vm.nodes))]
+    for cache, nr in wanted:
+        for _ in range(nr if cache is not None else 0):
+            assert cache is not None
+            obj = slab_alloc_node(cache, GFP_KERNEL, -1)
+            if obj is None:
+                free_objects(taken)
+                return False
+            taken.append(obj)
+    s.structs = taken
+    s.node = [_new_node(state, nid) for nid in range(len(s.vm.nodes))]
+    return True
+
+
+def free_objects(objects: list[Object]) -> None:
+    """Free objects of any caches, one by one."""
+    for slab, obj in objects:
+        slab_free(slab.slab_cache, slab, obj)
+
+
+def _new_node(state: SlabState, nid: int) -> KmemCacheNode:
+    return KmemCacheNode(nid, state.new_id(), state.new_id())
+
+
+def kmem_cache_destroy(s: KmemCache) -> bool:
+    """Let go of a cache; the last one to do so takes it away. False if objects are in use.
+
+    Even then it is on no list any more: what is left of it can never be used again.
+    Kernel: mm/slab_common.c kmem_cache_destroy()
+    """
+    s.refcount -= 1
+    if s.refcount:
+        return True
+    emptied = shutdown(s)
+    s.vm.slab.slab_caches.remove(s)
+    if not emptied:
+        message = f"kmem_cache_destroy {s.name}: Slab cache still has objects when called"
+        s.vm.slab.log.append(message)
+        return False
+    free_objects(s.structs)
+    return True

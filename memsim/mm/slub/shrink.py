@@ -1,0 +1,87 @@
+"""Giving slabs back: flushing CPUs, shrinking a cache, and its end.
+
+Kernel: mm/slub.c flush_all(), __kmem_cache_do_shrink(), free_partial(), __kmem_cache_shutdown()
+"""
+
+from __future__ import annotations
+
+from memsim.lib.list import list_insert_after
+from memsim.mm.slub.pages import discard_slab
+from memsim.mm.slub.partial import (
+    flush_slab,
+    partial_slabs,
+    put_partials,
+    remove_partial,
+)
+from memsim.mm.slub.slab import KmemCache, KmemCacheNode, Slab
+
+#: Slabs with up to this many free objects are sorted, the fullest first. Kernel: mm/slub.c
+SHRINK_PROMOTE_MAX = 32
+
+
+def flush_all(s: KmemCache) -> None:
+    """Take every CPU's slab and partial slabs away from it. Kernel: mm/slub.c flush_all()."""
+    for c in s.cpu_slab:
+        if c.slab is not None:
+            flush_slab(s, c)
+        put_partials(s, c)
+
+
+def nodes_of(s: KmemCache) -> list[KmemCacheNode]:
+    """What nodes keep of the cache. Kernel: mm/slub.c for_each_kmem_cache_node()."""
+    return [n for n in s.node if n is not None]
+
+
+def kmem_cache_shrink(s: KmemCache) -> bool:
+    """Give back all empty slabs; the fullest come to the front of each node's list. Any left?
+
+    Kernel: mm/slub.c __kmem_cache_shrink(), __kmem_cache_do_shrink()
+    """
+    flush_all(s)
+    for n in nodes_of(s):
+        empty = _promote(s, n)
+        for slab in empty:
+            discard_slab(s, slab)
+    return any(n.nr_slabs for n in nodes_of(s))
+
+
+def _promote(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
+    """Take empty slabs off the list, and sort those with few free objects; the empty ones."""
+    empty: list[Slab] = []
+    promote: list[list[Slab]] = [[] for _ in range(SHRINK_PROMOTE_MAX)]
+    for slab in partial_slabs(s, n):
+        free = slab.objects - slab.inuse
+        if free == slab.objects:
+            remove_partial(s, n, slab)
+            empty.insert(0, slab)
+        elif free <= SHRINK_PROMOTE_MAX:
+            promote[free - 1].insert(0, slab)
+    for slabs in reversed(promote):
+        _move_to_head(s, n, slabs)
+    return empty
+
+
+def _move_to_head(s: KmemCache, n: KmemCacheNode, slabs: list[Slab]) -> None:
+    """Put slabs in front of the list, in this order."""
+    state = s.vm.slab
+    for slab in reversed(slabs):
+        before, following = state.prev[slab.id], state.next[slab.id]
+        state.next[before], state.prev[following] = following, before
+        list_insert_after(state.next, state.prev, slab.id, n.partial)
+
+
+def shutdown(s: KmemCache) -> bool:
+    """Give back everything of a cache that is to go; False if objects are still in use.
+
+    Kernel: mm/slub.c __kmem_cache_shutdown(), free_partial()
+    """
+    flush_all(s)
+    for n in nodes_of(s):
+        empty = [slab for slab in partial_slabs(s, n) if not slab.inuse]
+        for slab in empty:
+            remove_partial(s, n, slab)
+        for slab in reversed(empty):
+            discard_slab(s, slab)
+        if n.nr_slabs:
+            return False
+    return True
