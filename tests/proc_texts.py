@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data" / "proc"
+#: What a machine is made from; captures have slabinfo too.
 NAMES = ("buddyinfo", "pagetypeinfo", "zoneinfo")
 #: Written from the source of these kernels, numbers made up; each a folder.
 OTHER_KERNELS = ("aarch64-6.1-cma", "i686-4.19", "x86_64-4.9", "x86_64-6.18")

@@ -57,7 +57,7 @@ OF: dict[str, Callable[[Any], Any]] = {
 
 def test_all_captures_are_here() -> None:
     assert len(captures()) == 18
-    assert len(recorded()) == 18 * 2 * 3
+    assert len(recorded()) == 18 * 2 * 4
 
 
 @pytest.mark.parametrize("name", NAMES)
