@@ -90,6 +90,8 @@ def kmem_cache_init(vm: Vm, seed: int) -> None:
     size = SIZEOF_KMEM_CACHE + 8 * len(vm.nodes)
     state.kmem_cache = create_boot_cache(vm, "kmem_cache", size, boot_flags, 0)
     state.kmem_cache_node = node
+    # bootstrap() lists them the other way round
+    state.slab_caches.reverse()
     for prefix, flags in KMALLOC_TYPES:
         state.kmalloc_caches.append(_create_kmalloc_caches(vm, prefix, flags))
 
