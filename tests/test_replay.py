@@ -277,7 +277,7 @@ def test_lines_missing_doubled_or_out_of_order_are_named(
     altered.lines = [*whole[:500], whole[900], *whole[501:900], whole[500], *whole[901:]]
     assert refused(altered.write(), capsys).startswith("trace.txt.xz: line 502: its time, ")
     altered.lines = [*whole[:-1], whole[-1][:40]]
-    assert refused(altered.write(), capsys) .startswith(
+    assert refused(altered.write(), capsys).startswith(
         f"trace.txt.xz: line {end}: cut off, it has no end: "
     )
 

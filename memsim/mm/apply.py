@@ -12,8 +12,19 @@ from memsim.mm.journal import all_fields
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.page_alloc.free_list import refill_from_deferred
 from memsim.mm.restore import restore
+from memsim.mm.slub.apply import apply_slab_step
 from memsim.mm.snapshot import Snapshot, take_snapshot
-from memsim.trace.steps import Field, ListAdd, ListDel, ListName, Pageblock, Pages, Step
+from memsim.trace.steps import (
+    Field,
+    ListAdd,
+    ListDel,
+    ListName,
+    Merge,
+    Pageblock,
+    Pages,
+    Split,
+    Step,
+)
 from memsim.trace.trace import Trace
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES, ZONE_STAT_ITEMS
 
@@ -55,6 +66,8 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, Field):
         zone = vm.zones[step.zone_id]
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
+    elif not isinstance(step, Split | Merge):
+        apply_slab_step(vm, step, backwards)
 
 
 def _move(vm: Vm, step: ListAdd | ListDel, joins: bool, state: int) -> None:

@@ -14,7 +14,9 @@ from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.shrink import shutdown
 from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, SlabState
+from memsim.mm.slub.update import draw_below, draw_long, place_cache, set_cache_field
 from memsim.words.gfp import GFP_KERNEL
+from memsim.words.mmzone import NULL
 from memsim.words.slab import (
     CACHE_LINE_SIZE,
     CMPXCHG_DOUBLE,
@@ -91,9 +93,9 @@ def kmem_cache_alias(
     """Share a cache, if there is one to share. Kernel: mm/slub.c __kmem_cache_alias()."""
     s = find_mergeable(state, size, align, flags, ctor)
     if s is not None:
-        s.refcount += 1
-        s.object_size = max(s.object_size, size)
-        s.inuse = max(s.inuse, align_up(size, SIZEOF_POINTER))
+        set_cache_field(s, "refcount", s.refcount + 1)
+        set_cache_field(s, "object_size", max(s.object_size, size))
+        set_cache_field(s, "inuse", max(s.inuse, align_up(size, SIZEOF_POINTER)))
     return s
 
 
@@ -144,11 +146,11 @@ def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
         s.flags |= CMPXCHG_DOUBLE
     set_min_partial(s)
     set_cpu_partial(s)
-    s.random = vm.slab.random.get_random_long()
+    s.random = draw_long(s)
     init_cache_random_seq(s)
     if not allocate_structs(s):
         return -ENOMEM
-    vm.slab.slab_caches.insert(0, s)
+    place_cache(s, 0)
     return 0
 
 
@@ -162,7 +164,7 @@ def init_cache_random_seq(s: KmemCache) -> None:
         return
     order = list(range(count))
     for i in range(count - 1, 0, -1):
-        rand = s.vm.slab.random.get_random_u32_below(i + 1)
+        rand = draw_below(s, i + 1)
         order[i], order[rand] = order[rand], order[i]
     s.random_seq = [obj * s.size for obj in order]
 
@@ -205,11 +207,11 @@ def kmem_cache_destroy(s: KmemCache) -> bool:
     Even then it is on no list any more: what is left of it can never be used again.
     Kernel: mm/slab_common.c kmem_cache_destroy()
     """
-    s.refcount -= 1
+    set_cache_field(s, "refcount", s.refcount - 1)
     if s.refcount:
         return True
     emptied = shutdown(s)
-    s.vm.slab.slab_caches.remove(s)
+    place_cache(s, NULL)
     if not emptied:
         message = f"kmem_cache_destroy {s.name}: Slab cache still has objects when called"
         s.vm.slab.log.append(message)

@@ -7,7 +7,7 @@ reverse order, the one before. The player, undo, narration and graders stand on 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -23,6 +23,18 @@ PAGEBLOCK = 3
 FIELD = 4
 SPLIT = 5
 MERGE = 6
+FREEPOINTER = 7
+SLAB_FREELIST = 8
+CPU_FREELIST = 9
+CPU_PARTIAL = 10
+SLAB_CHAIN = 11
+SLAB_ADD = 12
+SLAB_DEL = 13
+SLABS_NODE = 14
+NEW_SLAB = 15
+SLAB_GONE = 16
+RANDOM = 17
+CACHE = 18
 
 
 class ListName(NamedTuple):
@@ -136,7 +148,176 @@ class Merge:
     order: int
 
 
-Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge
+@dataclass(frozen=True, slots=True)
+class Freepointer:
+    """Free object `obj` of the slab at pfn is followed by `new` on its list; -1: by none."""
+
+    NAME: ClassVar[str] = "sim:freepointer"
+    seq: int
+    pfn: int
+    obj: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlabFreelist:
+    """The slab at pfn changed its freelist and its counters: inuse << 1 | frozen."""
+
+    NAME: ClassVar[str] = "sim:slab_freelist"
+    seq: int
+    pfn: int
+    old_freelist: int
+    new_freelist: int
+    old_counters: int
+    new_counters: int
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFreelist:
+    """A CPU changed the slab (a pfn, -1: none) and the lockless list it takes objects from."""
+
+    NAME: ClassVar[str] = "sim:cpu_freelist"
+    seq: int
+    cache: int
+    cpu: int
+    old_slab: int
+    new_slab: int
+    old_freelist: int
+    new_freelist: int
+
+
+@dataclass(frozen=True, slots=True)
+class CpuPartial:
+    """A CPU's partial list begins with another slab."""
+
+    NAME: ClassVar[str] = "sim:cpu_partial"
+    seq: int
+    cache: int
+    cpu: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlabChain:
+    """The slab at pfn is followed by another on a CPU's partial list, and counts so many."""
+
+    NAME: ClassVar[str] = "sim:slab_chain"
+    seq: int
+    pfn: int
+    old_next: int
+    new_next: int
+    old_slabs: int
+    new_slabs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlabMove:
+    """A slab and its place on a node's partial list: right behind `after`; -1: at the head."""
+
+    seq: int
+    cache: int
+    nid: int
+    pfn: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlabAdd(SlabMove):
+    """A slab joined a node's partial list."""
+
+    NAME: ClassVar[str] = "sim:slab_add"
+
+
+@dataclass(frozen=True, slots=True)
+class SlabDel(SlabMove):
+    """A slab left a node's partial list."""
+
+    NAME: ClassVar[str] = "sim:slab_del"
+
+
+@dataclass(frozen=True, slots=True)
+class SlabsNode:
+    """A node has so many slabs and objects of the cache more."""
+
+    NAME: ClassVar[str] = "sim:slabs_node"
+    seq: int
+    cache: int
+    nid: int
+    slabs: int
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlab:
+    """The pages from pfn on became a slab, without a freelist yet."""
+
+    NAME: ClassVar[str] = "sim:new_slab"
+    seq: int
+    cache: int
+    nid: int
+    pfn: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlabGone:
+    """A slab that was on no list is pages again."""
+
+    NAME: ClassVar[str] = "sim:slab_gone"
+    seq: int
+    cache: int
+    nid: int
+    pfn: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A random number was drawn: so many have been."""
+
+    NAME: ClassVar[str] = "sim:random"
+    seq: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheField:
+    """A number of a cache changed; `place` is that among all caches, -1 for one that is gone."""
+
+    NAME: ClassVar[str] = "sim:cache"
+    seq: int
+    cache: int
+    field: str
+    old: int
+    new: int
+
+
+#: Fields of a cache, by the number that stands in a record.
+CACHE_FIELD_NAMES = ("place", "refcount", "object_size", "inuse")
+
+SlabStep = (
+    Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel
+    | SlabsNode | NewSlab | SlabGone | Chance | CacheField
+)  # fmt: skip
+Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep
+
+#: Steps of slabs by kind, and how many arguments their records have.
+_SLAB_STEPS: dict[int, tuple[Callable[..., SlabStep], int]] = {
+    FREEPOINTER: (Freepointer, 4),
+    SLAB_FREELIST: (SlabFreelist, 5),
+    CPU_FREELIST: (CpuFreelist, 6),
+    CPU_PARTIAL: (CpuPartial, 4),
+    SLAB_CHAIN: (SlabChain, 5),
+    SLAB_ADD: (SlabAdd, 4),
+    SLAB_DEL: (SlabDel, 4),
+    SLABS_NODE: (SlabsNode, 4),
+    NEW_SLAB: (NewSlab, 4),
+    SLAB_GONE: (SlabGone, 4),
+    RANDOM: (Chance, 2),
+}
 
 #: Fields of a zone and of a CPU in a zone, by the number that stands in a record. The names
 #: are those of a snapshot; vm_stat_diff is that of NR_FREE_PAGES and NR_FREE_CMA_PAGES.
@@ -181,6 +362,11 @@ class Journal:
 def decode(record: array[int]) -> Step:
     """The step that a record of the journal stands for."""
     seq, kind, a, b, c, d, e, _ = record
+    if kind == CACHE:
+        return CacheField(seq, a, CACHE_FIELD_NAMES[b], c, d)
+    if kind in _SLAB_STEPS:
+        step, nr_arguments = _SLAB_STEPS[kind]
+        return step(seq, *record[2 : 2 + nr_arguments])
     if kind == LIST_ADD:
         return ListAdd(seq, list_name(a), b, c, d, e)
     if kind == LIST_DEL:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.snapshot import Snapshot
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
+from memsim.views.narrate_slab import narrate_slab
 from memsim.views.scene import Names, Scene, list_order
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
@@ -60,6 +61,8 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
                 f"__free_one_page(): pfn {step.pfn} and its buddy, pfn {step.buddy_pfn}, order "
                 f"{step.order}, merge into pfn {step.pfn & step.buddy_pfn}, order {step.order + 1}"
             )
+        case _:
+            return narrate_slab(step)
 
 
 def field_label(step: Field, names: Names) -> str:

@@ -35,6 +35,8 @@ from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key, pcp_list_label
 
 Payload = dict[str, Any]
 
+#: A step that changes nothing that the player shows.
+OTHER = 7
 #: The number that a sentence mentions; the player has all that change.
 SPOKEN_FIELD = "pcp.count"
 
@@ -249,6 +251,8 @@ def _encode(step: Step, lists: dict[ListName, int], fields: dict[FieldKey, int])
             return [SPLIT, pfn, order]
         case Merge(_, pfn, buddy_pfn, order):
             return [MERGE, pfn, buddy_pfn, order]
+        case _:
+            return [OTHER]
 
 
 def _operations(operations: Sequence[Operation], frames: list[Frame]) -> list[list[Any]]:

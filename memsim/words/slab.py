@@ -97,6 +97,8 @@ EINVAL = 22
 ENOMEM = 12
 
 NUMA_NO_NODE = -1
+#: Where physical memory is mapped, without KASLR. Kernel: arch/x86/include/asm/page_64_types.h
+PAGE_OFFSET = 0xFFFF888000000000
 #: What kmalloc(0) returns, and kfree() takes.
 ZERO_SIZE_PTR = 16
 NULL_PTR = 0

@@ -6,10 +6,15 @@ Kernel: mm/slub.c __slab_free(), do_slab_free(), build_detached_freelist(), kmem
 from __future__ import annotations
 
 from memsim.mm.slub.alloc import Object
-from memsim.mm.slub.freelist import next_tid, set_freepointer
 from memsim.mm.slub.pages import discard_slab
-from memsim.mm.slub.partial import put_cpu_partial, remove_partial
+from memsim.mm.slub.partial import put_cpu_partial
 from memsim.mm.slub.slab import KmemCache, Slab, get_node
+from memsim.mm.slub.update import (
+    remove_partial,
+    set_freepointer,
+    slab_update_freelist,
+    update_cpu_freelist,
+)
 from memsim.words.mmzone import NULL
 
 _LOOKAHEAD = 3
@@ -25,8 +30,7 @@ def do_slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> No
         _slab_free(s, slab, head, tail, cnt)
         return
     set_freepointer(slab, tail, c.freelist)
-    c.freelist = head
-    next_tid(c)
+    update_cpu_freelist(s, c, slab, head)
 
 
 def _slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None:
@@ -37,8 +41,7 @@ def _slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None
     """
     prior = slab.freelist
     set_freepointer(slab, tail, prior)
-    slab.freelist = head
-    slab.inuse -= cnt
+    slab_update_freelist(slab, head, slab.inuse - cnt, slab.frozen)
     if slab.frozen:
         return
     if prior == NULL:

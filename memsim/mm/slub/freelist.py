@@ -6,9 +6,9 @@ shuffle_freelist(), get_freelist(), freeze_slab()
 
 from __future__ import annotations
 
-from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, Slab
+from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.mm.slub.update import draw_below, set_freepointer, slab_update_freelist
 from memsim.words.mmzone import NULL
-from memsim.words.slab import TID_STEP
 
 _64_BITS = (1 << 64) - 1
 
@@ -33,16 +33,6 @@ def get_freepointer(slab: Slab, obj: int) -> int:
     return slab.next_object[obj]
 
 
-def set_freepointer(slab: Slab, obj: int, fp: int) -> None:
-    """Let fp follow obj on its list. Kernel: mm/slub.c set_freepointer()."""
-    slab.next_object[obj] = fp
-
-
-def next_tid(c: KmemCacheCpu) -> None:
-    """Count an operation on the CPU's lists. Kernel: mm/slub.c next_tid()."""
-    c.tid += TID_STEP
-
-
 def init_freelist(s: KmemCache, slab: Slab) -> None:
     """Put every object of a new slab on its freelist: shuffled, or one behind the other.
 
@@ -50,9 +40,9 @@ def init_freelist(s: KmemCache, slab: Slab) -> None:
     """
     in_order = slab.objects < 2 or not s.random_seq
     order = list(range(slab.objects)) if in_order else shuffled(s, slab)
-    slab.freelist = order[0]
     for obj, following in zip(order, [*order[1:], NULL], strict=True):
         set_freepointer(slab, obj, following)
+    slab_update_freelist(slab, order[0], 0, False)
 
 
 def shuffled(s: KmemCache, slab: Slab) -> list[int]:
@@ -61,7 +51,7 @@ def shuffled(s: KmemCache, slab: Slab) -> list[int]:
     Kernel: mm/slub.c shuffle_freelist(), next_freelist_entry()
     """
     page_limit = slab.objects * s.size
-    pos = s.vm.slab.random.get_random_u32_below(len(s.random_seq))
+    pos = draw_below(s, len(s.random_seq))
     sequence = s.random_seq[pos:] + s.random_seq[:pos]
     return [offset // s.size for offset in sequence if offset < page_limit]
 
@@ -72,16 +62,12 @@ def get_freelist(slab: Slab) -> int:
     Kernel: mm/slub.c get_freelist()
     """
     freelist = slab.freelist
-    slab.freelist = NULL
-    slab.inuse = slab.objects
-    slab.frozen = freelist != NULL
+    slab_update_freelist(slab, NULL, slab.objects, freelist != NULL)
     return freelist
 
 
 def freeze_slab(slab: Slab) -> int:
     """Take a partial slab's whole freelist, for a CPU. Kernel: mm/slub.c freeze_slab()."""
     freelist = slab.freelist
-    slab.freelist = NULL
-    slab.inuse = slab.objects
-    slab.frozen = True
+    slab_update_freelist(slab, NULL, slab.objects, True)
     return freelist

@@ -9,7 +9,10 @@ from memsim.mm.mmzone import page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.freelist import init_freelist
-from memsim.mm.slub.slab import KmemCache, Slab, get_node
+from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.mm.slub.update import count_slab
+from memsim.trace.events import TP_STEPS
+from memsim.trace.steps import NEW_SLAB, SLAB_GONE
 from memsim.words.gfp import (
     __GFP_DIRECT_RECLAIM,
     __GFP_FS,
@@ -72,15 +75,10 @@ def make_slab(s: KmemCache, pfn: int, order: int) -> Slab:
     zone = page_zone(s.vm, pfn)
     assert zone is not None
     slab = s.vm.slab.add(s, pfn, order, zone.node)
+    if s.vm.trace.mask & TP_STEPS:
+        s.vm.trace.step(NEW_SLAB, s.id, zone.node, pfn, order)
     init_freelist(s, slab)
     return slab
-
-
-def inc_slabs_node(s: KmemCache, slab: Slab) -> None:
-    """Count a slab in its node. Kernel: mm/slub.c inc_slabs_node()."""
-    n = get_node(s, slab.nid)
-    n.nr_slabs += 1
-    n.total_objects += slab.objects
 
 
 def discard_slab(s: KmemCache, slab: Slab) -> None:
@@ -89,8 +87,8 @@ def discard_slab(s: KmemCache, slab: Slab) -> None:
     NOT MODELLED: that caches with SLAB_TYPESAFE_BY_RCU wait for a grace period first.
     Kernel: mm/slub.c discard_slab(), __free_slab()
     """
-    n = get_node(s, slab.nid)
-    n.nr_slabs -= 1
-    n.total_objects -= slab.objects
+    count_slab(s, slab, -1)
+    if s.vm.trace.mask & TP_STEPS:
+        s.vm.trace.step(SLAB_GONE, s.id, slab.nid, slab.pfn, slab.order)
     s.vm.slab.remove(slab)
     free_unref_page(s.vm, slab.pfn, slab.order)

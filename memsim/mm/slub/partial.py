@@ -5,28 +5,21 @@ Kernel: mm/slub.c add_partial() to put_cpu_partial()
 
 from __future__ import annotations
 
-from memsim.lib.list import list_del, list_for_each, list_insert_after
-from memsim.mm.slub.freelist import get_freepointer, next_tid, set_freepointer
+from memsim.lib.list import list_for_each
+from memsim.mm.slub.freelist import get_freepointer
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, KmemCacheNode, Slab, get_node
+from memsim.mm.slub.update import (
+    add_partial,
+    chain,
+    remove_partial,
+    set_freepointer,
+    set_percpu_partial,
+    slab_update_freelist,
+    update_cpu_freelist,
+)
 from memsim.words.mmzone import NULL
 from memsim.words.slab import SLAB_DEBUG_FLAGS
-
-
-def add_partial(s: KmemCache, n: KmemCacheNode, slab: Slab, tail: bool) -> None:
-    """Put a slab on the node's partial list. Kernel: mm/slub.c add_partial()."""
-    state = s.vm.slab
-    n.nr_partial += 1
-    after = state.prev[n.partial] if tail else n.partial
-    list_insert_after(state.next, state.prev, slab.id, after)
-    slab.on_node_partial = True
-
-
-def remove_partial(s: KmemCache, n: KmemCacheNode, slab: Slab) -> None:
-    """Take a slab off the node's partial list. Kernel: mm/slub.c remove_partial()."""
-    list_del(s.vm.slab.next, s.vm.slab.prev, slab.id)
-    slab.on_node_partial = False
-    n.nr_partial -= 1
 
 
 def partial_slabs(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
@@ -74,9 +67,8 @@ def put_cpu_partial(s: KmemCache, slab: Slab, drain: bool) -> None:
     slab_to_put: Slab | None = None
     if oldslab is not None and drain and oldslab.slabs >= s.cpu_partial_slabs:
         slab_to_put, oldslab = oldslab, None
-    slab.slabs = 1 + (oldslab.slabs if oldslab is not None else 0)
-    slab.next = oldslab
-    c.partial = slab
+    chain(slab, oldslab, 1 + (oldslab.slabs if oldslab is not None else 0))
+    set_percpu_partial(s, c, slab)
     if slab_to_put is not None:
         _put_partials(s, slab_to_put)
 
@@ -89,7 +81,7 @@ def _put_partials(s: KmemCache, partial_slab: Slab | None) -> None:
     to_discard: list[Slab] = []
     while partial_slab is not None:
         slab, partial_slab = partial_slab, partial_slab.next
-        slab.next = None
+        chain(slab, None, 0)
         n = get_node(s, slab.nid)
         if not slab.inuse and n.nr_partial >= s.min_partial:
             to_discard.append(slab)
@@ -101,8 +93,9 @@ def _put_partials(s: KmemCache, partial_slab: Slab | None) -> None:
 
 def put_partials(s: KmemCache, c: KmemCacheCpu) -> None:
     """Move all of a CPU's partial slabs to the nodes' lists. Kernel: put_partials_cpu()."""
-    chain, c.partial = c.partial, None
-    _put_partials(s, chain)
+    partial_slab = c.partial
+    set_percpu_partial(s, c, None)
+    _put_partials(s, partial_slab)
 
 
 def deactivate_slab(s: KmemCache, slab: Slab, freelist: int) -> None:
@@ -113,14 +106,15 @@ def deactivate_slab(s: KmemCache, slab: Slab, freelist: int) -> None:
     """
     n = get_node(s, slab.nid)
     remote_frees = slab.freelist != NULL
-    slab.frozen = False
-    if freelist != NULL:
+    free_delta = 0
+    if freelist == NULL:
+        freelist = slab.freelist
+    else:
         last, free_delta = freelist, 1
         while get_freepointer(slab, last) != NULL:
             last, free_delta = get_freepointer(slab, last), free_delta + 1
-        slab.inuse -= free_delta
         set_freepointer(slab, last, slab.freelist)
-        slab.freelist = freelist
+    slab_update_freelist(slab, freelist, slab.inuse - free_delta, False)
     if not slab.inuse and n.nr_partial >= s.min_partial:
         discard_slab(s, slab)
     elif slab.freelist != NULL:
@@ -130,7 +124,6 @@ def deactivate_slab(s: KmemCache, slab: Slab, freelist: int) -> None:
 def flush_slab(s: KmemCache, c: KmemCacheCpu) -> None:
     """Take the CPU's slab away from it. Kernel: mm/slub.c flush_slab()."""
     slab, freelist = c.slab, c.freelist
-    c.slab, c.freelist = None, NULL
-    next_tid(c)
+    update_cpu_freelist(s, c, None, NULL)
     if slab is not None:
         deactivate_slab(s, slab, freelist)

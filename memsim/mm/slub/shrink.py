@@ -5,15 +5,10 @@ Kernel: mm/slub.c flush_all(), __kmem_cache_do_shrink(), free_partial(), __kmem_
 
 from __future__ import annotations
 
-from memsim.lib.list import list_insert_after
 from memsim.mm.slub.pages import discard_slab
-from memsim.mm.slub.partial import (
-    flush_slab,
-    partial_slabs,
-    put_partials,
-    remove_partial,
-)
+from memsim.mm.slub.partial import flush_slab, partial_slabs, put_partials
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, Slab
+from memsim.mm.slub.update import add_partial, remove_partial
 
 #: Slabs with up to this many free objects are sorted, the fullest first. Kernel: mm/slub.c
 SHRINK_PROMOTE_MAX = 32
@@ -57,17 +52,10 @@ def _promote(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
         elif free <= SHRINK_PROMOTE_MAX:
             promote[free - 1].insert(0, slab)
     for slabs in reversed(promote):
-        _move_to_head(s, n, slabs)
+        for slab in reversed(slabs):
+            remove_partial(s, n, slab)
+            add_partial(s, n, slab, tail=False)
     return empty
-
-
-def _move_to_head(s: KmemCache, n: KmemCacheNode, slabs: list[Slab]) -> None:
-    """Put slabs in front of the list, in this order."""
-    state = s.vm.slab
-    for slab in reversed(slabs):
-        before, following = state.prev[slab.id], state.next[slab.id]
-        state.next[before], state.prev[following] = following, before
-        list_insert_after(state.next, state.prev, slab.id, n.partial)
 
 
 def shutdown(s: KmemCache) -> bool:

@@ -86,9 +86,10 @@ class KmemCacheCpu:
     `partial` is the first slab of a chain by Slab.next.
     """
 
-    __slots__ = ("freelist", "partial", "slab", "tid")
+    __slots__ = ("cpu", "freelist", "partial", "slab", "tid")
 
     def __init__(self, cpu: int) -> None:
+        self.cpu = cpu
         self.slab: Slab | None = None
         self.freelist = NULL
         self.partial: Slab | None = None
@@ -120,11 +121,14 @@ class KmemCache:
         "name", "flags", "size", "object_size", "inuse", "offset", "align", "red_left_pad",
         "oo", "min", "allocflags", "min_partial", "cpu_partial", "cpu_partial_slabs", "refcount",
         "ctor", "useroffset", "usersize", "random", "random_seq", "remote_node_defrag_ratio",
-        "cpu_slab", "node", "structs", "vm",
+        "cpu_slab", "node", "structs", "vm", "id",
     )  # fmt: skip
 
     def __init__(self, vm: Vm, name: str, object_size: int, align: int, flags: int) -> None:
         self.vm = vm
+        #: Its place in SlabState.caches, which forgets none.
+        self.id = len(vm.slab.caches)
+        vm.slab.caches.append(self)
         self.name = name
         self.flags = flags
         self.object_size = self.size = self.inuse = object_size
@@ -152,8 +156,8 @@ class SlabState:
     """
 
     __slots__ = (
-        "buckets", "by_id", "free_ids", "kmalloc_caches", "kmem_cache", "kmem_cache_node", "log",
-        "next", "page_slab", "prev", "random", "slab_caches",
+        "buckets", "by_id", "caches", "free_ids", "kmalloc_caches", "kmem_cache",
+        "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "slab_caches",
     )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
@@ -166,6 +170,7 @@ class SlabState:
         #: What the kernel would log.
         self.log: list[str] = []
         self.slab_caches: list[KmemCache] = []
+        self.caches: list[KmemCache] = []
         self.page_slab: dict[int, Slab] = {}
         self.next: list[int] = []
         self.prev: list[int] = []

@@ -9,21 +9,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from operator import index
-from typing import TypeVar
+from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.machine.checks import check_cpu, check_free, check_order, check_request, whole
+from memsim.machine.slab import SlabRequests
 from memsim.mm import validate as validation
-from memsim.mm.apply import redo_steps, undo_steps
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
-from memsim.mm.journal import set_page_state, start_steps, step_fields
+from memsim.mm.journal import set_page_state
+from memsim.mm.kmalloc import kmem_cache_init
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_LRU,
-    PG_ORDER,
     Vm,
     Zone,
     get_pageblock_migratetype,
@@ -35,56 +32,28 @@ from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratet
 from memsim.mm.page_alloc.setup import pageset_update
 from memsim.mm.restore import restore
 from memsim.mm.show_mem import allocation_failure_report
-from memsim.mm.snapshot import Snapshot, take_snapshot
+from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
 from memsim.mm.vmstat_work import refresh_cpu_vm_stats
-from memsim.trace.events import TP_KERNEL_EVENTS, Traced
-from memsim.trace.steps import Step
+from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import (
-    __GFP_BITS_MASK,
-    __GFP_NOWARN,
-    gfp_migratetype,
-    gfp_zone,
-    show_gfp_flags,
-)
+from memsim.words.gfp import __GFP_NOWARN, show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
-T = TypeVar("T")
 _MAX_BULK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Operation:
-    """Something the Machine was asked to do: its name, and its steps [first_step, last_step)."""
-
-    name: str
-    first_step: int
-    last_step: int
-
-
-@dataclass
-class Recording:
-    """A stretch of a Machine's life: the snapshot before it, its steps, its operations.
-
-    Step numbers in `operations` count from the recording's first step.
-    """
-
-    snapshot: Snapshot
-    steps: list[Step] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
-
-
-class Machine:
+class Machine(SlabRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
     split evenly. cma, movablecore: sizes too. pcp=False keeps no pages on per-CPU lists, as
     zone_pcp_disable() does. transparent_hugepage=True lets khugepaged raise min_free_kbytes.
-    arch: "x86-64" or "x86-32". steps=False is quicker, and takes undo() away. seed is kept for
-    whatever is drawn by chance; the page allocator draws nothing.
+    arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages.
+    steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
+    a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
     """
 
@@ -101,6 +70,7 @@ class Machine:
         node_distance: Sequence[Sequence[int]] | None = None,
         transparent_hugepage: bool = False,
         arch: str = X86_64.name,
+        slab: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -108,7 +78,10 @@ class Machine:
             ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp, movablecore,
             node_distance, transparent_hugepage, arch,
         )  # fmt: skip
-        self._adopt(boot_vm(description, Trace(mask=0)), seed, steps)
+        vm = boot_vm(description, Trace(mask=0))
+        if slab:
+            kmem_cache_init(vm, seed)
+        self._adopt(vm, seed, steps)
 
     @classmethod
     def preset(cls, name: str, *, seed: int = 0, steps: bool = True) -> Machine:
@@ -141,15 +114,6 @@ class Machine:
         machine._adopt(restore(snapshot, Trace(mask=0)), seed, steps)
         return machine
 
-    def _adopt(self, vm: Vm, seed: int, steps: bool) -> None:
-        self.vm = vm
-        self.seed = seed
-        self.history: list[Operation] = []
-        self._undone: list[Operation] = []
-        vm.trace.mask = TP_KERNEL_EVENTS
-        if steps:
-            start_steps(vm)
-
     # Requests
 
     def alloc_pages(self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int = 0) -> int:
@@ -158,7 +122,7 @@ class Machine:
         BadRequest for what no caller may ask; PageAllocationFailure, with the kernel's report,
         when there is no such block.
         """
-        _check_request(self.vm, gfp_mask, order, cpu, nid)
+        check_request(self.vm, gfp_mask, order, cpu, nid)
         name = f"alloc_pages({show_gfp_flags(gfp_mask)}, order={order})"
         pfn = self._do(name, cpu, lambda: alloc.alloc_pages(self.vm, gfp_mask, order, nid))
         return self._or_failure(pfn, gfp_mask, order)
@@ -167,8 +131,8 @@ class Machine:
         self, gfp_mask: int, nr_pages: int, *, cpu: int = 0, nid: int = 0
     ) -> list[int]:
         """Allocate up to nr_pages single pages: their pfns, perhaps fewer, perhaps none."""
-        _check_request(self.vm, gfp_mask, 0, cpu, nid)
-        _whole("nr_pages", nr_pages)
+        check_request(self.vm, gfp_mask, 0, cpu, nid)
+        whole("nr_pages", nr_pages)
         if not 0 <= nr_pages <= _MAX_BULK:
             raise BadRequest(f"nr_pages={nr_pages}: should be 0 to {_MAX_BULK}")
         name = f"alloc_pages_bulk({show_gfp_flags(gfp_mask)}, nr_pages={nr_pages})"
@@ -176,10 +140,10 @@ class Machine:
 
     def alloc_pages_exact(self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int = 0) -> int:
         """Allocate just the pages that size bytes need: the first pfn."""
-        _whole("size", size)
+        whole("size", size)
         if size < 1 or get_order(size) > MAX_PAGE_ORDER:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
-        _check_request(self.vm, gfp_mask, 0, cpu, nid)
+        check_request(self.vm, gfp_mask, 0, cpu, nid)
         name = f"alloc_pages_exact({size}, {show_gfp_flags(gfp_mask)})"
         pfn = self._do(name, cpu, lambda: alloc.alloc_pages_exact(self.vm, size, gfp_mask, nid))
         return self._or_failure(pfn, gfp_mask, get_order(size))
@@ -189,34 +153,34 @@ class Machine:
 
         BadFree when pfn is not the first page of such a block. Kernel: __free_pages()
         """
-        order = _check_free(self.vm, pfn, order)
-        _check_cpu(self.vm, cpu)
+        order = check_free(self.vm, pfn, order)
+        check_cpu(self.vm, cpu)
         name = f"free_pages(pfn {pfn}, order={order})"
         self._do(name, cpu, lambda: free.free_unref_page(self.vm, pfn, order))
 
     def free_folios(self, pfns: list[int], *, cpu: int = 0) -> None:
         """Free allocated blocks as one batch. Kernel: mm/page_alloc.c free_unref_folios()."""
-        _check_cpu(self.vm, cpu)
-        folios = [(pfn, _check_free(self.vm, pfn, None)) for pfn in pfns]
+        check_cpu(self.vm, cpu)
+        folios = [(pfn, check_free(self.vm, pfn, None)) for pfn in pfns]
         if len(set(folios)) != len(folios):
             raise BadFree("a block is in the batch twice")
         self._do(f"free_folios({len(pfns)})", cpu, lambda: free.free_unref_folios(self.vm, folios))
 
     def free_pages_exact(self, pfn: int, size: int, *, cpu: int = 0) -> None:
         """Free what alloc_pages_exact() gave; size is in bytes."""
-        _check_cpu(self.vm, cpu)
-        _whole("size", size)
-        _whole("pfn", pfn)
+        check_cpu(self.vm, cpu)
+        whole("size", size)
+        whole("pfn", pfn)
         if not 1 <= size <= 4096 << MAX_PAGE_ORDER:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
         for page in range(pfn, pfn + nr_pages_of(size)):
-            _check_free(self.vm, page, 0)
+            check_free(self.vm, page, 0)
         name = f"free_pages_exact(pfn {pfn}, {size})"
         self._do(name, cpu, lambda: alloc.free_pages_exact(self.vm, pfn, size))
 
     def split_page(self, pfn: int) -> None:
         """Make single pages of an allocated block; each is freed by itself from then on."""
-        order = _check_free(self.vm, pfn, None)
+        order = check_free(self.vm, pfn, None)
         zone = self._zone(pfn)
         self._do(f"split_page(pfn {pfn})", 0, lambda: alloc.split_page(zone, pfn, order))
 
@@ -225,7 +189,7 @@ class Machine:
 
         Kernel: mm/swap.c lru_add(). NOT MODELLED: the lists themselves.
         """
-        order = _check_free(self.vm, pfn, None)
+        order = check_free(self.vm, pfn, None)
         zone = self._zone(pfn)
         self._do(f"lru_add(pfn {pfn})", 0, lambda: _set_lru(zone, pfn, order))
 
@@ -237,7 +201,7 @@ class Machine:
 
     def vmstat_update(self, *, cpu: int = 0) -> None:
         """One round of a CPU's vmstat worker: counters folded, pcp lists decayed."""
-        _check_cpu(self.vm, cpu)
+        check_cpu(self.vm, cpu)
         self._do(f"vmstat_update({cpu})", cpu, lambda: refresh_cpu_vm_stats(self.vm, True))
 
     def pageset_update(self, batch: int, high_min: int, high_max: int, zone: str = "") -> None:
@@ -247,7 +211,7 @@ class Machine:
         """
         limits = {"batch": (batch, 1), "high_min": (high_min, 0), "high_max": (high_max, high_min)}
         for name, (pages, least) in limits.items():
-            _whole(name, pages)
+            whole(name, pages)
             if not least <= pages <= _MAX_BULK:
                 raise BadRequest(f"{name}={pages}: should be {least} to {_MAX_BULK}")
         found = self.zone(zone)
@@ -266,17 +230,13 @@ class Machine:
         zone = self._zone(pfn)
         if get_pageblock_migratetype(zone, pfn) != self.vm.MIGRATE_ISOLATE:
             raise BadRequest(f"the pageblock of pfn {pfn} is not isolated")
-        _whole("migratetype", migratetype)
+        whole("migratetype", migratetype)
         if not 0 <= migratetype < MIGRATE_PCPTYPES:
             raise BadRequest(f"migratetype={migratetype}: should be 0 to {MIGRATE_PCPTYPES - 1}")
         name = f"unisolate_pageblock(pfn {pfn})"
         self._do(name, 0, lambda: unset_migratetype_isolate(zone, pfn, migratetype))
 
     # Looking
-
-    def snapshot(self) -> Snapshot:
-        """The whole state as plain data; mm/snapshot.py says what is in it."""
-        return take_snapshot(self.vm)
 
     def zone(self, name: str = "") -> Zone:
         """The populated zone of this name; without a name, the first one."""
@@ -292,80 +252,23 @@ class Machine:
 
     def extfrag_index(self, order: int, zone: str = "") -> int:
         """Why a request of this order would fail: see vmstat.extfrag_index(). Times 1000."""
-        _check_order(order)
+        check_order(order)
         return extfrag_index(self.zone(zone), order)
 
     def unusable_index(self, order: int, zone: str = "") -> int:
         """Share of free memory in blocks too small for this order, times 1000."""
-        _check_order(order)
+        check_order(order)
         return unusable_index(self.zone(zone), order)
 
     def events(self, since: int = 0) -> list[Traced]:
         """Kernel events number `since` and later that the ring still holds."""
         return list(self.vm.trace.events(since))
 
-    def steps(self, start: int = 0) -> list[Step]:
-        """Steps of all operations that are not undone, from number `start` on."""
-        return list(self.vm.trace.journal.read(start, self._position()))
-
     def validate(self) -> None:
         """Check every invariant of mm/validate.py; ValidationError names the broken one."""
         validation.validate(self.vm)
 
-    # History
-
-    def undo(self) -> Operation:
-        """Take the last operation back. BadRequest when there is none."""
-        if not self.history:
-            raise BadRequest("nothing to undo")
-        operation = self.history.pop()
-        undo_steps(self.vm, self._steps_of(operation))
-        self._undone.append(operation)
-        return operation
-
-    def redo(self) -> Operation:
-        """Do the operation again that undo() took back last. BadRequest when there is none."""
-        if not self._undone:
-            raise BadRequest("nothing to redo")
-        operation = self._undone.pop()
-        redo_steps(self.vm, self._steps_of(operation))
-        self.history.append(operation)
-        return operation
-
-    @contextmanager
-    def recording(self) -> Iterator[Recording]:
-        """Record what happens inside the with block, for a player."""
-        recording = Recording(self.snapshot())
-        first_operation, first_step = len(self.history), self._position()
-        yield recording
-        recording.steps = self.steps(first_step)
-        recording.operations = [
-            Operation(op.name, op.first_step - first_step, op.last_step - first_step)
-            for op in self.history[first_operation:]
-        ]
-
     # Inside
-
-    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
-        """Run one operation on a CPU, and remember its steps."""
-        journal = self.vm.trace.journal
-        journal.cut(self._position())
-        self._undone.clear()
-        first_step = len(journal)
-        self.vm.set_cpu(cpu)
-        result = call()
-        if self.vm.fields_seen:
-            for zone in self.vm.zones:
-                step_fields(zone)
-            shown = f"{name}{_shown(result)}"
-            self.history.append(Operation(shown, first_step, len(journal)))
-        return result
-
-    def _position(self) -> int:
-        return self.history[-1].last_step if self.history else 0
-
-    def _steps_of(self, operation: Operation) -> list[Step]:
-        return list(self.vm.trace.journal.read(operation.first_step, operation.last_step))
 
     def _or_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
         if pfn == NULL:
@@ -373,7 +276,7 @@ class Machine:
         return pfn
 
     def _zone(self, pfn: int) -> Zone:
-        _whole("pfn", pfn)
+        whole("pfn", pfn)
         zone = page_zone(self.vm, pfn)
         if zone is None:
             raise BadRequest(f"pfn {pfn} is in no zone")
@@ -386,63 +289,6 @@ def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
     report = "" if quiet else allocation_failure_report(vm, gfp_mask, order, "memsim")
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
-
-
-def _whole(name: str, value: object) -> None:
-    """Numbers may be of any kind that counts, as numpy's do; not "2", 2.0 or None."""
-    if not hasattr(value, "__index__"):
-        raise BadRequest(f"{name}={str(value)[:40]!r}: should be a whole number")
-    if abs(index(value)) >> 64:
-        raise BadRequest(f"{name}: a number of over 64 bits")
-
-
-def _check_order(order: int) -> None:
-    _whole("order", order)
-    if not 0 <= order <= MAX_PAGE_ORDER:
-        raise BadRequest(f"order={order}: should be 0 to {MAX_PAGE_ORDER}")
-
-
-def _check_cpu(vm: Vm, cpu: int) -> None:
-    _whole("cpu", cpu)
-    if not 0 <= cpu < vm.nr_cpus:
-        raise BadRequest(f"cpu={cpu}: this machine has CPUs 0 to {vm.nr_cpus - 1}")
-
-
-def _check_request(vm: Vm, gfp_mask: int, order: int, cpu: int, nid: int) -> None:
-    _check_order(order)
-    _check_cpu(vm, cpu)
-    _whole("nid", nid)
-    _whole("gfp_mask", gfp_mask)
-    if not 0 <= nid < len(vm.nodes):
-        raise BadRequest(f"nid={nid}: this machine has nodes 0 to {len(vm.nodes) - 1}")
-    if not 0 <= gfp_mask <= __GFP_BITS_MASK:
-        raise BadRequest(f"gfp_mask={gfp_mask:#x}: has bits that are no flag")
-    if gfp_zone(gfp_mask, vm.arch) < 0:
-        raise BadRequest(f"gfp_mask={gfp_mask:#x}: its zone bits exclude each other")
-    if gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
-        raise BadRequest(f"gfp_mask={gfp_mask:#x}: both __GFP_MOVABLE and __GFP_RECLAIMABLE")
-
-
-def _check_free(vm: Vm, pfn: int, order: int | None) -> int:
-    """The order of the allocated block at pfn."""
-    _whole("pfn", pfn)
-    if page_zone(vm, pfn) is None:
-        raise BadFree(f"pfn {pfn} is in no zone")
-    state = vm.page_state[pfn]
-    if not state & PG_INUSE:
-        raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
-    if order not in (None, state & PG_ORDER):
-        raise BadFree(f"pfn {pfn} was allocated with order {state & PG_ORDER}, not {order}")
-    return state & PG_ORDER
-
-
-def _shown(result: object) -> str:
-    """What an operation gave, as its name says it."""
-    if isinstance(result, bool) or result is None:
-        return ""
-    if isinstance(result, int):
-        return " = NULL" if result == NULL else f" = pfn {result}"
-    return f" = {len(result)} pages" if isinstance(result, list) else ""
 
 
 def _set_lru(zone: Zone, pfn: int, order: int) -> None:

@@ -1,0 +1,126 @@
+"""What a Machine did, step by step, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from memsim.mm.apply import redo_steps, undo_steps
+from memsim.mm.journal import start_steps, step_fields
+from memsim.mm.mmzone import Vm
+from memsim.mm.snapshot import Snapshot, take_snapshot
+from memsim.trace.events import TP_KERNEL_EVENTS
+from memsim.trace.steps import Step
+from memsim.words.errors import BadRequest
+from memsim.words.mmzone import NULL
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something the Machine was asked to do: its name, and its steps [first_step, last_step)."""
+
+    name: str
+    first_step: int
+    last_step: int
+
+
+@dataclass
+class Recording:
+    """A stretch of a Machine's life: the snapshot before it, its steps, its operations.
+
+    Step numbers in `operations` count from the recording's first step.
+    """
+
+    snapshot: Snapshot
+    steps: list[Step] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+
+class History:
+    """The state of a Machine, and the operations that led to it."""
+
+    vm: Vm
+    seed: int
+    history: list[Operation]
+    _undone: list[Operation]
+
+    def _adopt(self, vm: Vm, seed: int, steps: bool) -> None:
+        self.vm = vm
+        self.seed = seed
+        self.history = []
+        self._undone = []
+        vm.trace.mask = TP_KERNEL_EVENTS
+        if steps:
+            start_steps(vm)
+
+    def snapshot(self) -> Snapshot:
+        """The whole state as plain data; mm/snapshot.py says what is in it."""
+        return take_snapshot(self.vm)
+
+    def steps(self, start: int = 0) -> list[Step]:
+        """Steps of all operations that are not undone, from number `start` on."""
+        return list(self.vm.trace.journal.read(start, self._position()))
+
+    def undo(self) -> Operation:
+        """Take the last operation back. BadRequest when there is none."""
+        if not self.history:
+            raise BadRequest("nothing to undo")
+        operation = self.history.pop()
+        undo_steps(self.vm, self._steps_of(operation))
+        self._undone.append(operation)
+        return operation
+
+    def redo(self) -> Operation:
+        """Do the operation again that undo() took back last. BadRequest when there is none."""
+        if not self._undone:
+            raise BadRequest("nothing to redo")
+        operation = self._undone.pop()
+        redo_steps(self.vm, self._steps_of(operation))
+        self.history.append(operation)
+        return operation
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        """Record what happens inside the with block, for a player."""
+        recording = Recording(self.snapshot())
+        first_operation, first_step = len(self.history), self._position()
+        yield recording
+        recording.steps = self.steps(first_step)
+        recording.operations = [
+            Operation(op.name, op.first_step - first_step, op.last_step - first_step)
+            for op in self.history[first_operation:]
+        ]
+
+    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+        """Run one operation on a CPU, and remember its steps."""
+        journal = self.vm.trace.journal
+        journal.cut(self._position())
+        self._undone.clear()
+        first_step = len(journal)
+        self.vm.set_cpu(cpu)
+        result = call()
+        if self.vm.fields_seen:
+            for zone in self.vm.zones:
+                step_fields(zone)
+            shown = f"{name}{_shown(result)}"
+            self.history.append(Operation(shown, first_step, len(journal)))
+        return result
+
+    def _position(self) -> int:
+        return self.history[-1].last_step if self.history else 0
+
+    def _steps_of(self, operation: Operation) -> list[Step]:
+        return list(self.vm.trace.journal.read(operation.first_step, operation.last_step))
+
+
+def _shown(result: object) -> str:
+    """What an operation gave, as its name says it."""
+    if isinstance(result, bool) or result is None:
+        return ""
+    if isinstance(result, int):
+        return " = NULL" if result == NULL else f" = pfn {result}"
+    return f" = {len(result)} pages" if isinstance(result, list) else ""
