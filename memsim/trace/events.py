@@ -1,7 +1,7 @@
 """The kernel's tracepoints of the page allocator: names, fields, and the one-line text form.
 
-A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers only:
-an event outlives the page it speaks of.
+A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers and texts
+only: an event outlives the page it speaks of. The slab allocator's are in slab_events.py.
 
 Kernel: include/trace/events/kmem.h
 """
@@ -9,9 +9,11 @@ Kernel: include/trace/events/kmem.h
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import ClassVar
 
+from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
@@ -21,6 +23,10 @@ MM_PAGE_ALLOC_EXTFRAG = 2
 MM_PAGE_PCPU_DRAIN = 3
 MM_PAGE_FREE = 4
 MM_PAGE_FREE_BATCHED = 5
+KMALLOC = 6
+KFREE = 7
+KMEM_CACHE_ALLOC = 8
+KMEM_CACHE_FREE = 9
 
 #: Bits of Trace.mask. The last one turns steps on.
 TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
@@ -29,9 +35,13 @@ TP_MM_PAGE_ALLOC_EXTFRAG = 1 << MM_PAGE_ALLOC_EXTFRAG
 TP_MM_PAGE_PCPU_DRAIN = 1 << MM_PAGE_PCPU_DRAIN
 TP_MM_PAGE_FREE = 1 << MM_PAGE_FREE
 TP_MM_PAGE_FREE_BATCHED = 1 << MM_PAGE_FREE_BATCHED
+TP_KMALLOC = 1 << KMALLOC
+TP_KFREE = 1 << KFREE
+TP_KMEM_CACHE_ALLOC = 1 << KMEM_CACHE_ALLOC
+TP_KMEM_CACHE_FREE = 1 << KMEM_CACHE_FREE
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 6) - 1
+TP_KERNEL_EVENTS = (1 << 10) - 1
 TP_STEPS = 1 << 29
 
 
@@ -150,7 +160,7 @@ class MmPageFreeBatched:
         return f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order=0"
 
 
-Event = (
+PageEvent = (
     MmPageAlloc
     | MmPageAllocZoneLocked
     | MmPageAllocExtfrag
@@ -158,13 +168,16 @@ Event = (
     | MmPageFree
     | MmPageFreeBatched
 )
+Event = PageEvent | SlabEvent
 
 #: The class of each event number.
-EVENT_CLASSES: tuple[type[Event], ...] = (
+PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
     MmPageAlloc, MmPageAllocZoneLocked, MmPageAllocExtfrag, MmPagePcpuDrain, MmPageFree,
     MmPageFreeBatched,
 )  # fmt: skip
-_NR_FIELDS = tuple(len(cls.__slots__) for cls in EVENT_CLASSES)
+SLAB_EVENT_CLASSES: tuple[type[SlabEvent], ...] = (Kmalloc, Kfree, KmemCacheAlloc, KmemCacheFree)
+EVENT_CLASSES: tuple[type[Event], ...] = (*PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES)
+_NR_FIELDS = tuple(len(cls.__slots__) for cls in PAGE_EVENT_CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +197,17 @@ class Traced:
         )
 
 
-def decode(record: array[int]) -> Traced:
-    """The event that a record of the ring stands for."""
+def decode(record: array[int], names: Sequence[str]) -> Traced:
+    """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
-    fields = record[2 : 2 + _NR_FIELDS[number]]
-    return Traced(record[0], record[1] >> 8, EVENT_CLASSES[number](*fields))
+    event: Event
+    if number >= KMALLOC:
+        event = SLAB_EVENT_CLASSES[number - KMALLOC].of(record[2:], names)
+    else:
+        event = PAGE_EVENT_CLASSES[number](*record[2 : 2 + _NR_FIELDS[number]])
+    return Traced(record[0], record[1] >> 8, event)
 
 
-def fields_of(event: Event) -> tuple[int, ...]:
+def fields_of(event: PageEvent) -> tuple[int, ...]:
     """The event's fields, in the kernel's order."""
     return astuple(event)

@@ -5,9 +5,13 @@ Kernel: include/trace/events/kmem.h TP_printk
 
 from __future__ import annotations
 
-from memsim.trace.events import EVENT_CLASSES, Event, MmPageFreeBatched
+import re
+from typing import Any
+
+from memsim.trace.events import EVENT_CLASSES, SLAB_EVENT_CLASSES, Event, MmPageFreeBatched
 from memsim.words.gfp import parse_gfp_flags
 
+_POINTER = re.compile("[0-9a-f]{1,16}", re.ASCII)
 _BY_NAME = {cls.NAME: cls for cls in EVENT_CLASSES}
 
 
@@ -26,18 +30,47 @@ def parse_event(name: str, text: str) -> Event:
     if cls is None:
         raise ValueError(f"unknown event {name[:40]!r}")
     words = parse_fields(text)
+    if cls in SLAB_EVENT_CLASSES:
+        words |= _texts(text)
     try:
-        return cls(*(_number(cls, key, words) for key in cls.__slots__))
+        return cls(*(_field(cls, key, words) for key in cls.__slots__))
     except KeyError as missing:
         raise ValueError(f"{name}: no field {missing}") from None
 
 
-def _number(cls: type[Event], key: str, words: dict[str, str]) -> int:
+def _texts(text: str) -> dict[str, str]:
+    """call_site and a cache's name, which may have blanks in them."""
+    call_site, _, behind = text.removeprefix("call_site=").partition(" ptr=")
+    _, named, name = behind.partition(" name=")
+    return {"call_site": call_site} | ({"name": name} if named else {})
+
+
+def _field(cls: type[Event], key: str, words: dict[str, str]) -> Any:
+    word = words[key]
+    if key in ("call_site", "name"):
+        return word
     if key == "gfp_flags":
-        return parse_gfp_flags(words[key])
+        return parse_gfp_flags(word)
+    if key == "ptr":
+        return 0 if _is_null(word) else _pointer(word)
+    if key == "accounted":
+        return _boolean(word)
     if key == "pfn" and cls is not MmPageFreeBatched and _is_null(words["page"]):
         return -1
-    return int(words[key], 0)
+    return int(word, 0)
+
+
+def _pointer(word: str) -> int:
+    """An address in hex, as %p prints it."""
+    if not _POINTER.fullmatch(word):
+        raise ValueError(f"ptr: {word[:20]!r} is no pointer")
+    return int(word, 16)
+
+
+def _boolean(word: str) -> bool:
+    if word not in ("true", "false"):
+        raise ValueError(f"accounted: {word[:20]!r} is neither true nor false")
+    return word == "true"
 
 
 def _is_null(pointer: str) -> bool:

@@ -15,7 +15,7 @@ class Trace:
     Code that fires tests the mask first: that test is all an event costs when it is off.
     """
 
-    __slots__ = ("cpu", "journal", "mask", "ring", "seq")
+    __slots__ = ("_numbers", "cpu", "journal", "mask", "names", "ring", "seq")
 
     def __init__(self, mask: int = TP_KERNEL_EVENTS, capacity: int = 1 << 16) -> None:
         self.mask = mask
@@ -23,6 +23,16 @@ class Trace:
         self.journal = Journal()
         self.seq = 0
         self.cpu = 0
+        #: Texts that records name by number: call sites, and names of caches.
+        self.names = ["0x0"]
+        self._numbers = {"0x0": 0}
+
+    def number_of(self, name: str) -> int:
+        """The number by which records name this text."""
+        number = self._numbers.setdefault(name, len(self.names))
+        if number == len(self.names):
+            self.names.append(name)
+        return number
 
     def emit(
         self, event: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
@@ -38,4 +48,4 @@ class Trace:
 
     def events(self, since: int = 0) -> Iterator[Traced]:
         """Events number `since` and later that are still in the ring, oldest first."""
-        return (decode(record) for record in self.ring.read(since))
+        return (decode(record, self.names) for record in self.ring.read(since))
