@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from memsim.lib.bits import align_up
 from memsim.mm.mmzone import Vm
 from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.debug_report import pr_err, symbol
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.shrink import shutdown
 from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
@@ -31,6 +32,8 @@ from memsim.words.slab import (
     SLAB_NO_CMPXCHG,
     SLAB_TYPESAFE_BY_RCU,
 )
+
+_STILL_HAS_OBJECTS = "Slab cache still has objects when called"
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,9 @@ def kmem_cache_destroy(s: KmemCache) -> bool:
     emptied = shutdown(s)
     place_cache(s, NULL)
     if not emptied:
-        message = f"kmem_cache_destroy {s.name}: Slab cache still has objects when called"
-        s.vm.slab.log.append(message)
+        if s.vm.slab.debug.kunit_errors is None:
+            caller = symbol(s, s.vm.slab.debug.call_site)
+            pr_err(s, f"kmem_cache_destroy {s.name}: {_STILL_HAS_OBJECTS} from {caller}")
         return False
     free_objects(s.structs)
     return True

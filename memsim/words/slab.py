@@ -56,6 +56,9 @@ SLAB_DEBUG_FLAGS = (
 )
 #: Kernel: mm/slub.c SLAB_NO_CMPXCHG
 SLAB_NO_CMPXCHG = SLAB_CONSISTENCY_CHECKS | SLAB_STORE_USER | SLAB_TRACE
+#: What plain slab_debug turns on, and what of it keeps bytes beside the objects. Kernel: mm/slub.c
+DEBUG_DEFAULT_FLAGS = SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER
+DEBUG_METADATA_FLAGS = SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER
 SLAB_CORE_FLAGS = (
     SLAB_HWCACHE_ALIGN | SLAB_CACHE_DMA | SLAB_CACHE_DMA32 | SLAB_PANIC | SLAB_TYPESAFE_BY_RCU
 )
@@ -92,6 +95,13 @@ KMALLOC_SIZES = (96, 192, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 #: struct kmem_cache without its nodes' pointers, struct kmem_cache_node: read off a recording.
 SIZEOF_KMEM_CACHE = 216
 SIZEOF_KMEM_CACHE_NODE = 64
+
+#: What bytes of objects, red zones and paddings are filled with. Kernel: include/linux/poison.h
+SLUB_RED_INACTIVE = 0xBB
+SLUB_RED_ACTIVE = 0xCC
+POISON_INUSE = 0x5A
+POISON_FREE = 0x6B
+POISON_END = 0xA5
 
 EINVAL = 22
 ENOMEM = 12

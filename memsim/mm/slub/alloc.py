@@ -6,12 +6,19 @@ __kmem_cache_alloc_bulk()
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from memsim.mm.mmzone import numa_node_id
 from memsim.mm.page_alloc.freelist import node_zonelist
+from memsim.mm.slub.debug_requests import alloc_single_from_new_slab, get_partial_node_debug
+from memsim.mm.slub.debug_track import TRACK_ALLOC, set_track, slub_debug_orig_size
 from memsim.mm.slub.freelist import freeze_slab, get_freelist, get_freepointer
+from memsim.mm.slub.memory import memset, obj_offset
 from memsim.mm.slub.pages import new_slab
 from memsim.mm.slub.partial import _put_partials, flush_slab, get_partial_node
-from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, Slab
+from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, KmemCacheNode, Slab, kmem_cache_debug
 from memsim.mm.slub.update import (
     chain,
     count_slab,
@@ -19,12 +26,16 @@ from memsim.mm.slub.update import (
     set_percpu_partial,
     update_cpu_freelist,
 )
-from memsim.words.gfp import __GFP_THISNODE, GFP_NOWAIT, gfp_zone
+from memsim.words.gfp import __GFP_THISNODE, __GFP_ZERO, GFP_NOWAIT, gfp_zone
 from memsim.words.mmzone import NULL
-from memsim.words.slab import NUMA_NO_NODE
+from memsim.words.slab import NUMA_NO_NODE, SLAB_STORE_USER
 
 #: An object: its slab, and its index there.
 Object = tuple[Slab, int]
+
+_T = TypeVar("_T")
+#: Takes what it wants from a node's partial list. Kernel: mm/slub.c struct partial_context
+Take = Callable[[KmemCache, KmemCacheNode | None], _T | None]
 
 
 def chain_of(slab: Slab, first: int) -> list[int]:
@@ -50,15 +61,18 @@ def node_match(slab: Slab, node: int) -> bool:
     return node in (NUMA_NO_NODE, slab.nid)
 
 
-def slab_alloc_node(s: KmemCache, gfpflags: int, node: int) -> Object | None:
+def slab_alloc_node(s: KmemCache, gfpflags: int, node: int, orig_size: int = 0) -> Object | None:
     """An object of the cache, from the CPU's lockless list if it has one; None if none is left.
 
-    node: a node's number, or NUMA_NO_NODE. NOT MODELLED: KFENCE, memcg's charge.
+    node: a node's number, or NUMA_NO_NODE. orig_size: the bytes that kmalloc() was asked for, or 0
+    for the whole object; caches that debug keep it. NOT MODELLED: KFENCE, memcg's charge.
     Kernel: mm/slub.c slab_alloc_node(), __slab_alloc_node()
     """
     c = s.cpu_slab[s.vm.cpu]
     slab, obj = c.slab, c.freelist
     if slab is None or obj == NULL or not node_match(slab, node):
+        if kmem_cache_debug(s):
+            return _slab_alloc_debug(s, gfpflags, node, orig_size or s.object_size)
         return _slab_alloc(s, gfpflags, node, c)
     update_cpu_freelist(s, c, slab, get_freepointer(slab, obj))
     return slab, obj
@@ -83,6 +97,40 @@ def _slab_alloc(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Obje
         return load_freelist(s, c, slab, get_freelist(slab))
     slab = _new_objects(s, gfpflags, node, c)
     return None if slab is None else load_freelist(s, c, slab, freeze_slab(slab))
+
+
+def _slab_alloc_debug(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
+    """One object of a node's slab or of a new one, checked; CPUs keep nothing of such caches.
+
+    NOT MODELLED: CONFIG_INIT_ON_ALLOC: only __GFP_ZERO makes the object zero.
+    Kernel: mm/slub.c ___slab_alloc(), slab_post_alloc_hook()
+    """
+    got = _new_debug_object(s, gfpflags, node, orig_size)
+    if got is None:
+        return None
+    slab, obj = got
+    if s.flags & SLAB_STORE_USER:
+        set_track(slab, obj, TRACK_ALLOC)
+    if gfpflags & __GFP_ZERO:
+        zero_size = orig_size if slub_debug_orig_size(s) else s.object_size
+        memset(slab, obj_offset(slab, obj), 0, zero_size)
+    return got
+
+
+def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
+    take = partial(get_partial_node_debug, orig_size=orig_size)
+    for flags in _masks(gfpflags, node):
+        while not s.vm.slab.debug.oops:
+            got = get_partial(s, node, flags, take)
+            if got is not None:
+                return got
+            slab = new_slab(s, flags, node)
+            if slab is None:
+                break
+            obj = alloc_single_from_new_slab(s, slab, orig_size)
+            if obj != NULL:
+                return slab, obj
+    return None
 
 
 def load_freelist(s: KmemCache, c: KmemCacheCpu, slab: Slab, freelist: int) -> Object:
@@ -115,15 +163,9 @@ def _from_cpu_partial(s: KmemCache, c: KmemCacheCpu, node: int) -> Slab | None:
 
 
 def _new_objects(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Slab | None:
-    """A slab from a node's partial list, or a new one; the CPU has none any more.
-
-    A request for a node first tries that node alone, without waiting for memory.
-    """
-    masks = [gfpflags]
-    if node != NUMA_NO_NODE and not gfpflags & __GFP_THISNODE:
-        masks = [GFP_NOWAIT | __GFP_THISNODE, gfpflags]
-    for flags in masks:
-        slab = get_partial(s, node, flags)
+    """A slab from a node's partial list, or a new one; the CPU has none any more."""
+    for flags in _masks(gfpflags, node):
+        slab = get_partial(s, node, flags, get_partial_node)
         if slab is None:
             slab = new_slab(s, flags, node)
             if slab is None:
@@ -135,16 +177,26 @@ def _new_objects(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Sla
     return None
 
 
-def get_partial(s: KmemCache, node: int, flags: int) -> Slab | None:
-    """A partial slab of the wanted node, or of any other. Kernel: mm/slub.c get_partial()."""
+def _masks(gfpflags: int, node: int) -> list[int]:
+    """A request for a node first tries that node alone, without waiting for memory."""
+    if node != NUMA_NO_NODE and not gfpflags & __GFP_THISNODE:
+        return [GFP_NOWAIT | __GFP_THISNODE, gfpflags]
+    return [gfpflags]
+
+
+def get_partial(s: KmemCache, node: int, flags: int, take: Take[_T]) -> _T | None:
+    """A partial slab of the wanted node, or of any other: what take finds there.
+
+    Kernel: mm/slub.c get_partial()
+    """
     searchnode = numa_node_id(s.vm) if node == NUMA_NO_NODE else node
-    slab = get_partial_node(s, s.node[searchnode])
-    if slab is not None or (node != NUMA_NO_NODE and flags & __GFP_THISNODE):
-        return slab
-    return get_any_partial(s, flags)
+    got = take(s, s.node[searchnode])
+    if got is not None or (node != NUMA_NO_NODE and flags & __GFP_THISNODE):
+        return got
+    return get_any_partial(s, flags, take)
 
 
-def get_any_partial(s: KmemCache, flags: int) -> Slab | None:
+def get_any_partial(s: KmemCache, flags: int, take: Take[_T]) -> _T | None:
     """A partial slab of a node that has more than it must keep, the nearest first, by chance.
 
     NOT MODELLED: cpusets, memory policies.
@@ -157,7 +209,7 @@ def get_any_partial(s: KmemCache, flags: int) -> Slab | None:
     for zone in node_zonelist(s.vm, numa_node_id(s.vm), flags):
         n = s.node[zone.node]
         if zone.idx <= highest_zoneidx and n is not None and n.nr_partial > s.min_partial:
-            slab = get_partial_node(s, n)
-            if slab is not None:
-                return slab
+            got = take(s, n)
+            if got is not None:
+                return got
     return None

@@ -6,9 +6,11 @@ Kernel: mm/slub.c __slab_free(), do_slab_free(), build_detached_freelist(), kmem
 from __future__ import annotations
 
 from memsim.mm.slub.alloc import Object
+from memsim.mm.slub.debug_report import oops
+from memsim.mm.slub.debug_requests import free_to_partial_list
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import put_cpu_partial
-from memsim.mm.slub.slab import KmemCache, Slab, get_node
+from memsim.mm.slub.slab import KmemCache, Slab, get_node, kmem_cache_debug
 from memsim.mm.slub.update import (
     remove_partial,
     set_freepointer,
@@ -18,16 +20,25 @@ from memsim.mm.slub.update import (
 from memsim.words.mmzone import NULL
 
 _LOOKAHEAD = 3
+# What the kernel says of an object that is freed right after it was freed.
+_DOUBLE_FREE = "kernel BUG at mm/slub.c:547!"
 
 
 def do_slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None:
     """Free cnt objects of one slab that are chained from head to tail.
 
-    Kernel: mm/slub.c do_slab_free()
+    An object that is the first of the freelist already is a bug: SlabDebug.oops says so, and
+    nothing is freed. Kernel: mm/slub.c do_slab_free(), set_freepointer()
     """
     c = s.cpu_slab[s.vm.cpu]
     if slab is not c.slab:
-        _slab_free(s, slab, head, tail, cnt)
+        if kmem_cache_debug(s):
+            free_to_partial_list(s, slab, head, tail, cnt)
+        else:
+            _slab_free(s, slab, head, tail, cnt)
+        return
+    if tail == c.freelist:
+        oops(s, _DOUBLE_FREE)
         return
     set_freepointer(slab, tail, c.freelist)
     update_cpu_freelist(s, c, slab, head)
@@ -40,6 +51,9 @@ def _slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None
     list is given back if the node has enough. Kernel: mm/slub.c __slab_free()
     """
     prior = slab.freelist
+    if tail == prior:
+        oops(s, _DOUBLE_FREE)
+        return
     set_freepointer(slab, tail, prior)
     slab_update_freelist(slab, head, slab.inuse - cnt, slab.frozen)
     if slab.frozen:
@@ -62,7 +76,8 @@ def build_detached_freelist(objects: list[Object], size: int) -> tuple[int, int,
     """Chain the last object with others of its slab, looking at three strangers at most.
 
     objects[:size] are still to be freed; those taken are moved behind the new size. Returns
-    (new size, head, tail, count). Kernel: mm/slub.c build_detached_freelist()
+    (new size, head, tail, count), or nothing more and a count of 0 where the kernel dies of the
+    same object twice in a row. Kernel: mm/slub.c build_detached_freelist()
     """
     size -= 1
     slab, tail = objects[size]
@@ -71,6 +86,9 @@ def build_detached_freelist(objects: list[Object], size: int) -> tuple[int, int,
     while size:
         size -= 1
         if objects[size][0] is slab:
+            if objects[size][1] == head:
+                oops(slab.slab_cache, _DOUBLE_FREE)
+                return 0, head, tail, 0
             set_freepointer(slab, objects[size][1], head)
             head, cnt, same = objects[size][1], cnt + 1, same - 1
             objects[size], objects[same] = objects[same], objects[size]
@@ -90,4 +108,5 @@ def kmem_cache_free_bulk(objects: list[Object]) -> None:
     while size:
         slab = objects[size - 1][0]
         size, head, tail, cnt = build_detached_freelist(objects, size)
-        do_slab_free(slab.slab_cache, slab, head, tail, cnt)
+        if cnt:
+            do_slab_free(slab.slab_cache, slab, head, tail, cnt)

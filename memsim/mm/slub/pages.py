@@ -8,8 +8,9 @@ from __future__ import annotations
 from memsim.mm.mmzone import page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
+from memsim.mm.slub.debug_check import check_all_objects, setup_slab_debug
 from memsim.mm.slub.freelist import init_freelist
-from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.mm.slub.slab import KmemCache, Slab, kmem_cache_debug
 from memsim.mm.slub.update import count_slab
 from memsim.trace.events import TP_STEPS
 from memsim.trace.steps import NEW_SLAB, SLAB_GONE
@@ -29,7 +30,7 @@ from memsim.words.gfp import (
     __GFP_THISNODE,
 )
 from memsim.words.mmzone import NULL
-from memsim.words.slab import NUMA_NO_NODE
+from memsim.words.slab import NUMA_NO_NODE, SLAB_CONSISTENCY_CHECKS
 
 #: What of a request's mask reaches the page allocator. Kernel: mm/internal.h
 GFP_RECLAIM_MASK = (
@@ -77,6 +78,8 @@ def make_slab(s: KmemCache, pfn: int, order: int) -> Slab:
     slab = s.vm.slab.add(s, pfn, order, zone.node)
     if s.vm.trace.mask & TP_STEPS:
         s.vm.trace.step(NEW_SLAB, s.id, zone.node, pfn, order)
+    if kmem_cache_debug(s):
+        setup_slab_debug(s, slab)
     init_freelist(s, slab)
     return slab
 
@@ -88,6 +91,8 @@ def discard_slab(s: KmemCache, slab: Slab) -> None:
     Kernel: mm/slub.c discard_slab(), __free_slab()
     """
     count_slab(s, slab, -1)
+    if s.flags & SLAB_CONSISTENCY_CHECKS:
+        check_all_objects(s, slab)
     if s.vm.trace.mask & TP_STEPS:
         s.vm.trace.step(SLAB_GONE, s.id, slab.nid, slab.pfn, slab.order)
     s.vm.slab.remove(slab)

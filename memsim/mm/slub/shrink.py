@@ -5,6 +5,7 @@ Kernel: mm/slub.c flush_all(), __kmem_cache_do_shrink(), free_partial(), __kmem_
 
 from __future__ import annotations
 
+from memsim.mm.slub.debug_freelist import list_slab_objects
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import flush_slab, partial_slabs, put_partials
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, Slab
@@ -61,13 +62,19 @@ def _promote(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
 def shutdown(s: KmemCache) -> bool:
     """Give back everything of a cache that is to go; False if objects are still in use.
 
+    Objects in use are listed, but not those of full slabs.
+
     Kernel: mm/slub.c __kmem_cache_shutdown(), free_partial()
     """
     flush_all(s)
     for n in nodes_of(s):
-        empty = [slab for slab in partial_slabs(s, n) if not slab.inuse]
-        for slab in empty:
+        empty = []
+        for slab in partial_slabs(s, n):
+            if slab.inuse:
+                list_slab_objects(s, slab)
+                continue
             remove_partial(s, n, slab)
+            empty.append(slab)
         for slab in reversed(empty):
             discard_slab(s, slab)
         if n.nr_slabs:

@@ -2,16 +2,20 @@
 
 An object is its index in its slab; its address follows from the slab's first pfn. A free object
 holds the index of the next free one of its list: `next_object` has it for all, and what it says
-of an object in use means nothing. Caches that debug keep real bytes besides (debug.py).
+of an object in use means nothing. Slabs of caches that debug have real bytes, and free pointers
+in them (memory.py).
 
 Kernel: mm/slab.h struct slab, struct kmem_cache; mm/slub.c struct kmem_cache_cpu, _node
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from memsim.lib.bits import PAGE_SHIFT
 from memsim.lib.list import INIT_LIST_HEAD
 from memsim.mm.mmzone import Vm
+from memsim.mm.slub.debug_state import SlabDebug
 from memsim.words.mmzone import NULL
 from memsim.words.slab import SLAB_DEBUG_FLAGS
 
@@ -51,6 +55,14 @@ class Random:
         return self._next()
 
 
+class FreePointer(Protocol):
+    """The free pointer of each object, by its index: a list of them, or the slab's bytes."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, obj: int, /) -> int: ...
+    def __setitem__(self, obj: int, fp: int, /) -> None: ...
+
+
 class Slab:
     """struct slab: the objects of one cache in one block of pages.
 
@@ -61,7 +73,7 @@ class Slab:
 
     __slots__ = (
         "slab_cache", "pfn", "order", "nid", "objects", "inuse", "frozen", "freelist",
-        "next_object", "next", "slabs", "on_node_partial", "id",
+        "next_object", "next", "slabs", "on_node_partial", "id", "memory",
     )  # fmt: skip
 
     def __init__(self, s: KmemCache, pfn: int, order: int, nid: int, slab_id: int) -> None:
@@ -73,7 +85,9 @@ class Slab:
         self.inuse = 0
         self.frozen = False
         self.freelist = NULL
-        self.next_object = [NULL] * self.objects
+        self.next_object: FreePointer = [NULL] * self.objects
+        #: All bytes of the pages, if the cache debugs.
+        self.memory: bytearray | None = None
         self.next: Slab | None = None
         self.slabs = 0
         self.on_node_partial = False
@@ -156,7 +170,8 @@ class SlabState:
     """
 
     __slots__ = (
-        "buckets", "by_id", "caches", "free_ids", "kmalloc_caches", "kmem_cache",
+        "buckets", "by_id", "debug",
+        "caches", "free_ids", "kmalloc_caches", "kmem_cache",
         "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "slab_caches",
     )  # fmt: skip
 
@@ -167,6 +182,7 @@ class SlabState:
         self.kmem_cache_node: KmemCache | None = None
         self.kmalloc_caches: list[dict[int, KmemCache]] = []
         self.buckets: list[dict[int, KmemCache]] = []
+        self.debug = SlabDebug()
         #: What the kernel would log.
         self.log: list[str] = []
         self.slab_caches: list[KmemCache] = []
