@@ -24,7 +24,7 @@ from memsim.words.slab import (
     SLAB_STORE_USER,
 )
 
-EXAMPLES = Path(__file__).parent / "data" / "worked_examples.json"
+EXAMPLES = Path(__file__).parent / "data" / "worked_examples_slab.json"
 
 
 def created(name: str, size: int, flags: int) -> KmemCache:
