@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from memsim import GFP_KERNEL, Machine
+from memsim.lib.list import list_for_each
 from memsim.mm.kmalloc import kmem_cache_init
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
 from memsim.mm.slub.alloc import Object, slab_alloc_node
@@ -16,6 +19,7 @@ from memsim.mm.slub.memory import obj_to_ptr, read_bytes, write_bytes
 from memsim.mm.slub.slab import KmemCache
 from memsim.words.slab import (
     NUMA_NO_NODE,
+    SLAB_CONSISTENCY_CHECKS,
     SLAB_KMALLOC,
     SLAB_NO_MERGE,
     SLAB_NO_USER_FLAGS,
@@ -25,6 +29,9 @@ from memsim.words.slab import (
 )
 
 EXAMPLES = Path(__file__).parent / "data" / "worked_examples_slab.json"
+
+
+DEBUG = SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER
 
 
 def created(name: str, size: int, flags: int) -> KmemCache:
@@ -138,3 +145,43 @@ def test_the_kunit_suite_counts_the_same_errors() -> None:
     cases = json.loads(EXAMPLES.read_text("utf-8"))
     (expected,) = [case["expected"] for case in cases if case["id"] == "slub-kunit"]
     assert kunit() == expected
+
+
+def held(s: KmemCache) -> list[object]:
+    """All that slabs of a cache hold, and the node's lists."""
+    state = s.vm.slab
+    (n,) = [n for n in s.node if n is not None]
+    found: list[object] = [list(list_for_each(state.next, head)) for head in (n.partial, n.full)]
+    for _, slab in sorted(state.by_id.items()):
+        if slab.slab_cache is s:
+            following = [slab.next_object[obj] for obj in range(slab.objects)]
+            counters = (slab.freelist, slab.inuse, slab.frozen)
+            found.append((slab.id, counters, bytes(slab.memory or b""), following))
+    return found
+
+
+@pytest.mark.parametrize("flags", [DEBUG, SLAB_RED_ZONE, SLAB_POISON, SLAB_NO_MERGE])
+def test_bytes_are_taken_back_and_done_again(flags: int) -> None:
+    """Also those of slabs whose pages were given back."""
+    machine = Machine("64 MiB", slab=True)
+    s = machine.kmem_cache_create("x", 1000, flags=flags)
+    seen = [held(s)]
+    live: list[int] = []
+    for step in range(60):
+        if step % 12 < 8:
+            live.append(machine.kmem_cache_alloc(s))
+        else:
+            machine.kmem_cache_free(s, live.pop(step % len(live)))
+        seen.append(held(s))
+    machine.kmem_cache_free_bulk(live)
+    seen.append(held(s))
+    machine.kmem_cache_shrink(s)
+    seen.append(held(s))
+    assert seen[-1] == [[], []]
+    for before in reversed(seen[:-1]):
+        machine.undo()
+        assert held(s) == before
+    for after in seen[1:]:
+        machine.redo()
+        assert held(s) == after
+    assert machine.vm.slab.log == []

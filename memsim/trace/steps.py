@@ -35,6 +35,9 @@ NEW_SLAB = 15
 SLAB_GONE = 16
 RANDOM = 17
 CACHE = 18
+SLAB_BYTES = 19
+FULL_ADD = 20
+FULL_DEL = 21
 
 
 class ListName(NamedTuple):
@@ -238,6 +241,32 @@ class SlabDel(SlabMove):
 
 
 @dataclass(frozen=True, slots=True)
+class FullAdd(SlabMove):
+    """A slab without free objects joined a node's full list; only caches that track users do so."""
+
+    NAME: ClassVar[str] = "sim:full_add"
+
+
+@dataclass(frozen=True, slots=True)
+class FullDel(SlabMove):
+    """A slab left a node's full list."""
+
+    NAME: ClassVar[str] = "sim:full_del"
+
+
+@dataclass(frozen=True, slots=True)
+class SlabBytes:
+    """Four bytes changed in the slab at pfn, `at` bytes from its start; numbers as x86 has them."""
+
+    NAME: ClassVar[str] = "sim:slab_bytes"
+    seq: int
+    pfn: int
+    at: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlabsNode:
     """A node has so many slabs and objects of the cache more."""
 
@@ -300,7 +329,7 @@ CACHE_FIELD_NAMES = ("place", "refcount", "object_size", "inuse")
 
 SlabStep = (
     Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel
-    | SlabsNode | NewSlab | SlabGone | Chance | CacheField
+    | SlabsNode | NewSlab | SlabGone | Chance | CacheField | SlabBytes | FullAdd | FullDel
 )  # fmt: skip
 Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep
 
@@ -317,6 +346,9 @@ _SLAB_STEPS: dict[int, tuple[Callable[..., SlabStep], int]] = {
     NEW_SLAB: (NewSlab, 4),
     SLAB_GONE: (SlabGone, 4),
     RANDOM: (Chance, 2),
+    SLAB_BYTES: (SlabBytes, 4),
+    FULL_ADD: (FullAdd, 4),
+    FULL_DEL: (FullDel, 4),
 }
 
 #: Fields of a zone and of a CPU in a zone, by the number that stands in a record. The names

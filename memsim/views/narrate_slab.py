@@ -8,8 +8,11 @@ from memsim.trace.steps import (
     CpuFreelist,
     CpuPartial,
     Freepointer,
+    FullAdd,
+    FullDel,
     NewSlab,
     SlabAdd,
+    SlabBytes,
     SlabChain,
     SlabDel,
     SlabFreelist,
@@ -48,6 +51,13 @@ def narrate_slab(step: SlabStep) -> str:
             return f"add_partial(): {_slab(pfn)} joins the partial list of node {nid}"
         case SlabDel(_, _, nid, pfn, _):
             return f"remove_partial(): {_slab(pfn)} leaves the partial list of node {nid}"
+        case FullAdd(_, _, nid, pfn, _):
+            return f"add_full(): {_slab(pfn)} joins the full list of node {nid}"
+        case FullDel(_, _, nid, pfn, _):
+            return f"remove_full(): {_slab(pfn)} leaves the full list of node {nid}"
+        case SlabBytes(_, pfn, at, _, new):
+            data = new.to_bytes(4, "little").hex(" ")
+            return f"{_slab(pfn)}: from byte {at} on, {data} is written"
         case SlabsNode(_, _, nid, slabs, objects):
             return f"node {nid} has {slabs:+} slabs and {objects:+} objects of the cache"
         case NewSlab(_, _, _, pfn, order):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from memsim.lib.list import list_del, list_insert_after
 from memsim.mm.mmzone import Vm
-from memsim.mm.slub.slab import Slab, get_node
+from memsim.mm.slub.debug_check import setup_slab_debug
+from memsim.mm.slub.slab import Slab, get_node, kmem_cache_debug
 from memsim.trace.steps import (
     CacheField,
     Chance,
     CpuFreelist,
     CpuPartial,
     Freepointer,
+    FullAdd,
+    FullDel,
     NewSlab,
     SlabAdd,
+    SlabBytes,
     SlabChain,
     SlabDel,
     SlabFreelist,
@@ -29,6 +33,13 @@ def apply_slab_step(vm: Vm, step: SlabStep, backwards: bool) -> None:
     match step:
         case SlabAdd() | SlabDel():
             _move(vm, step, isinstance(step, SlabAdd) != backwards)
+        case FullAdd() | FullDel():
+            _move_full(vm, step, isinstance(step, FullAdd) != backwards)
+        case SlabBytes():
+            memory = vm.slab.page_slab[step.pfn].memory
+            assert memory is not None
+            value = step.old if backwards else step.new
+            memory[step.at : step.at + 4] = value.to_bytes(4, "little")
         case NewSlab() | SlabGone():
             _make_or_forget(vm, step, isinstance(step, NewSlab) != backwards)
         case SlabsNode():
@@ -74,9 +85,22 @@ def _move(vm: Vm, step: SlabAdd | SlabDel, joins: bool) -> None:
     n.nr_partial += 1 if joins else -1
 
 
+def _move_full(vm: Vm, step: FullAdd | FullDel, joins: bool) -> None:
+    """Put a slab on its node's full list, behind `after`, or take it off."""
+    state, slab, after = vm.slab, vm.slab.page_slab[step.pfn], _slab_at(vm, step.after)
+    head = get_node(state.caches[step.cache], step.nid).full
+    if joins:
+        list_insert_after(state.next, state.prev, slab.id, head if after is None else after.id)
+    else:
+        list_del(state.next, state.prev, slab.id)
+
+
 def _make_or_forget(vm: Vm, step: NewSlab | SlabGone, make: bool) -> None:
     if make:
-        vm.slab.add(vm.slab.caches[step.cache], step.pfn, step.order, step.nid)
+        s = vm.slab.caches[step.cache]
+        slab = vm.slab.add(s, step.pfn, step.order, step.nid)
+        if kmem_cache_debug(s):
+            setup_slab_debug(s, slab)
     else:
         vm.slab.remove(vm.slab.page_slab[step.pfn])
 

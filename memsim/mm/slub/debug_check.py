@@ -32,12 +32,14 @@ from memsim.mm.slub.memory import (
     make_memory,
     memset,
     obj_offset,
+    put,
     section,
     slab_start,
 )
 from memsim.mm.slub.sizes import order_objects
 from memsim.mm.slub.slab import KmemCache, Slab
 from memsim.mm.slub.update import set_freepointer
+from memsim.trace.events import TP_STEPS
 from memsim.words.mmzone import NULL
 from memsim.words.slab import (
     OBJECT_POISON,
@@ -57,8 +59,10 @@ _UNSIGNED_INT = 0xFFFFFFFF
 def setup_slab_debug(s: KmemCache, slab: Slab) -> None:
     """Give a new slab of a cache that debugs its bytes, every object free.
 
+    No step says so: that there is a new slab stands for it. Free pointers are NULL.
     NOT MODELLED: what a constructor writes. Kernel: setup_slab_debug(), setup_object_debug()
     """
+    mask, s.vm.trace.mask = s.vm.trace.mask, 0
     make_memory(slab)
     if s.flags & SLAB_POISON:
         memset(slab, 0, POISON_INUSE, PAGE_SIZE << slab.order)
@@ -66,6 +70,19 @@ def setup_slab_debug(s: KmemCache, slab: Slab) -> None:
         for obj in range(slab.objects):
             init_object(s, slab, obj, SLUB_RED_INACTIVE)
             init_tracking(s, slab, obj)
+    for obj in range(slab.objects):
+        slab.next_object[obj] = NULL
+    s.vm.trace.mask = mask
+
+
+def clear_memory(s: KmemCache, slab: Slab) -> None:
+    """Let the bytes of a slab that goes be those of a new one, so that undo brings them back."""
+    if s.vm.trace.mask & TP_STEPS:
+        held = slab.memory
+        setup_slab_debug(s, slab)
+        fresh, slab.memory = slab.memory, held
+        assert fresh is not None
+        put(slab, 0, fresh)
 
 
 def init_object(s: KmemCache, slab: Slab, obj: int, val: int) -> None:

@@ -9,7 +9,6 @@ free_debug_processing(), cache_from_obj()
 from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SIZE
-from memsim.lib.list import list_del, list_insert_after
 from memsim.mm.slub.debug_check import check_object, check_slab, init_object
 from memsim.mm.slub.debug_freelist import on_freelist
 from memsim.mm.slub.debug_report import (
@@ -28,8 +27,10 @@ from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import partial_slabs
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, Slab, get_node
 from memsim.mm.slub.update import (
+    add_full,
     add_partial,
     count_slab,
+    remove_full,
     remove_partial,
     set_freepointer,
     slab_update_freelist,
@@ -55,18 +56,6 @@ def page_fault(address: int) -> str:
     if 1 << 47 <= address < (1 << 64) - (1 << 47):
         return f"Oops: general protection fault, probably for non-canonical address 0x{address:x}"
     return f"BUG: unable to handle page fault for address: {address:016x}"
-
-
-def add_full(s: KmemCache, n: KmemCacheNode, slab: Slab) -> None:
-    """Put a slab on the node's full list, if users are tracked. Kernel: mm/slub.c add_full()."""
-    if s.flags & SLAB_STORE_USER:
-        list_insert_after(s.vm.slab.next, s.vm.slab.prev, slab.id, n.full)
-
-
-def remove_full(s: KmemCache, slab: Slab) -> None:
-    """Take a slab off the node's full list. Kernel: mm/slub.c remove_full()."""
-    if s.flags & SLAB_STORE_USER:
-        list_del(s.vm.slab.next, s.vm.slab.prev, slab.id)
 
 
 def trace(s: KmemCache, slab: Slab, obj: int, alloc: bool) -> None:
@@ -248,7 +237,7 @@ def free_to_partial_list(s: KmemCache, slab: Slab, head: int, tail: int, cnt: in
         if discard:
             remove_partial(s, n, slab)
     else:
-        remove_full(s, slab)
+        remove_full(s, n, slab)
         if not discard:
             add_partial(s, n, slab, tail=True)
     if discard:

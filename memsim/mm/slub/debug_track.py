@@ -8,7 +8,15 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from memsim.mm.slub.memory import get_word, memset, obj_offset, section, set_word
+from memsim.mm.slub.memory import (
+    get_word,
+    memset,
+    obj_offset,
+    section,
+    set_word,
+    slab_start,
+    write_bytes,
+)
 from memsim.mm.slub.slab import KmemCache, Slab
 from memsim.words.slab import SIZEOF_POINTER, SIZEOF_TRACK, SLAB_KMALLOC, SLAB_STORE_USER
 
@@ -62,9 +70,7 @@ def set_track(slab: Slab, obj: int, which: int) -> None:
     debug = vm.slab.debug
     packed = _LAYOUT.pack(debug.call_site, 0, vm.cpu, debug.pid, debug.jiffies)
     at = _track_offset(slab, obj, which)
-    assert slab.memory is not None
-    if 0 <= at <= len(slab.memory) - SIZEOF_TRACK:
-        slab.memory[at : at + SIZEOF_TRACK] = packed
+    write_bytes(slab, slab_start(slab) + at, packed)
 
 
 def init_tracking(s: KmemCache, slab: Slab, obj: int) -> None:

@@ -8,13 +8,16 @@ Kernel: mm/slub.c get_freepointer(), set_freepointer(), fixup_red_left(), check_
 
 from __future__ import annotations
 
-from memsim.lib.bits import PAGE_SIZE
+from memsim.lib.bits import PAGE_SIZE, align_down, align_up
 from memsim.mm.slub.freelist import freelist_ptr_encode
 from memsim.mm.slub.slab import Slab, slab_address
+from memsim.trace.events import TP_STEPS
+from memsim.trace.steps import SLAB_BYTES
 from memsim.words.mmzone import NULL
 from memsim.words.slab import PAGE_OFFSET, SIZEOF_POINTER, SLAB_RED_ZONE
 
 _FIRST_WILD = NULL - 1
+_WORD = 4
 
 
 def left_pad(slab: Slab) -> int:
@@ -90,8 +93,25 @@ def write_bytes(slab: Slab, address: int, data: bytes) -> bool:
     at = _within(slab, address, len(data))
     if at is None or slab.memory is None:
         return False
-    slab.memory[at : at + len(data)] = data
+    put(slab, at, data)
     return True
+
+
+def put(slab: Slab, at: int, data: bytes | bytearray) -> None:
+    """Write to the slab from an offset on; the steps have the words of four bytes that change."""
+    assert slab.memory is not None
+    trace = slab.slab_cache.vm.trace
+    if not trace.mask & TP_STEPS:
+        slab.memory[at : at + len(data)] = data
+        return
+    first, end = align_down(at, _WORD), align_up(at + len(data), _WORD)
+    before = slab.memory[first:end]
+    slab.memory[at : at + len(data)] = data
+    for place in range(first, end, _WORD):
+        old, new = before[place - first :][:_WORD], slab.memory[place : place + _WORD]
+        if old != new:
+            words = (int.from_bytes(old, "little"), int.from_bytes(new, "little"))
+            trace.step(SLAB_BYTES, slab.pfn, place, *words)
 
 
 def _within(slab: Slab, address: int, count: int) -> int | None:
@@ -109,7 +129,7 @@ def memset(slab: Slab, at: int, value: int, count: int) -> None:
     first = max(at, 0)
     end = min(at + count, len(slab.memory))
     if end > first:
-        slab.memory[first:end] = bytes([value]) * (end - first)
+        put(slab, first, bytes([value]) * (end - first))
 
 
 def section(slab: Slab, at: int, count: int) -> bytes:
@@ -167,4 +187,7 @@ class FreePointers:
         address = obj_to_ptr(slab, obj) + slab.slab_cache.offset
         ptr = obj_to_ptr(slab, fp)
         kept = freelist_ptr_encode(slab.slab_cache.random, ptr, address)
-        set_word(slab, address - slab_start(slab), kept)
+        at = address - slab_start(slab)
+        # No step: set_freepointer() has said it.
+        assert slab.memory is not None
+        slab.memory[at : at + SIZEOF_POINTER] = kept.to_bytes(SIZEOF_POINTER, "little")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from memsim.mm.mmzone import page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
-from memsim.mm.slub.debug_check import check_all_objects, setup_slab_debug
+from memsim.mm.slub.debug_check import check_all_objects, clear_memory, setup_slab_debug
 from memsim.mm.slub.freelist import init_freelist
 from memsim.mm.slub.slab import KmemCache, Slab, kmem_cache_debug
-from memsim.mm.slub.update import count_slab
+from memsim.mm.slub.update import clear_slab, count_slab
 from memsim.trace.events import TP_STEPS
 from memsim.trace.steps import NEW_SLAB, SLAB_GONE
 from memsim.words.gfp import (
@@ -93,6 +93,9 @@ def discard_slab(s: KmemCache, slab: Slab) -> None:
     count_slab(s, slab, -1)
     if s.flags & SLAB_CONSISTENCY_CHECKS:
         check_all_objects(s, slab)
+    if slab.memory is not None:
+        clear_memory(s, slab)
+    clear_slab(slab)
     if s.vm.trace.mask & TP_STEPS:
         s.vm.trace.step(SLAB_GONE, s.id, slab.nid, slab.pfn, slab.order)
     s.vm.slab.remove(slab)

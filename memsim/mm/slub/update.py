@@ -15,6 +15,8 @@ from memsim.trace.steps import (
     CPU_FREELIST,
     CPU_PARTIAL,
     FREEPOINTER,
+    FULL_ADD,
+    FULL_DEL,
     RANDOM,
     SLAB_ADD,
     SLAB_CHAIN,
@@ -23,7 +25,7 @@ from memsim.trace.steps import (
     SLABS_NODE,
 )
 from memsim.words.mmzone import NULL
-from memsim.words.slab import TID_STEP
+from memsim.words.slab import SLAB_STORE_USER, TID_STEP
 
 
 def pfn_of(slab: Slab | None) -> int:
@@ -103,8 +105,31 @@ def remove_partial(s: KmemCache, n: KmemCacheNode, slab: Slab) -> None:
     n.nr_partial -= 1
 
 
+def add_full(s: KmemCache, n: KmemCacheNode, slab: Slab) -> None:
+    """Put a slab on the node's full list, if users are tracked. Kernel: mm/slub.c add_full()."""
+    if s.flags & SLAB_STORE_USER:
+        list_insert_after(s.vm.slab.next, s.vm.slab.prev, slab.id, n.full)
+        _step_list(s, n, FULL_ADD, slab)
+
+
+def remove_full(s: KmemCache, n: KmemCacheNode, slab: Slab) -> None:
+    """Take a slab off the node's full list. Kernel: mm/slub.c remove_full()."""
+    if s.flags & SLAB_STORE_USER:
+        _step_list(s, n, FULL_DEL, slab)
+        list_del(s.vm.slab.next, s.vm.slab.prev, slab.id)
+
+
+def clear_slab(slab: Slab) -> None:
+    """Let a slab that goes hold what a new one holds; going back, it gets back what it held."""
+    if slab.slab_cache.vm.trace.mask & TP_STEPS:
+        for obj in range(slab.objects):
+            if slab.next_object[obj] != NULL:
+                set_freepointer(slab, obj, NULL)
+        slab_update_freelist(slab, NULL, 0, False)
+
+
 def _step_list(s: KmemCache, n: KmemCacheNode, kind: int, slab: Slab) -> None:
-    """SLAB_ADD or SLAB_DEL; the slab must be on the list at this moment."""
+    """SLAB_ADD, SLAB_DEL, FULL_ADD or FULL_DEL; the slab must be on the list at this moment."""
     if s.vm.trace.mask & TP_STEPS:
         before = s.vm.slab.by_id.get(s.vm.slab.prev[slab.id])
         s.vm.trace.step(kind, s.id, n.nid, slab.pfn, pfn_of(before))

@@ -51,10 +51,11 @@ def _once(s: KmemCache) -> Iterator[str]:
 
 
 def _frozen(s: KmemCache) -> Iterator[str]:
-    """A slab is frozen while it is a CPU's slab, and only then."""
+    """A slab is frozen while it is a CPU's slab, and only then; or debugging gave it up."""
     frozen = [c.slab for c in s.cpu_slab if c.slab is not None]
     for slab in slabs_of(s):
-        if slab.frozen != (slab in frozen):
+        given_up = slab.frozen and slab.memory is not None
+        if slab.frozen != (slab in frozen) and not given_up:
             yield f"{slab.pfn:#x}: frozen {slab.frozen}"
 
 
