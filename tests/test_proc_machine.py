@@ -316,4 +316,5 @@ def use(machine: Machine, data: st.DataObject) -> None:
 
 
 def test_recorded_texts_are_all_used() -> None:
-    assert len(captures()) * len(MOMENTS) * len(NAMES) == len(recorded())
+    texts = [name for name in recorded() if "slabinfo" not in name]
+    assert len(captures()) * len(MOMENTS) * len(NAMES) == len(texts)

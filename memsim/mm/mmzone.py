@@ -142,15 +142,27 @@ class PglistData:
     """struct pglist_data: one NUMA node. `node_zones` has every zone type, empty ones too.
 
     `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
+    `allowed_zones[0 or 1][highest_zoneidx]` is what is left of it below a highest zone; the last
+    entry, which is that of no zone, -1, is empty.
     """
 
-    __slots__ = ("nid", "node_zonelists", "node_zones", "totalreserve_pages")
+    __slots__ = ("allowed_zones", "nid", "node_zonelists", "node_zones", "totalreserve_pages")
 
     def __init__(self, nid: int) -> None:
         self.nid = nid
         self.node_zones: list[Zone] = []
         self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
+        self.allowed_zones: list[list[list[Zone]]] = []
         self.totalreserve_pages = 0
+
+    def set_zonelists(self, fallback: list[Zone], thisnode: list[Zone]) -> None:
+        """The node's zonelists; node_zones must be known already."""
+        self.node_zonelists = (fallback, thisnode)
+        highest = range(len(self.node_zones))
+        self.allowed_zones = [
+            [[zone for zone in zonelist if zone.idx <= idx] for idx in highest] + [[]]
+            for zonelist in self.node_zonelists
+        ]
 
 
 class Vm:

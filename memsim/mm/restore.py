@@ -261,7 +261,7 @@ def _restore_zonelists(vm: Vm, nodes: list[Field]) -> None:
     """Zonelists name zones as [nid, index]; only populated ones are kept."""
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
         fallback, thisnode = node["zonelists"].items(2, 2)
-        pgdat.node_zonelists = (_zonelist(vm, fallback), _zonelist(vm, thisnode))
+        pgdat.set_zonelists(_zonelist(vm, fallback), _zonelist(vm, thisnode))
 
 
 def _zonelist(vm: Vm, field: Field) -> list[Zone]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.lib.bits import fls
-from memsim.mm.mmzone import PglistData, Vm, Zone, numa_node_id, populated_zones
+from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones
 from memsim.words.mmzone import (
     MAX_PAGE_ORDER,
     NR_FREE_CMA_PAGES,
@@ -84,7 +84,7 @@ def zone_statistics(preferred_zone: Zone, zone: Zone, nr_account: int) -> None:
     NOT MODELLED: that each CPU counts by itself until somebody reads; NUMA_INTERLEAVE_HIT.
     Kernel: mm/page_alloc.c zone_statistics()
     """
-    local = zone.node == numa_node_id(zone.vm)
+    local = zone.node == zone.vm.cpu_to_node[zone.vm.cpu]
     zone.vm_numa_event[NUMA_LOCAL if local else NUMA_OTHER] += nr_account
     if zone.node == preferred_zone.node:
         zone.vm_numa_event[NUMA_HIT] += nr_account

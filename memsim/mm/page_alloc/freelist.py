@@ -57,10 +57,13 @@ class AllocContext:
         self.migratetype = migratetype
 
 
-def node_zonelist(vm: Vm, nid: int, gfp_mask: int) -> list[Zone]:
-    """Populated zones to try, in order. Kernel: include/linux/gfp.h node_zonelist()."""
+def node_zonelist(vm: Vm, nid: int, gfp_mask: int, highest_zoneidx: int) -> list[Zone]:
+    """Populated zones to try, in order, up to a highest one; -1: none.
+
+    Kernel: include/linux/gfp.h node_zonelist(), include/linux/mmzone.h for_each_zone_zonelist()
+    """
     which = ZONELIST_NOFALLBACK if gfp_mask & __GFP_THISNODE else ZONELIST_FALLBACK
-    return vm.nodes[nid].node_zonelists[which]
+    return vm.nodes[nid].allowed_zones[which][highest_zoneidx]
 
 
 def prepare_alloc_pages(vm: Vm, gfp_mask: int, preferred_nid: int) -> AllocContext:
@@ -69,9 +72,8 @@ def prepare_alloc_pages(vm: Vm, gfp_mask: int, preferred_nid: int) -> AllocConte
     Kernel: mm/page_alloc.c prepare_alloc_pages()
     """
     highest_zoneidx = gfp_zone(gfp_mask, vm.arch)
-    zonelist = node_zonelist(vm, preferred_nid, gfp_mask)
-    allowed = [zone for zone in zonelist if zone.idx <= highest_zoneidx]
-    return AllocContext(allowed, highest_zoneidx, gfp_migratetype(gfp_mask))
+    zonelist = node_zonelist(vm, preferred_nid, gfp_mask, highest_zoneidx)
+    return AllocContext(zonelist, highest_zoneidx, gfp_migratetype(gfp_mask))
 
 
 def gfp_to_alloc_flags_cma(vm: Vm, gfp_mask: int, alloc_flags: int) -> int:

@@ -60,4 +60,4 @@ def build_all_zonelists(vm: Vm) -> None:
     for pgdat in vm.nodes:
         order = node_order(vm, pgdat.nid, node_load)
         fallback = [zone for nid in order for zone in build_zonerefs_node(vm, nid)]
-        pgdat.node_zonelists = (fallback, build_zonerefs_node(vm, pgdat.nid))
+        pgdat.set_zonelists(fallback, build_zonerefs_node(vm, pgdat.nid))

@@ -206,9 +206,9 @@ def get_any_partial(s: KmemCache, flags: int, take: Take[_T]) -> _T | None:
     if not ratio or draw_cycles(s) % 1024 > ratio:
         return None
     highest_zoneidx = gfp_zone(flags, s.vm.arch)
-    for zone in node_zonelist(s.vm, numa_node_id(s.vm), flags):
+    for zone in node_zonelist(s.vm, numa_node_id(s.vm), flags, highest_zoneidx):
         n = s.node[zone.node]
-        if zone.idx <= highest_zoneidx and n is not None and n.nr_partial > s.min_partial:
+        if n is not None and n.nr_partial > s.min_partial:
             got = take(s, n)
             if got is not None:
                 return got
