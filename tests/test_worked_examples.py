@@ -1,4 +1,4 @@
-"""Worked examples from textbooks and the kernel's documents, one test for each page case."""
+"""Worked examples from textbooks and the kernel's documents: a test for each page or slab case."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from memsim import GFP_HIGHUSER_MOVABLE, Machine
+from memsim import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Machine
 from memsim.lib.bits import get_order
+from memsim.mm.kmalloc import kmalloc, kmalloc_size_roundup, ksize
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER
 from memsim.mm.page_alloc.buddy import _find_buddy_pfn
 from memsim.mm.page_alloc.setup import min_free_kbytes_for, zone_batchsize
@@ -19,9 +20,11 @@ from memsim.words.alloc_flags import ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK, ALLOC_O
 from memsim.words.arch import X86_64
 from memsim.words.mmzone import FALLBACKS, NR_FREE_PAGES, ZONE_DMA, ZONE_NORMAL
 
+HERE = Path(__file__).parent
 CASES = {
     case["id"]: case
-    for case in json.loads((Path(__file__).parent / "data/worked_examples.json").read_text())
+    for name in ("worked_examples.json", "worked_examples_slab.json")
+    for case in json.loads((HERE / "data" / name).read_text("utf-8"))
 }
 
 
@@ -61,10 +64,12 @@ def pages(kib: float, unit_kib: int = 4) -> int:
     return -int(-kib // unit_kib)
 
 
-def test_every_page_case_has_a_test() -> None:
-    """No case of the file is left out."""
+def test_every_case_has_a_test() -> None:
+    """No case of the files is left out; what debugging reports is told with its own tests."""
     source = Path(__file__).read_text()
-    assert [name for name in CASES if f'CASES["{name}"]' not in source] == []
+    left_out = [name for name in CASES if f'CASES["{name}"]' not in source]
+    assert left_out == ["slub-kunit"]
+    assert '"slub-kunit"' in (HERE / "test_slub_debug.py").read_text()
 
 
 def test_stallings_figure() -> None:
@@ -288,3 +293,25 @@ def test_fragmentation_index() -> None:
 def test_zone_batchsize(managed: str, batch: int) -> None:
     """The batch by the size of the zone."""
     assert zone_batchsize(int(managed)) == batch
+
+
+def test_slab_orders_by_cpus() -> None:
+    """The order of a slab and the objects in it, by the size of an object and by CPUs."""
+    case = CASES["slub-geometry"]
+    for cpus, by_size in case["expected"].items():
+        machine = Machine("64 MiB", cpus=int(cpus), slab=True, steps=False)
+        caches = {s.object_size: s for s in machine.caches() if s.name.startswith("kmalloc-cg-")}
+        assert {str(size): list(s.oo) for size, s in caches.items()} == by_size
+
+
+def test_kmalloc_size_classes() -> None:
+    """What a request really takes: told in advance, and by the event when it is served."""
+    case = CASES["kmalloc-classes"]
+    machine = Machine("64 MiB", slab=True, steps=False)
+    assert [str(size) for size in case["input"]] == list(case["expected"])
+    for size, expected in case["expected"].items():
+        assert kmalloc_size_roundup(machine.vm.slab, int(size)) == expected
+        address = kmalloc(machine.vm, int(size), GFP_KERNEL)
+        assert ksize(machine.vm, address) == expected
+        event = machine.events()[-1].event
+        assert (event.ptr, event.bytes_alloc) == (address, expected)

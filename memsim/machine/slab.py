@@ -9,17 +9,17 @@
 
 from __future__ import annotations
 
-from memsim.lib.bits import PAGE_SHIFT
 from memsim.machine.checks import check_cpu, check_gfp_mask, whole
 from memsim.machine.history import History
 from memsim.mm import slab_common
-from memsim.mm.slub import alloc, free, shrink
+from memsim.mm.slub import free, kmem_cache, shrink
 from memsim.mm.slub.alloc import Object
+from memsim.mm.slub.kmem_cache import address_of
 from memsim.mm.slub.slab import KmemCache, Slab, SlabState
 from memsim.mm.slub.validate import validate_caches
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_KERNEL, show_gfp_flags
-from memsim.words.slab import NUMA_NO_NODE, PAGE_OFFSET
+from memsim.words.slab import NUMA_NO_NODE
 
 _MAX_BULK = 1 << 16
 
@@ -104,7 +104,7 @@ class SlabRequests(History):
         self._check_cache(cache)
         self._check_slab_request(gfp_mask, cpu, nid)
         name = f"kmem_cache_alloc({cache.name}, {show_gfp_flags(gfp_mask)})"
-        got = self._do(name, cpu, lambda: alloc.slab_alloc_node(cache, gfp_mask, nid))
+        got = self._do(name, cpu, lambda: kmem_cache.kmem_cache_alloc(cache, gfp_mask, nid))
         if got is None:
             raise PageAllocationFailure(f"no object of cache {cache.name}: no page for a slab", "")
         return address_of(got)
@@ -116,9 +116,9 @@ class SlabRequests(History):
         """
         self._check_cache(cache)
         check_cpu(self.vm, cpu)
-        slab, obj = self._object(cache, address)
+        self._object(cache, address)
         name = f"kmem_cache_free({cache.name}, {address:#x})"
-        self._do(name, cpu, lambda: free.slab_free(cache, slab, obj))
+        self._do(name, cpu, lambda: kmem_cache.kmem_cache_free(cache, address))
 
     def kmem_cache_free_bulk(self, addresses: list[int], *, cpu: int = 0) -> None:
         """Give objects of any caches back at once. Kernel: mm/slub.c kmem_cache_free_bulk()."""
@@ -132,7 +132,7 @@ class SlabRequests(History):
     def slab_at(self, address: int) -> Slab | None:
         """The slab that holds this address. Kernel: mm/slab.h virt_to_slab()."""
         whole("address", address)
-        return self._state().page_slab.get(address - PAGE_OFFSET >> PAGE_SHIFT)
+        return kmem_cache.virt_to_slab(self._state(), address)
 
     def validate_caches(self) -> None:
         """Check every invariant of mm/slub/validate.py; ValidationError names the broken one."""
@@ -164,17 +164,7 @@ class SlabRequests(History):
         s = slab.slab_cache
         if cache is not None and s is not cache:
             raise BadFree(f"address {address:#x} is an object of cache {s.name}, not {cache.name}")
-        start = PAGE_OFFSET + (slab.pfn << PAGE_SHIFT) + s.red_left_pad
-        obj, inside = divmod(address - start, s.size)
-        if inside or not 0 <= obj < slab.objects:
-            raise BadFree(f"address {address:#x} is not the start of an object of cache {s.name}")
-        if obj in alloc.free_objects_of(slab):
-            raise BadFree(f"address {address:#x}: the object of cache {s.name} is free already")
+        obj, wrong = kmem_cache.object_at(slab, address)
+        if wrong:
+            raise BadFree(f"address {address:#x} {wrong}")
         return slab, obj
-
-
-def address_of(obj: Object) -> int:
-    """Where an object begins. Kernel: the direct mapping, without KASLR."""
-    slab, index = obj
-    s = slab.slab_cache
-    return PAGE_OFFSET + (slab.pfn << PAGE_SHIFT) + s.red_left_pad + index * s.size

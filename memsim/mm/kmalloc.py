@@ -1,23 +1,48 @@
 """kmalloc(): caches of fixed sizes for memory of any size, and pages for what is larger.
 
-Kernel: mm/slab_common.c kmalloc_info[], new_kmalloc_cache(); include/linux/slab.h
-kmalloc_type(); mm/slab.h kmalloc_slab()
+Kernel: mm/slab_common.c kmalloc_info[], new_kmalloc_cache(), krealloc_noprof(); mm/slab.h
+kmalloc_slab(); include/linux/slab.h kmalloc_type(); mm/slub.c __do_kmalloc_node(), kfree()
 """
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import Vm
+from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order
+from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, numa_node_id, page_zone
+from memsim.mm.page_alloc.alloc import alloc_pages
+from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slab_common import (
     KmemCacheArgs,
     calculate_alignment,
     do_kmem_cache_create,
     kmem_cache_create,
 )
+from memsim.mm.slub.alloc import slab_alloc_node
+from memsim.mm.slub.free import slab_free
+from memsim.mm.slub.kmem_cache import address_of, object_at, virt_to_slab
 from memsim.mm.slub.slab import KmemCache, Random, SlabState
-from memsim.words.gfp import __GFP_ACCOUNT, __GFP_DMA, __GFP_RECLAIMABLE
+from memsim.trace.events import KFREE, KMALLOC, TP_KFREE, TP_KMALLOC
+from memsim.trace.slab_events import signed
+from memsim.words.gfp import (
+    __GFP_ACCOUNT,
+    __GFP_COMP,
+    __GFP_DMA,
+    __GFP_NOFAIL,
+    __GFP_NORETRY,
+    __GFP_NOWARN,
+    __GFP_RECLAIMABLE,
+    __GFP_RETRY_MAYFAIL,
+    GFP_KERNEL,
+)
+from memsim.words.mmzone import MAX_PAGE_ORDER, NULL
 from memsim.words.slab import (
+    EINVAL,
+    KMALLOC_MAX_CACHE_SIZE,
+    KMALLOC_MAX_SIZE,
     KMALLOC_MIN_SIZE,
     KMALLOC_SIZES,
+    NULL_PTR,
+    NUMA_NO_NODE,
+    PAGE_OFFSET,
     SIZEOF_KMEM_CACHE,
     SIZEOF_KMEM_CACHE_NODE,
     SLAB_ACCOUNT,
@@ -26,7 +51,12 @@ from memsim.words.slab import (
     SLAB_KMALLOC,
     SLAB_NO_MERGE,
     SLAB_NO_OBJ_EXT,
+    SLAB_POISON,
     SLAB_RECLAIM_ACCOUNT,
+    SLAB_RED_ZONE,
+    SLAB_STORE_USER,
+    SLAB_TYPESAFE_BY_RCU,
+    ZERO_SIZE_PTR,
 )
 
 KMALLOC_NORMAL, KMALLOC_RECLAIM, KMALLOC_DMA, KMALLOC_CGROUP = range(4)
@@ -37,6 +67,11 @@ KMALLOC_TYPES = (
     ("dma-kmalloc", SLAB_CACHE_DMA),
     ("kmalloc-cg", SLAB_ACCOUNT),
 )
+#: Call sites in the recorded kernel: from where a large request traces a first time, and kvmalloc.
+KMALLOC_HELPER = "__kmalloc_noprof+0x2e2/0x400"
+KMALLOC_NODE_HELPER = "__kmalloc_node_noprof+0x34a/0x430"
+KMALLOC_TRACK_HELPER = "__kmalloc_node_track_caller_noprof+0x34a/0x430"
+KVMALLOC_SITE = "__kvmalloc_node_noprof+0x37/0xd0"
 
 
 def kmalloc_type(gfp_mask: int) -> int:
@@ -136,3 +171,207 @@ def kmem_buckets_create(
         caches[kmalloc_index(size)] = s
     vm.slab.buckets.append(caches)
     return len(vm.slab.buckets) - 1
+
+
+def kmalloc(
+    vm: Vm,
+    size: int,
+    gfp_mask: int,
+    node: int = NUMA_NO_NODE,
+    buckets: int = -1,
+    call_site: int = 0,
+) -> int:
+    """The address of size bytes, of ZERO_SIZE_PTR for none, or NULL_PTR.
+
+    buckets: a set that kmem_buckets_create() made, or -1. call_site: a number of Trace.names.
+    The event is fired at the end. Kernel: mm/slub.c __do_kmalloc_node()
+    """
+    helper = KMALLOC_HELPER if node == NUMA_NO_NODE else KMALLOC_NODE_HELPER
+    return do_kmalloc_node(vm, size, gfp_mask, node, buckets, call_site, helper)
+
+
+def do_kmalloc_node(
+    vm: Vm, size: int, gfp_mask: int, node: int, buckets: int, call_site: int, helper: str
+) -> int:
+    """kmalloc() by way of `helper`, which a large request names as a call site of its own.
+
+    Kernel: mm/slub.c __do_kmalloc_node()
+    """
+    if size > KMALLOC_MAX_CACHE_SIZE:
+        address = kmalloc_large_node(vm, size, gfp_mask, node)
+        for site in (vm.trace.number_of(helper), call_site):
+            trace_kmalloc(vm, site, address, size, large_size(size), gfp_mask, node)
+        return address
+    if not size:
+        return ZERO_SIZE_PTR
+    s = kmalloc_slab(vm.slab, size, buckets, gfp_mask)
+    address = address_of(slab_alloc_node(s, gfp_mask, node, size))
+    trace_kmalloc(vm, call_site, address, size, s.size, gfp_mask, node)
+    return address
+
+
+def large_size(size: int) -> int:
+    """Bytes of the block that holds a large request."""
+    return PAGE_SIZE << get_order(size)
+
+
+def kmalloc_large_node(vm: Vm, size: int, gfp_mask: int, node: int) -> int:
+    """The address of a block of pages, or NULL_PTR; above KMALLOC_MAX_SIZE there is none.
+
+    Kernel: mm/slub.c ___kmalloc_large_node()
+    """
+    if size > KMALLOC_MAX_SIZE:
+        return NULL_PTR
+    preferred = numa_node_id(vm) if node == NUMA_NO_NODE else node
+    pfn = alloc_pages(vm, gfp_mask | __GFP_COMP, get_order(size), preferred)
+    return NULL_PTR if pfn == NULL else PAGE_OFFSET + (pfn << PAGE_SHIFT)
+
+
+def trace_kmalloc(
+    vm: Vm, call_site: int, ptr: int, bytes_req: int, bytes_alloc: int, gfp_flags: int, node: int
+) -> None:
+    """Fire kmalloc. Kernel: trace_kmalloc()."""
+    if vm.trace.mask & TP_KMALLOC:
+        sizes = signed(bytes_req), signed(bytes_alloc)
+        vm.trace.emit(KMALLOC, call_site, signed(ptr), *sizes, gfp_flags, node)
+
+
+def kmalloc_size_roundup(state: SlabState, size: int) -> int:
+    """Bytes that kmalloc(size) really gives. Kernel: mm/slab_common.c kmalloc_size_roundup()."""
+    if 0 < size <= KMALLOC_MAX_CACHE_SIZE:
+        return kmalloc_slab(state, size, -1, GFP_KERNEL).object_size
+    return large_size(size) if 0 < size <= KMALLOC_MAX_SIZE else size
+
+
+def folio_of(vm: Vm, address: int) -> tuple[int, int]:
+    """(first pfn, order) of the allocated block that holds this address, or (NULL, 0).
+
+    NOT MODELLED: blocks allocated without __GFP_COMP, of which each page is its own.
+    Kernel: include/linux/mm.h virt_to_folio()
+    """
+    pfn = address - PAGE_OFFSET >> PAGE_SHIFT
+    if address < PAGE_OFFSET or page_zone(vm, pfn) is None:
+        return NULL, 0
+    for order in range(MAX_PAGE_ORDER + 1):
+        head = pfn >> order << order
+        state = vm.page_state[head]
+        if state & PG_INUSE and state & PG_ORDER >= order:
+            return head, state & PG_ORDER
+    return NULL, 0
+
+
+def kfree(vm: Vm, address: int, call_site: int = 0) -> str:
+    """Free what kmalloc() or kmem_cache_alloc() gave; "", or what is wrong with the address.
+
+    What is wrong is told before anything is done: the kernel would crash, or go on with a broken
+    freelist. The event is fired first, for NULL_PTR and ZERO_SIZE_PTR too, which free nothing.
+    Kernel: mm/slub.c kfree()
+    """
+    slab = virt_to_slab(vm.slab, address)
+    obj, wrong = NULL, ""
+    if slab is not None:
+        obj, wrong = object_at(slab, address)
+    elif address not in (NULL_PTR, ZERO_SIZE_PTR) and folio_of(vm, address)[0] == NULL:
+        wrong = "is in no slab, and in no allocated page"
+    if wrong:
+        return wrong
+    if vm.trace.mask & TP_KFREE:
+        vm.trace.emit(KFREE, call_site, signed(address))
+    if slab is not None:
+        slab_free(slab.slab_cache, slab, obj)
+    elif address not in (NULL_PTR, ZERO_SIZE_PTR):
+        free_large_kmalloc(vm, address)
+    return ""
+
+
+def free_large_kmalloc(vm: Vm, address: int) -> None:
+    """Free the block that holds this address, wherever in it; a single page is warned of, once.
+
+    Kernel: mm/slub.c free_large_kmalloc()
+    """
+    pfn, order = folio_of(vm, address)
+    if not order and not any(line.startswith("object pointer: ") for line in vm.slab.log):
+        vm.slab.log.append(f"object pointer: 0x{address:016x}")
+    free_unref_page(vm, pfn, order)
+
+
+def ksize(vm: Vm, address: int) -> int:
+    """Bytes that may be used at this address; 0 for NULL_PTR, and where the kernel only warns.
+
+    -EINVAL for an address in no slab and in no allocated page.
+    Kernel: mm/slab_common.c ksize(), __ksize()
+    """
+    if address in (NULL_PTR, ZERO_SIZE_PTR):
+        return 0
+    slab = virt_to_slab(vm.slab, address)
+    if slab is not None:
+        return slab_ksize(slab.slab_cache)
+    pfn, order = folio_of(vm, address)
+    if pfn == NULL:
+        return -EINVAL
+    warned = PAGE_SIZE << order <= KMALLOC_MAX_CACHE_SIZE or address & PAGE_SIZE - 1
+    return 0 if warned or address - PAGE_OFFSET >> PAGE_SHIFT != pfn else PAGE_SIZE << order
+
+
+def slab_ksize(s: KmemCache) -> int:
+    """Bytes of an object that its user may use. Kernel: mm/slab.h slab_ksize()."""
+    if s.flags & (SLAB_RED_ZONE | SLAB_POISON):
+        return s.object_size
+    return s.inuse if s.flags & (SLAB_TYPESAFE_BY_RCU | SLAB_STORE_USER) else s.size
+
+
+def krealloc(
+    vm: Vm, address: int, new_size: int, gfp_mask: int, call_site: int = 0
+) -> tuple[int, str]:
+    """(the address of new_size bytes, ""), the same one if they fit; or (NULL_PTR, what is wrong).
+
+    (NULL_PTR, "") says that there is no memory, and then the old bytes are still there.
+    Kernel: mm/slab_common.c krealloc_noprof(), __do_krealloc()
+    """
+    own_site = vm.trace.number_of("krealloc_noprof")
+    if not new_size:
+        wrong = kfree(vm, address, own_site)
+        return (NULL_PTR, wrong) if wrong else (ZERO_SIZE_PTR, "")
+    wrong = _not_reallocatable(vm, address)
+    if wrong:
+        return NULL_PTR, wrong
+    if ksize(vm, address) >= new_size:
+        return address, ""
+    new = do_kmalloc_node(vm, new_size, gfp_mask, NUMA_NO_NODE, -1, call_site, KMALLOC_TRACK_HELPER)
+    if new != NULL_PTR:
+        kfree(vm, address, own_site)
+    return new, ""
+
+
+def _not_reallocatable(vm: Vm, address: int) -> str:
+    """What is wrong with an address that is to be reallocated, or ""."""
+    slab = virt_to_slab(vm.slab, address)
+    if slab is not None:
+        return object_at(slab, address)[1]
+    return "is in no slab, and in no allocated page" if ksize(vm, address) < 0 else ""
+
+
+def kmalloc_gfp_adjust(flags: int, size: int) -> int:
+    """The mask of kvmalloc()'s attempt: above a page it neither tries hard nor complains.
+
+    Kernel: mm/util.c kmalloc_gfp_adjust()
+    """
+    if size <= PAGE_SIZE:
+        return flags
+    flags |= __GFP_NOWARN
+    if not flags & __GFP_RETRY_MAYFAIL:
+        flags |= __GFP_NORETRY
+    return flags & ~__GFP_NOFAIL
+
+
+def kvmalloc_attempt(
+    vm: Vm, size: int, gfp_mask: int, node: int = NUMA_NO_NODE, buckets: int = -1
+) -> int:
+    """What kvmalloc() tries first: the address, or NULL_PTR.
+
+    NOT MODELLED: __vmalloc_node_range_noprof(), which it falls back to above a page.
+    Kernel: mm/util.c __kvmalloc_node_noprof()
+    """
+    call_site = vm.trace.number_of(KVMALLOC_SITE)
+    flags = kmalloc_gfp_adjust(gfp_mask, size)
+    return do_kmalloc_node(vm, size, flags, node, buckets, call_site, KMALLOC_NODE_HELPER)

@@ -18,8 +18,8 @@ _64_BITS = (1 << 64) - 1
 
 
 def signed(ptr: int) -> int:
-    """An address as a record holds it: 64 bits with a sign."""
-    return (ptr ^ 1 << 63) - (1 << 63)
+    """An address or a size as a record holds it: the last 64 bits, with a sign."""
+    return (ptr & _64_BITS ^ 1 << 63) - (1 << 63)
 
 
 def shown(accounted: bool) -> str:
@@ -59,14 +59,15 @@ class Kmalloc:
     def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
         """The fields as a record holds them; number_of tells the number of a text."""
         return (
-            number_of(self.call_site), signed(self.ptr), self.bytes_req, self.bytes_alloc,
-            self.gfp_flags, self.node,
+            number_of(self.call_site), signed(self.ptr), signed(self.bytes_req),
+            signed(self.bytes_alloc), self.gfp_flags, self.node,
         )  # fmt: skip
 
     @classmethod
     def of(cls, fields: Sequence[int], names: Sequence[str]) -> Kmalloc:
         """The event that these fields of a record stand for."""
-        return cls(names[fields[0]], fields[1] & _64_BITS, *fields[2:6])
+        ptr, req, alloc = (field & _64_BITS for field in fields[1:4])
+        return cls(names[fields[0]], ptr, req, alloc, *fields[4:6])
 
 
 @dataclass(frozen=True, slots=True)
