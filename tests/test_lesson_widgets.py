@@ -144,3 +144,26 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
         assert (panes.nth(number).get_attribute("aria-label") or "").startswith(said)
         assert panes.nth(number).locator(".ms-chip").count() == 3
     lesson.page.screenshot(path=tmp_path / "cpus.png")
+
+
+@of_lesson("08_why_slab")
+def test_a_cache_s_geometry_follows_its_sliders(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("cache_geometry = CacheGeometry(100)\ncache_geometry")
+    size, align, cpus = (cell.locator("[role=slider]").nth(number) for number in range(3))
+    cell.locator("text=object_size 100, align 8: an object takes 104 bytes").wait_for()
+    size.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("text=order 3, 8 pages: 4 objects, 0 bytes left over").wait_for()
+    lesson.page.keyboard.press("Home")
+    align.focus()
+    lesson.page.keyboard.press("ArrowRight")
+    cell.locator("text=object_size 1, align 16: an object takes 16 bytes").wait_for()
+    cpus.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("text=With 128 CPUs").wait_for()
+    cell.get_by_label("a constructor").check()
+    cell.locator("text=at byte 8, behind the object").wait_for()
+    lesson.page.screenshot(path=tmp_path / "geometry.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "geometry_dark.png")
+    lesson.theme("Light")
