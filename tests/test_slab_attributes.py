@@ -37,7 +37,7 @@ def test_files_are_those_of_the_kernel() -> None:
     """slab_attrs[] as Debian 13 configures it."""
     shown = attributes(Machine("64 MiB", slab=True).cache("kmalloc-8"))
     assert " ".join(sorted(shown)) == (
-        "align aliases cache_dma cpu_partial cpu_slabs ctor destroy_by_rcu hwcache_align "
+        "aliases align cache_dma cpu_partial cpu_slabs ctor destroy_by_rcu hwcache_align "
         "min_partial object_size objects objects_partial objs_per_slab order partial poison "
         "reclaim_account red_zone remote_node_defrag_ratio sanity_checks shrink skip_kfence "
         "slab_size slabs slabs_cpu_partial store_user total_objects trace usersize validate"
