@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.list import list_for_each
@@ -15,8 +17,8 @@ from memsim.mm.slub.alloc import Object, slab_alloc_node
 from memsim.mm.slub.debug_track import skip_orig_size_check
 from memsim.mm.slub.debug_validate import validate_slab_cache
 from memsim.mm.slub.free import slab_free
-from memsim.mm.slub.memory import obj_to_ptr, read_bytes, write_bytes
-from memsim.mm.slub.slab import KmemCache
+from memsim.mm.slub.memory import obj_to_ptr, read_bytes, slab_start, write_bytes
+from memsim.mm.slub.slab import KmemCache, Slab
 from memsim.words.slab import (
     NUMA_NO_NODE,
     SLAB_CONSISTENCY_CHECKS,
@@ -185,3 +187,100 @@ def test_bytes_are_taken_back_and_done_again(flags: int) -> None:
         machine.redo()
         assert held(s) == after
     assert machine.vm.slab.log == []
+
+
+def checked(slab: Slab, live: dict[int, int]) -> tuple[set[int], set[int]]:
+    """(offsets of bytes that are checked, offsets of pointers and sizes that steer the checks).
+
+    Written down from the layout that mm/slub.c describes above check_pad_bytes(). live: the size
+    that was asked for, of each object in use.
+    """
+    s = slab.slab_cache
+    zones: set[int] = set()
+    steering: set[int] = set()
+    red, poison, user = (s.flags & f for f in (SLAB_RED_ZONE, SLAB_POISON, SLAB_STORE_USER))
+    for obj in range(slab.objects):
+        start = obj * s.size + (s.red_left_pad if red else 0)
+        zones |= set(range(obj * s.size, start))
+        if red or poison:
+            zones |= set(range(start + s.object_size, start + s.inuse))
+        if red and user and s.flags & SLAB_KMALLOC and obj in live:
+            zones |= set(range(start + live[obj], start + s.object_size))
+        if poison and obj not in live:
+            zones |= set(range(start, start + s.object_size))
+        end = start + s.inuse
+        if s.offset >= s.inuse:
+            end += 8
+        steering |= set(range(start + s.offset, start + s.offset + 8))
+        end += 64 if user else 0
+        if user and s.flags & SLAB_KMALLOC:
+            steering |= set(range(end, end + 8))
+            end += 8
+        if poison:
+            zones |= set(range(end, (obj + 1) * s.size))
+    if poison:
+        assert slab.memory is not None
+        zones |= set(range(slab.objects * s.size, len(slab.memory)))
+    return zones, steering
+
+
+Change = tuple[int, int]
+CHANGES = st.lists(st.tuples(st.integers(0, 1 << 15), st.integers(0, 255)), max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    flags=st.sampled_from([0, SLAB_CONSISTENCY_CHECKS]),
+    kinds=st.sets(st.sampled_from([SLAB_RED_ZONE, SLAB_POISON, SLAB_STORE_USER]), min_size=1),
+    kmalloc=st.booleans(),
+    size=st.integers(8, 300),
+    freed=st.sets(st.integers(0, 5)),
+    changes=CHANGES,
+)
+def test_a_change_is_found_if_and_only_if_it_is_in_a_checked_zone(
+    flags: int, kinds: set[int], kmalloc: bool, size: int, freed: set[int], changes: list[Change]
+) -> None:
+    """And it is put back; what nobody checks stays as it was written."""
+    s = created("mine", size, flags | sum(kinds) | (SLAB_KMALLOC if kmalloc else 0))
+    got = [allocated(s, max(size - nr, 1)) for nr in range(6)]
+    slab = got[0][0]
+    live = {obj: max(size - nr, 1) for nr, (at, obj) in enumerate(got) if at is slab}
+    for nr in sorted(freed):
+        slab_free(s, *got[nr])
+        live.pop(got[nr][1], None) if got[nr][0] is slab else None
+    assert slab.memory is not None
+    validate_slab_cache(s)
+    assert s.vm.slab.log == []
+    zones, steering = checked(slab, live)
+    before = bytes(slab.memory)
+    for place, value in changes:
+        at = place % len(before)
+        if at not in steering:
+            write_bytes(slab, slab_start(slab) + at, bytes([value]))
+    written = bytes(slab.memory)
+    found = any(written[at] != before[at] for at in zones)
+    assert _validated_until_sound(s) == found
+    for at, now in enumerate(bytes(slab.memory)):
+        assert now == (before if at in zones else written)[at]
+
+
+def _validated_until_sound(s: KmemCache) -> bool:
+    """Was there a report? A check ends at the first object that is wrong, so it is repeated."""
+    first = True
+    while True:
+        s.vm.slab.log.clear()
+        validate_slab_cache(s)
+        if not s.vm.slab.log:
+            return not first
+        first = False
+
+
+def test_memory_is_bounded() -> None:
+    """Nothing is read or written beyond a slab, or in one without bytes."""
+    got = allocated(created("mine", 24, SLAB_POISON))
+    start, size = slab_start(got[0]), 4096 << got[0].order
+    for address, count in ((start - 1, 1), (start, size + 1), (start + size, 1), (0, 8)):
+        assert read_bytes(got[0], address, count) is None
+        assert not write_bytes(got[0], address, bytes(count))
+    plain = allocated(created("mine", 24, SLAB_NO_MERGE))
+    assert read_bytes(plain[0], slab_start(plain[0]), 8) is None

@@ -120,9 +120,9 @@ def _slab_alloc_debug(s: KmemCache, gfpflags: int, node: int, orig_size: int) ->
 def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
     take = partial(get_partial_node_debug, orig_size=orig_size)
     for flags in _masks(gfpflags, node):
-        while not s.vm.slab.debug.oops:
+        while True:
             got = get_partial(s, node, flags, take)
-            if got is not None:
+            if got is not None or s.vm.slab.debug.oops:
                 return got
             slab = new_slab(s, flags, node)
             if slab is None:

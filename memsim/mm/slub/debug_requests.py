@@ -149,7 +149,7 @@ def get_partial_node_debug(
 
     Kernel: mm/slub.c get_partial_node()
     """
-    if n is None:
+    if n is None or s.vm.slab.debug.oops:
         return None
     for slab in partial_slabs(s, n):
         obj = alloc_single_from_partial(s, n, slab, orig_size)

@@ -14,7 +14,8 @@ class SlabDebug:
     `wild` has pointers that were met though they are no object's, `wild_code` their numbers.
 
     `kunit_errors` is None, or, while a KUnit test runs, the errors counted instead of reported.
-    `oops` is "", or the line with which the kernel would have died: the request did nothing then.
+    `oops` is "", or the line with which the kernel would have died: the request did nothing
+    then. Whoever tells the caller of it empties it.
 
     `slub_debug`, `slub_debug_string` and `disable_higher_order_debug` come from slab_debug=.
     """
