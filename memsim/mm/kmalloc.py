@@ -17,6 +17,7 @@ from memsim.mm.slab_common import (
     kmem_cache_create,
 )
 from memsim.mm.slub.alloc import slab_alloc_node
+from memsim.mm.slub.debug_options import setup_slub_debug
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.kmem_cache import address_of, object_at, virt_to_slab
 from memsim.mm.slub.slab import KmemCache, Random, SlabState
@@ -114,12 +115,15 @@ def size_name(size: int) -> str:
     return f"{size >> 10}k" if size >= 1024 else str(size)
 
 
-def kmem_cache_init(vm: Vm, seed: int) -> None:
+def kmem_cache_init(vm: Vm, seed: int, slab_debug: str | None = None) -> None:
     """Boot: the caches that caches are made of, then the kmalloc caches of every type.
 
+    slab_debug: what stands behind slab_debug= on the command line, or None without it.
     Kernel: mm/slub.c kmem_cache_init(), mm/slab_common.c create_kmalloc_caches()
     """
     state = vm.slab = SlabState(Random(seed))
+    if slab_debug is not None:
+        state.log += setup_slub_debug(state.debug, slab_debug)
     boot_flags = SLAB_HWCACHE_ALIGN | SLAB_NO_OBJ_EXT
     node = create_boot_cache(vm, "kmem_cache_node", SIZEOF_KMEM_CACHE_NODE, boot_flags, 0)
     size = SIZEOF_KMEM_CACHE + 8 * len(vm.nodes)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memsim.lib.bits import align_up
+from memsim.lib.bits import align_up, get_order
 from memsim.mm.mmzone import Vm
 from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.debug_options import kmem_cache_flags
 from memsim.mm.slub.debug_report import pr_err, symbol
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.shrink import shutdown
@@ -21,6 +22,7 @@ from memsim.words.mmzone import NULL
 from memsim.words.slab import (
     CACHE_LINE_SIZE,
     CMPXCHG_DOUBLE,
+    DEBUG_METADATA_FLAGS,
     EINVAL,
     ENOMEM,
     KMALLOC_MAX_SIZE,
@@ -70,12 +72,13 @@ def slab_unmergeable(s: KmemCache) -> bool:
 
 
 def find_mergeable(
-    state: SlabState, size: int, align: int, flags: int, ctor: bool
+    state: SlabState, size: int, align: int, flags: int, name: str, ctor: bool
 ) -> KmemCache | None:
     """The oldest cache that a new one may share: same kind, less than a word larger.
 
     Kernel: mm/slab_common.c find_mergeable()
     """
+    flags = kmem_cache_flags(state.debug, flags, name)
     if ctor or flags & SLAB_NEVER_MERGE:
         return None
     size = align_up(size, SIZEOF_POINTER)
@@ -91,10 +94,10 @@ def find_mergeable(
 
 
 def kmem_cache_alias(
-    state: SlabState, size: int, align: int, flags: int, ctor: bool
+    state: SlabState, size: int, align: int, flags: int, name: str, ctor: bool
 ) -> KmemCache | None:
     """Share a cache, if there is one to share. Kernel: mm/slub.c __kmem_cache_alias()."""
-    s = find_mergeable(state, size, align, flags, ctor)
+    s = find_mergeable(state, size, align, flags, name, ctor)
     if s is not None:
         set_cache_field(s, "refcount", s.refcount + 1)
         set_cache_field(s, "object_size", max(s.object_size, size))
@@ -116,7 +119,7 @@ def kmem_cache_create(
         return None, -EINVAL
     usercopy = _usercopy(object_size, args)
     if not usercopy[1]:
-        s = kmem_cache_alias(state, object_size, args.align, flags, args.ctor)
+        s = kmem_cache_alias(state, object_size, args.align, flags, name, args.ctor)
         if s is not None:
             return s, 0
     s = KmemCache(vm, name, object_size, calculate_alignment(flags, args.align, object_size), flags)
@@ -143,8 +146,13 @@ def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
     Kernel: mm/slub.c do_kmem_cache_create(), mm/slab_common.c create_cache()
     """
     vm = s.vm
+    s.flags = kmem_cache_flags(vm.slab.debug, s.flags, s.name)
     if not calculate_sizes(s, freeptr_offset, vm.nr_cpus):
         return -EINVAL
+    if vm.slab.debug.disable_higher_order_debug and get_order(s.size) > get_order(s.object_size):
+        s.flags &= ~DEBUG_METADATA_FLAGS
+        if not calculate_sizes(s, freeptr_offset, vm.nr_cpus):
+            return -EINVAL
     if not s.flags & SLAB_NO_CMPXCHG:
         s.flags |= CMPXCHG_DOUBLE
     set_min_partial(s)

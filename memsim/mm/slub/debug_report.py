@@ -34,6 +34,9 @@ _DOUBLE_RULE = "=" * 77
 _RULE = "-" * 77
 _ROW = 16
 
+#: What the kernel dies with of an object that is freed while it is first on its freelist.
+DOUBLE_FREE = "kernel BUG at mm/slub.c:547!"
+
 # The first report taints the kernel with TAINT_BAD_PAGE and, as it warns, TAINT_WARN.
 _TAINTED = "Tainted: G    B   W         "
 
@@ -57,6 +60,11 @@ def oops(s: KmemCache, text: str) -> None:
     """Log what the kernel dies of, and leave it in the state for the caller to find."""
     s.vm.slab.debug.oops = text
     pr_err(s, text)
+
+
+def died(s: KmemCache) -> bool:
+    """Has the kernel died in this request?"""
+    return bool(s.vm.slab.debug.oops)
 
 
 def print_tainted(s: KmemCache) -> str:

@@ -12,6 +12,8 @@ from memsim.lib.bits import PAGE_SIZE
 from memsim.mm.slub.debug_check import check_object, check_slab, init_object
 from memsim.mm.slub.debug_freelist import on_freelist
 from memsim.mm.slub.debug_report import (
+    DOUBLE_FREE,
+    died,
     object_err,
     oops,
     pointer,
@@ -149,13 +151,13 @@ def get_partial_node_debug(
 
     Kernel: mm/slub.c get_partial_node()
     """
-    if n is None or s.vm.slab.debug.oops:
+    if n is None or died(s):
         return None
     for slab in partial_slabs(s, n):
         obj = alloc_single_from_partial(s, n, slab, orig_size)
         if obj != NULL:
             return slab, obj
-        if s.vm.slab.debug.oops:
+        if died(s):
             break
     return None
 
@@ -230,6 +232,9 @@ def free_to_partial_list(s: KmemCache, slab: Slab, head: int, tail: int, cnt: in
         return
     n = get_node(s, slab.nid)
     prior = slab.freelist
+    if tail == prior:
+        oops(s, DOUBLE_FREE)
+        return
     set_freepointer(slab, tail, prior)
     slab_update_freelist(slab, head, slab.inuse - cnt, slab.frozen)
     discard = not slab.inuse and n.nr_partial >= s.min_partial

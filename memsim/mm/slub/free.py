@@ -6,7 +6,7 @@ Kernel: mm/slub.c __slab_free(), do_slab_free(), build_detached_freelist(), kmem
 from __future__ import annotations
 
 from memsim.mm.slub.alloc import Object
-from memsim.mm.slub.debug_report import oops
+from memsim.mm.slub.debug_report import DOUBLE_FREE, oops
 from memsim.mm.slub.debug_requests import free_to_partial_list
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import put_cpu_partial
@@ -20,8 +20,6 @@ from memsim.mm.slub.update import (
 from memsim.words.mmzone import NULL
 
 _LOOKAHEAD = 3
-# What the kernel says of an object that is freed right after it was freed.
-_DOUBLE_FREE = "kernel BUG at mm/slub.c:547!"
 
 
 def do_slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None:
@@ -38,7 +36,7 @@ def do_slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> No
             _slab_free(s, slab, head, tail, cnt)
         return
     if tail == c.freelist:
-        oops(s, _DOUBLE_FREE)
+        oops(s, DOUBLE_FREE)
         return
     set_freepointer(slab, tail, c.freelist)
     update_cpu_freelist(s, c, slab, head)
@@ -52,7 +50,7 @@ def _slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None
     """
     prior = slab.freelist
     if tail == prior:
-        oops(s, _DOUBLE_FREE)
+        oops(s, DOUBLE_FREE)
         return
     set_freepointer(slab, tail, prior)
     slab_update_freelist(slab, head, slab.inuse - cnt, slab.frozen)
@@ -87,7 +85,7 @@ def build_detached_freelist(objects: list[Object], size: int) -> tuple[int, int,
         size -= 1
         if objects[size][0] is slab:
             if objects[size][1] == head:
-                oops(slab.slab_cache, _DOUBLE_FREE)
+                oops(slab.slab_cache, DOUBLE_FREE)
                 return 0, head, tail, 0
             set_freepointer(slab, objects[size][1], head)
             head, cnt, same = objects[size][1], cnt + 1, same - 1
