@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from bench import boot, captures, compare, levels, report, twin
+from bench import boot, captures, compare, levels, report, slab, twin
 from bench.figures import tell
 from memsim.words.errors import MemsimError
 
@@ -58,6 +58,18 @@ def _twin(folder: Path) -> Path | None:
     return twin.build(folder)
 
 
+def measure_slab(options: Options) -> tuple[Any, str]:
+    """memsim and its twin, object by object."""
+    rows = []
+    with TemporaryDirectory() as name:
+        program = _twin(Path(name))
+        for workload in slab.WORKLOADS:
+            tell(f"{workload.name}: making its operations")
+            operations = workload.generate(workload.nr_operations // options.divisor)
+            rows.append(slab.measure(workload, operations, program, Path(name), options.rounds))
+    return rows, report.of_slab(rows)
+
+
 def measure_boot(options: Options) -> tuple[Any, str]:
     """Machines of all sizes."""
     rows = [boot.measure(ram, options.rounds) for ram in boot.SIZES]
@@ -72,6 +84,7 @@ def measure_captures(options: Options) -> tuple[Any, str]:
 
 PARTS: dict[str, Callable[[Options], tuple[Any, str]]] = {
     "workloads": measure_workloads,
+    "slab": measure_slab,
     "boot": measure_boot,
     "captures": measure_captures,
 }

@@ -91,12 +91,13 @@ def check_published(program: Path, folder: Path) -> None:
         for tail_rule, published in ((True, TAIL_RULE), (False, LIFO)):
             twin.write(folder / "published", twin.limits(zone, tail_rule=tail_rule), operations)
             found = twin.run(program, folder / "published").outcome.hash
-            _same(f"{workload.name}, the twin", found, published[workload.name])
+            same(f"{workload.name}, the twin", found, published[workload.name])
         found = run_dict_buddy(workload, operations).hash
-        _same(f"{workload.name}, the dict buddy", found, LIFO[workload.name])
+        same(f"{workload.name}, the dict buddy", found, LIFO[workload.name])
 
 
-def _same(what: str, found: object, expected: object) -> None:
+def same(what: str, found: object, expected: object) -> None:
+    """WrongAnswer unless what was found is what is expected."""
     if found != expected:
         raise WrongAnswer(f"{what}: {found}, should be {expected}")
 
@@ -114,13 +115,13 @@ def one_round(case: Case, program: Path | None) -> tuple[Outcome, int | None, Ti
     ours = model.run(machine, case.operations)
     if not case.pcp and case.workload.nr_operations == len(case.operations):
         name = case.workload.name
-        _same(f"{name}, memsim", ours.hash, TAIL_RULE.get(name, ours.hash))
+        same(f"{name}, memsim", ours.hash, TAIL_RULE.get(name, ours.hash))
     extfrag, twin_seconds = None, None
     if program is not None:
         theirs = twin.run(program, case.path, TWIN_RUNS)
         pairs = zip(ours._fields, ours, theirs.outcome, strict=True)
         for field, mine, twins in list(pairs)[:3]:
-            _same(f"{case.name}: {field} of memsim", mine, twins)
+            same(f"{case.name}: {field} of memsim", mine, twins)
         extfrag, twin_seconds = theirs.extfrag, spread(theirs.seconds).median
     buddy = run_dict_buddy(case.workload, case.operations)
     return ours, extfrag, Timed(ours.seconds, buddy.seconds, twin_seconds)

@@ -11,6 +11,8 @@ from bench.captures import CaptureRow
 from bench.compare import Row
 from bench.figures import Spread
 from bench.levels import LevelRow
+from bench.slab import WORKLOADS as SLAB_WORKLOADS
+from bench.slab import Row as SlabRow
 from bench.workloads import WORKLOADS
 
 #: On these the model is meant to be at most so many times slower than its twin.
@@ -73,6 +75,24 @@ def _verdict(rows: list[Row]) -> str:
     if slow:
         return f"Slower than 1/{LIMIT} of the twin: {', '.join(slow)}."
     return f"{', '.join(LIMITED)}: nowhere slower than 1/{LIMIT} of the twin."
+
+
+def of_slab(rows: list[SlabRow]) -> str:
+    """Speeds of the slab allocators in million operations a CPU second, and their ratio."""
+    cells = [
+        [
+            row.name, f"{row.nr_operations:,}", f"{row.memsim.median:.3f}",
+            f"{row.twin.median:.1f}" if row.twin else "-", _with_spread(row.ratio, ".0f"),
+            f"{row.slabs}", row.hash,
+        ]
+        for row in rows
+    ]  # fmt: skip
+    head = [
+        "slab, million operations/s", "operations", "memsim", "twin in C", "twin/memsim", "slabs",
+        "hash of addresses",
+    ]  # fmt: skip
+    what = "\n".join(f"  {w.name:10} {w.what}" for w in SLAB_WORKLOADS)
+    return f"{table(head, cells)}\n\n{what}"
 
 
 def of_levels(rows: list[LevelRow]) -> str:

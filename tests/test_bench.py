@@ -104,7 +104,7 @@ def test_a_part_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         command.main(["speed"])
     assert stopped.value.code == 2
-    assert "'speed': should be one of workloads, boot, captures" in capsys.readouterr().err
+    assert "'speed': should be one of workloads, slab, boot, captures" in capsys.readouterr().err
 
 
 def test_seconds_that_are_not_told_are_null() -> None:

@@ -1,4 +1,4 @@
-"""The C twin of memsim's page allocator: built here, run as a process of its own."""
+"""The C twin of memsim's page and slab allocators: built here, run as a process of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from bench.drive import Outcome
 from memsim.mm.mmzone import Zone
+from memsim.mm.slub.slab import KmemCache
 
-SOURCES = ("main.c", "page_alloc.c")
+SOURCES = ("main.c", "page_alloc.c", "slub.c")
 FLAGS = ("-O2", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror")
 
 
@@ -21,12 +22,16 @@ class CannotBuild(Exception):
 
 
 class TwinOutcome(NamedTuple):
-    """The Outcome of the last run, CPU seconds of each run, claims and steals, blocks by order."""
+    """The Outcome of the last run, CPU seconds of each run, claims and steals, blocks by order.
+
+    slabs: those that the cache has at the end.
+    """
 
     outcome: Outcome
     seconds: list[float]
     extfrag: int
     nr_free: list[int]
+    slabs: int
 
 
 def compiler() -> str | None:
@@ -60,10 +65,21 @@ def limits(zone: Zone, *, tail_rule: bool = True) -> array[int]:
     ])  # fmt: skip
 
 
-def write(path: Path, zone_limits: array[int], operations: array[int]) -> None:
-    """The file that the twin reads."""
+#: struct cache_limits of slub.h for operations on pages.
+NO_CACHE = array("i", [0] * 5)
+
+
+def cache_limits(s: KmemCache) -> array[int]:
+    """struct cache_limits of slub.h, from memsim's cache."""
+    return array("i", [s.size, *s.oo, s.min_partial, s.cpu_partial_slabs])
+
+
+def write(
+    path: Path, zone_limits: array[int], operations: array[int], cache: array[int] = NO_CACHE
+) -> None:
+    """The file that the twin reads. cache: cache_limits() if the operations are on objects."""
     with open(path, "wb") as file:
-        file.write(zone_limits.tobytes() + operations.tobytes())
+        file.write(zone_limits.tobytes() + cache.tobytes() + operations.tobytes())
 
 
 def run(program: Path, path: Path, runs: int = 1) -> TwinOutcome:
@@ -77,5 +93,9 @@ def run(program: Path, path: Path, runs: int = 1) -> TwinOutcome:
         values["hash"][0], int(values["failures"][0]), int(values["free_pages"][0]), seconds[-1]
     )
     return TwinOutcome(
-        outcome, seconds, int(values["extfrag"][0]), [int(n) for n in values["nr_free"]]
+        outcome,
+        seconds,
+        int(values["extfrag"][0]),
+        [int(n) for n in values["nr_free"]],
+        int(values["slabs"][0]),
     )

@@ -2,10 +2,11 @@
 /*
  * twin FILE [RUNS]: does the operations of FILE to a newly booted zone, RUNS times.
  *
- * FILE holds 32-bit integers: struct zone_limits, then the operations as bench/workloads.py writes
- * them. Prints what the last run gave, as `name value` lines, then each run's CPU seconds.
+ * FILE holds 32-bit integers: struct zone_limits, struct cache_limits, then the operations as
+ * bench/workloads.py writes them: for pages, or for objects if the cache has any in a slab.
+ * Prints what the last run gave, as `name value` lines, then each run's CPU seconds.
  */
-#include "page_alloc.h"
+#include "slub.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,7 +46,35 @@ static void do_operations(struct zone *zone, const struct operations *operations
 	}
 }
 
-static bool read_file(const char *name, struct zone_limits *limits, struct operations *operations)
+/* Where the kernel maps physical memory. */
+#define PAGE_OFFSET 0xffff888000000000u
+
+static void do_object_operations(struct kmem_cache *s, const struct operations *operations,
+				 int64_t *objects)
+{
+	long serial = 0;
+
+	for (long i = 0; i < operations->nr; i++) {
+		int v = operations->v[i];
+
+		if (v >= 0)
+			objects[serial++] = slab_alloc(s);
+		else if (objects[-(v + 1)] != NONE)
+			slab_free(s, objects[-(v + 1)]);
+	}
+}
+
+static uint64_t address_of(const struct kmem_cache *s, int64_t object)
+{
+	return PAGE_OFFSET + ((uint64_t)(object >> 16) << 12) + (object & 0xffff) * s->limits.size;
+}
+
+struct limits {
+	struct zone_limits zone;
+	struct cache_limits cache;
+};
+
+static bool read_file(const char *name, struct limits *limits, struct operations *operations)
 {
 	FILE *file = fopen(name, "rb");
 	long size;
@@ -66,19 +95,26 @@ static bool read_file(const char *name, struct zone_limits *limits, struct opera
 	return whole;
 }
 
-static void print_result(const struct zone *zone, const int32_t *pages, long nr_allocs)
+static uint64_t hashed(uint64_t hash, uint64_t value)
+{
+	return (hash ^ value) * 1099511628211u;
+}
+
+static void print_result(const struct zone *zone, const struct kmem_cache *s, const int32_t *pages,
+			 const int64_t *objects, long nr_allocs)
 {
 	uint64_t hash = 14695981039346656037u;
 	long failures = 0;
 
 	for (long i = 0; i < nr_allocs; i++) {
-		if (pages[i] == NULL_PAGE)
+		if (s->limits.objects ? objects[i] == NONE : pages[i] == NULL_PAGE)
 			failures++;
 		else
-			hash = (hash ^ (uint64_t)pages[i]) * 1099511628211u;
+			hash = hashed(hash, s->limits.objects ? address_of(s, objects[i]) :
+								(uint64_t)pages[i]);
 	}
-	printf("hash %016" PRIx64 "\nfailures %ld\nextfrag %ld\n", hash, failures,
-	       zone->nr_extfrag);
+	printf("hash %016" PRIx64 "\nfailures %ld\nextfrag %ld\nslabs %d\n", hash, failures,
+	       zone->nr_extfrag, s->nr_slabs);
 	printf("free_pages %d\nnr_free", zone->vm_stat + zone->vm_stat_diff);
 	for (int order = 0; order < NR_PAGE_ORDERS; order++)
 		printf(" %d", zone->free_area[order].nr_free);
@@ -89,9 +125,11 @@ int main(int argc, char **argv)
 {
 	int runs = argc > 2 ? atoi(argv[2]) : 1;
 	struct operations operations;
-	struct zone_limits limits;
+	struct limits limits;
+	struct kmem_cache s = { 0 };
 	struct zone zone;
 	int32_t *pages;
+	int64_t *objects;
 	uint8_t *orders;
 	double *seconds;
 
@@ -100,19 +138,29 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pages = calloc(operations.nr_allocs + 1, sizeof(*pages));
+	objects = calloc(operations.nr_allocs + 1, sizeof(*objects));
 	orders = calloc(operations.nr_allocs + 1, sizeof(*orders));
 	seconds = calloc(runs, sizeof(*seconds));
-	if (!pages || !orders || !seconds || !zone_create(&zone, &limits)) {
+	if (!pages || !objects || !orders || !seconds || !zone_create(&zone, &limits.zone)) {
 		fprintf(stderr, "twin: out of memory\n");
 		return 1;
 	}
 	for (int run = 0; run < runs; run++) {
-		zone_boot(&zone, &limits);
+		zone_boot(&zone, &limits.zone);
+		if (limits.cache.objects && !run && !cache_create(&s, &limits.cache, &zone)) {
+			fprintf(stderr, "twin: out of memory\n");
+			return 1;
+		}
+		if (limits.cache.objects)
+			cache_boot(&s);
 		seconds[run] = -cpu_seconds();
-		do_operations(&zone, &operations, pages, orders);
+		if (limits.cache.objects)
+			do_object_operations(&s, &operations, objects);
+		else
+			do_operations(&zone, &operations, pages, orders);
 		seconds[run] += cpu_seconds();
 	}
-	print_result(&zone, pages, operations.nr_allocs);
+	print_result(&zone, &s, pages, objects, operations.nr_allocs);
 	for (int run = 0; run < runs; run++)
 		printf(" %.9f", seconds[run]);
 	printf("\n");
