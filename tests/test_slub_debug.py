@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.list import list_for_each
-from memsim.mm.kmalloc import kmem_cache_init
+from memsim.mm.kmalloc import kmem_cache_init, krealloc
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
 from memsim.mm.slub.alloc import Object, slab_alloc_node
-from memsim.mm.slub.debug_track import skip_orig_size_check
 from memsim.mm.slub.debug_validate import validate_slab_cache
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.memory import obj_to_ptr, read_bytes, slab_start, write_bytes
 from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.words.gfp import __GFP_ZERO
 from memsim.words.slab import (
     NUMA_NO_NODE,
     SLAB_CONSISTENCY_CHECKS,
@@ -122,11 +122,15 @@ def kunit() -> dict[str, int | None]:
 
     test = Kunit(64, SLAB_KMALLOC | SLAB_STORE_USER | SLAB_RED_ZONE)
     got = allocated(test.s, 48)
+    poke(got, 0, b"\xff" * 48)
+    vm, address = test.s.vm, obj_to_ptr(*got)
     for new_size in (40, 56):
-        # krealloc() of 6.12 asks ksize(), and zeroes what is left.
-        skip_orig_size_check(*got)
-        poke(got, new_size, bytes(64 - new_size))
+        assert krealloc(vm, address, new_size, GFP_KERNEL | __GFP_ZERO) == (address, "")
+    assert peek(got, 0, 64) == b"\xff" * 40 + bytes(24)
     found["krealloc shrink/grow"] = test.validated()
+    larger, _ = krealloc(vm, address, 112, GFP_KERNEL | __GFP_ZERO)
+    assert larger != address
+    assert kmem_cache_destroy(test.s)
 
     test = Kunit(64, SLAB_NO_MERGE)
     allocated(test.s)

@@ -88,11 +88,11 @@ def test_left_redzone_in_full() -> None:
     """The object is not freed; who allocated and who freed it before is told."""
     s = created(24, CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
     debug = s.vm.slab.debug
-    debug.symbols = {0xC0DE: "open_it+0x1a/0x30 [mine]", 0xCAFE: "close_it+0x8/0x10 [mine]"}
+    opened = s.vm.trace.number_of("open_it+0x1a/0x30 [mine]")
     debug.pid, debug.jiffies = 41, 1000
-    debug.call_site = 0xCAFE
+    debug.call_site = s.vm.trace.number_of("close_it+0x8/0x10 [mine]")
     slab_free(s, *allocated(s))
-    debug.pid, debug.jiffies, debug.call_site = 42, 1100, 0xC0DE
+    debug.pid, debug.jiffies, debug.call_site = 42, 1100, opened
     got = allocated(s)
     poke(got, 0, b"Hello, \x7f world!")
     poke(got, -2, b"\x00")

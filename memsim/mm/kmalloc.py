@@ -18,8 +18,10 @@ from memsim.mm.slab_common import (
 )
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_options import setup_slub_debug
+from memsim.mm.slub.debug_track import called_from, skip_orig_size_check
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.kmem_cache import address_of, object_at, virt_to_slab
+from memsim.mm.slub.memory import ptr_to_obj, read_bytes, write_bytes
 from memsim.mm.slub.slab import KmemCache, Random, SlabState
 from memsim.trace.events import KFREE, KMALLOC, TP_KFREE, TP_KMALLOC
 from memsim.trace.slab_events import signed
@@ -32,6 +34,7 @@ from memsim.words.gfp import (
     __GFP_NOWARN,
     __GFP_RECLAIMABLE,
     __GFP_RETRY_MAYFAIL,
+    __GFP_ZERO,
     GFP_KERNEL,
 )
 from memsim.words.mmzone import MAX_PAGE_ORDER, NULL
@@ -209,6 +212,7 @@ def do_kmalloc_node(
     if not size:
         return ZERO_SIZE_PTR
     s = kmalloc_slab(vm.slab, size, buckets, gfp_mask)
+    called_from(s, call_site)
     address = address_of(slab_alloc_node(s, gfp_mask, node, size))
     trace_kmalloc(vm, call_site, address, size, s.size, gfp_mask, node)
     return address
@@ -282,6 +286,7 @@ def kfree(vm: Vm, address: int, call_site: int = 0) -> str:
     if vm.trace.mask & TP_KFREE:
         vm.trace.emit(KFREE, call_site, signed(address))
     if slab is not None:
+        called_from(slab.slab_cache, call_site)
         slab_free(slab.slab_cache, slab, obj)
     elif address not in (NULL_PTR, ZERO_SIZE_PTR):
         free_large_kmalloc(vm, address)
@@ -309,6 +314,8 @@ def ksize(vm: Vm, address: int) -> int:
         return 0
     slab = virt_to_slab(vm.slab, address)
     if slab is not None:
+        if slab.memory is not None:
+            skip_orig_size_check(slab, ptr_to_obj(slab, address))
         return slab_ksize(slab.slab_cache)
     pfn, order = folio_of(vm, address)
     if pfn == NULL:
@@ -339,12 +346,29 @@ def krealloc(
     wrong = _not_reallocatable(vm, address)
     if wrong:
         return NULL_PTR, wrong
-    if ksize(vm, address) >= new_size:
+    size = ksize(vm, address)
+    if size >= new_size:
+        if gfp_mask & __GFP_ZERO:
+            copy_bytes(vm.slab, address + new_size, bytes(size - new_size))
         return address, ""
     new = do_kmalloc_node(vm, new_size, gfp_mask, NUMA_NO_NODE, -1, call_site, KMALLOC_TRACK_HELPER)
     if new != NULL_PTR:
+        copy_bytes(vm.slab, new, bytes_at(vm.slab, address, size))
         kfree(vm, address, own_site)
     return new, ""
+
+
+def bytes_at(state: SlabState, address: int, count: int) -> bytes:
+    """What lies there, if it is in a slab with bytes; else nothing."""
+    slab = virt_to_slab(state, address)
+    return b"" if slab is None else read_bytes(slab, address, count) or b""
+
+
+def copy_bytes(state: SlabState, address: int, data: bytes) -> None:
+    """Write there, if that is in a slab with bytes. Kernel: memcpy(), memset()."""
+    slab = virt_to_slab(state, address)
+    if slab is not None:
+        write_bytes(slab, address, data)
 
 
 def _not_reallocatable(vm: Vm, address: int) -> str:

@@ -6,6 +6,7 @@ Kernel: mm/slub.c __kmem_cache_alloc_bulk(), kmem_cache_alloc_bulk_noprof()
 from __future__ import annotations
 
 from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.debug_track import called_from
 from memsim.mm.slub.free import kmem_cache_free_bulk
 from memsim.mm.slub.freelist import get_freepointer
 from memsim.mm.slub.slab import KmemCache, KmemCacheCpu
@@ -23,6 +24,7 @@ def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
     objects: list[Object] = []
     if size < 1:
         return objects
+    called_from(s, 0)
     c = s.cpu_slab[s.vm.cpu]
     while True:
         _take_lockless(s, c, objects, size)

@@ -85,9 +85,10 @@ def print_section(slab: Slab, text: str, at: int, length: int) -> None:
         pr_err(slab.slab_cache, f"{text}{where:016x}: {row.hex(' '):<49}{shown}")
 
 
-def symbol(s: KmemCache, address: int) -> str:
-    """A code address as %pS shows it."""
-    return s.vm.slab.debug.symbols.get(address, f"0x{address:x}")
+def symbol(s: KmemCache, call_site: int) -> str:
+    """A code address as %pS shows it; one that was overwritten is no number of a name."""
+    names = s.vm.trace.names
+    return names[call_site] if call_site < len(names) else f"0x{call_site:x}"
 
 
 def _print_track(s: KmemCache, what: str, track: Track) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 class SlabDebug:
     """The state behind SLUB's reports.
 
-    `call_site`, `pid` and `jiffies` are what a request is tracked with: the caller's address (0:
-    nothing is shown of it), current->pid, ticks. `symbols` names addresses, as "kmalloc+0x1a/0x30".
+    `call_site`, `pid` and `jiffies` are what a request is tracked with: the number of the caller's
+    name in Trace.names (0: nothing is shown of it), current->pid, ticks.
     `wild` has pointers that were met though they are no object's, `wild_code` their numbers.
 
     `kunit_errors` is None, or, while a KUnit test runs, the errors counted instead of reported.
@@ -22,12 +22,11 @@ class SlabDebug:
 
     __slots__ = (
         "call_site", "disable_higher_order_debug", "jiffies", "kunit_errors", "oops",
-        "pid", "slub_debug", "slub_debug_string", "symbols", "tainted", "wild", "wild_code",
+        "pid", "slub_debug", "slub_debug_string", "tainted", "wild", "wild_code",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.call_site = self.pid = self.jiffies = 0
-        self.symbols: dict[int, str] = {}
         self.wild: list[int] = []
         self.wild_code: dict[int, int] = {}
         self.kunit_errors: int | None = None

@@ -64,6 +64,7 @@ def get_track(slab: Slab, obj: int, which: int) -> Track:
 def set_track(slab: Slab, obj: int, which: int) -> None:
     """Keep who is asking now. Kernel: mm/slub.c set_track_update().
 
+    The call site's address is the number of its name in Trace.names.
     NOT MODELLED: the stack trace in the stack depot; its handle is 0.
     """
     vm = slab.slab_cache.vm
@@ -71,6 +72,12 @@ def set_track(slab: Slab, obj: int, which: int) -> None:
     packed = _LAYOUT.pack(debug.call_site, 0, vm.cpu, debug.pid, debug.jiffies)
     at = _track_offset(slab, obj, which)
     write_bytes(slab, slab_start(slab) + at, packed)
+
+
+def called_from(s: KmemCache, call_site: int) -> None:
+    """Remember who makes this request, if the cache wants to know. Kernel: _RET_IP_."""
+    if s.flags & SLAB_STORE_USER:
+        s.vm.slab.debug.call_site = call_site
 
 
 def init_tracking(s: KmemCache, slab: Slab, obj: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from memsim.mm.slub.alloc import Object
 from memsim.mm.slub.debug_report import DOUBLE_FREE, oops
 from memsim.mm.slub.debug_requests import free_to_partial_list
+from memsim.mm.slub.debug_track import called_from
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import put_cpu_partial
 from memsim.mm.slub.slab import KmemCache, Slab, get_node, kmem_cache_debug
@@ -103,6 +104,8 @@ def kmem_cache_free_bulk(objects: list[Object]) -> None:
     Kernel: mm/slub.c kmem_cache_free_bulk()
     """
     size = len(objects)
+    for slab, _ in objects:
+        called_from(slab.slab_cache, 0)
     while size:
         slab = objects[size - 1][0]
         size, head, tail, cnt = build_detached_freelist(objects, size)

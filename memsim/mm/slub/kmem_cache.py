@@ -9,7 +9,9 @@ from memsim.lib.bits import PAGE_SHIFT
 from memsim.mm.mmzone import Vm
 from memsim.mm.slub.alloc import Object, free_objects_of, slab_alloc_node
 from memsim.mm.slub.debug_requests import cache_from_obj
+from memsim.mm.slub.debug_track import called_from
 from memsim.mm.slub.free import slab_free
+from memsim.mm.slub.memory import ptr_to_obj
 from memsim.mm.slub.slab import KmemCache, Slab, SlabState, kmem_cache_debug
 from memsim.trace.events import (
     KMEM_CACHE_ALLOC,
@@ -48,13 +50,17 @@ def virt_to_cache(state: SlabState, address: int) -> KmemCache | None:
 
 
 def object_at(slab: Slab, address: int) -> tuple[int, str]:
-    """(the object in use that begins here, ""), or (-1, what is wrong with the address)."""
+    """(the object in use that begins here, ""), or (-1, what is wrong with the address).
+
+    Caches that debug take any address, and report it themselves.
+    """
     s = slab.slab_cache
+    if kmem_cache_debug(s):
+        return ptr_to_obj(slab, address), ""
     index, inside = divmod(address - address_of((slab, 0)), s.size)
     if inside or not 0 <= index < slab.objects:
         return -1, f"is not the start of an object of cache {s.name}"
-    # caches that debug report it themselves
-    if not kmem_cache_debug(s) and index in free_objects_of(slab):
+    if index in free_objects_of(slab):
         return -1, f"is an object of cache {s.name} that is free already"
     return index, ""
 
@@ -64,6 +70,7 @@ def kmem_cache_alloc(s: KmemCache, gfpflags: int, node: int, call_site: int = 0)
 
     call_site: a number of Trace.names. Kernel: mm/slub.c kmem_cache_alloc_node_noprof()
     """
+    called_from(s, call_site)
     obj = slab_alloc_node(s, gfpflags, node)
     if s.vm.trace.mask & TP_KMEM_CACHE_ALLOC:
         accounted = is_accounted(gfpflags) or s.flags & SLAB_ACCOUNT != 0
@@ -88,6 +95,7 @@ def kmem_cache_free(s: KmemCache, address: int, call_site: int = 0) -> str:
     if not wrong:
         cachep = cache_from_obj(s, slab, index)
         trace_kmem_cache_free(s.vm, cachep, address, call_site)
+        called_from(cachep, call_site)
         slab_free(cachep, slab, index)
     return wrong
 
