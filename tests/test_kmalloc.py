@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from memsim import GFP_KERNEL, Machine
@@ -27,10 +29,12 @@ from memsim.mm.slub.kmem_cache import (
 )
 from memsim.mm.slub.slab import KmemCache
 from memsim.mm.slub.validate import validate_caches
+from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
     __GFP_COMP,
     __GFP_DMA,
+    __GFP_DMA32,
     __GFP_NOFAIL,
     __GFP_NORETRY,
     __GFP_NOWARN,
@@ -306,3 +310,86 @@ def test_a_cache_that_debugs_reports_a_second_free_itself(machine: Machine) -> N
         assert kmem_cache_free(s, address_of(objects[1])) == ""
     assert any("BUG debugged" in line and "Object already free" in line
                for line in machine.vm.slab.log)  # fmt: skip
+
+
+def test_a_mask_that_slab_must_not_have_is_fixed_and_said(machine: Machine) -> None:
+    vm = machine.vm
+    told_flags = "(GFP_DMA32). Fixing up to gfp: 0xcc0 (GFP_KERNEL). Fix your code!"
+    for size in (20_000, 64):
+        seen = vm.trace.ring.written
+        assert kmalloc(vm, size, GFP_KERNEL | __GFP_DMA32) != NULL_PTR
+        assert vm.slab.log.pop() == f"Unexpected gfp: 0x4 {told_flags}"
+        page, *ours = told(machine, seen)
+        assert "DMA32" not in page
+        assert all("gfp_flags=GFP_KERNEL|GFP_DMA32 " in line for line in ours)
+
+
+# By way of Machine
+
+
+@pytest.fixture
+def undoable() -> Machine:
+    return Machine("64 MiB", cpus=2, slab=True)
+
+
+def test_requests_by_size_can_be_taken_back(undoable: Machine) -> None:
+    before = undoable.snapshot()
+    small, large = undoable.kmalloc(100), undoable.kmalloc(100_000, cpu=1)
+    undoable.kfree(small)
+    undoable.kfree(large, cpu=1)
+    grown = undoable.krealloc(undoable.kmalloc(8), 9000)
+    assert undoable.ksize(grown) == 16384
+    cache = undoable.kmem_cache_create("mine", 300, usersize=1)
+    assert len(set(undoable.kmem_cache_alloc_bulk(cache, 40))) == 40
+    undoable.validate_caches()
+    after = undoable.snapshot()
+    operations = len(undoable.history)
+    while undoable.history:
+        undoable.undo()
+    assert undoable.snapshot() == before
+    undoable.validate_caches()
+    for _ in range(operations):
+        undoable.redo()
+    assert undoable.snapshot() == after
+
+
+def test_bad_requests_and_pointers_get_one_line_and_change_nothing(undoable: Machine) -> None:
+    machine = undoable
+    cache = machine.cache("kmalloc-64")
+    address = machine.kmalloc(64)
+    pfn = machine.alloc_pages(GFP_KERNEL)
+    machine.free_pages(pfn)
+    before, history = machine.snapshot(), len(machine.history)
+    refused: list[tuple[type[Exception], Callable[[], object]]] = [
+        (BadRequest, lambda: machine.kmalloc(-1)),
+        (BadRequest, lambda: machine.kmalloc("8")),  # type: ignore[arg-type]
+        (BadRequest, lambda: machine.kmalloc(1 << 64)),
+        (BadRequest, lambda: machine.kmalloc(8, 1 << 40)),
+        (BadRequest, lambda: machine.kmalloc(8, cpu=2)),
+        (BadRequest, lambda: machine.kmalloc(8, nid=1)),
+        (BadRequest, lambda: machine.kmalloc(8, buckets=7)),
+        (BadFree, lambda: machine.kfree(address + 1)),
+        (BadFree, lambda: machine.kfree((1 << 64) - 12)),
+        (BadFree, lambda: machine.kfree(0xFFFF888000000000 + (pfn << 12))),
+        (BadFree, lambda: machine.krealloc(address + 8, 100)),
+        (BadRequest, lambda: machine.kfree(None)),  # type: ignore[arg-type]
+        (BadRequest, lambda: machine.ksize(5)),
+        (BadRequest, lambda: machine.kmem_cache_alloc_bulk(cache, -1)),
+        (BadRequest, lambda: machine.kmem_cache_alloc_bulk(cache, 1 << 20)),
+        (BadRequest, lambda: Machine("64 MiB").kmalloc(8)),
+        (BadRequest, lambda: Machine("64 MiB").kfree(8)),
+    ]
+    for error, call in refused:
+        with pytest.raises(error, match=r"^[ -~]{1,200}$"):
+            call()
+    assert machine.snapshot() == before
+    assert len(machine.history) == history
+    for size in (4 << 20 | 1, (1 << 64) - 1):
+        with pytest.raises(PageAllocationFailure, match="no memory"):
+            machine.kmalloc(size)
+    machine.kfree(NULL_PTR)
+    machine.kfree(machine.kmalloc(0))
+    assert machine.snapshot() == before
+    machine.kfree(address)
+    with pytest.raises(BadFree, match="free already"):
+        machine.kfree(address)

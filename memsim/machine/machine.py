@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
 from memsim.machine.checks import check_cpu, check_free, check_order, check_request, whole
-from memsim.machine.slab import SlabRequests
+from memsim.machine.kmalloc import KmallocRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
@@ -45,7 +45,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(SlabRequests):
+class Machine(KmallocRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are

@@ -22,7 +22,8 @@ from memsim.mm.slub.debug_track import called_from, skip_orig_size_check
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.kmem_cache import address_of, object_at, virt_to_slab
 from memsim.mm.slub.memory import ptr_to_obj, read_bytes, write_bytes
-from memsim.mm.slub.slab import KmemCache, Random, SlabState
+from memsim.mm.slub.pages import GFP_SLAB_BUG_MASK, kmalloc_fix_flags
+from memsim.mm.slub.slab import KmemCache, Random, SlabState, obj_to_index
 from memsim.trace.events import KFREE, KMALLOC, TP_KFREE, TP_KMALLOC
 from memsim.trace.slab_events import signed
 from memsim.words.gfp import (
@@ -230,6 +231,8 @@ def kmalloc_large_node(vm: Vm, size: int, gfp_mask: int, node: int) -> int:
     """
     if size > KMALLOC_MAX_SIZE:
         return NULL_PTR
+    if gfp_mask & GFP_SLAB_BUG_MASK:
+        gfp_mask = kmalloc_fix_flags(vm.slab, gfp_mask)
     preferred = numa_node_id(vm) if node == NUMA_NO_NODE else node
     pfn = alloc_pages(vm, gfp_mask | __GFP_COMP, get_order(size), preferred)
     return NULL_PTR if pfn == NULL else PAGE_OFFSET + (pfn << PAGE_SHIFT)
@@ -275,22 +278,28 @@ def kfree(vm: Vm, address: int, call_site: int = 0) -> str:
     freelist. The event is fired first, for NULL_PTR and ZERO_SIZE_PTR too, which free nothing.
     Kernel: mm/slub.c kfree()
     """
-    slab = virt_to_slab(vm.slab, address)
-    obj, wrong = NULL, ""
-    if slab is not None:
-        obj, wrong = object_at(slab, address)
-    elif address not in (NULL_PTR, ZERO_SIZE_PTR) and folio_of(vm, address)[0] == NULL:
-        wrong = "is in no slab, and in no allocated page"
+    wrong = not_freeable(vm, address)
     if wrong:
         return wrong
     if vm.trace.mask & TP_KFREE:
         vm.trace.emit(KFREE, call_site, signed(address))
+    slab = virt_to_slab(vm.slab, address)
     if slab is not None:
-        called_from(slab.slab_cache, call_site)
-        slab_free(slab.slab_cache, slab, obj)
+        s = slab.slab_cache
+        called_from(s, call_site)
+        slab_free(s, slab, obj_to_index(s, slab, address, PAGE_OFFSET))
     elif address not in (NULL_PTR, ZERO_SIZE_PTR):
         free_large_kmalloc(vm, address)
     return ""
+
+
+def not_freeable(vm: Vm, address: int) -> str:
+    """What is wrong with an address that is to be freed or reallocated, or ""."""
+    slab = virt_to_slab(vm.slab, address)
+    if slab is not None:
+        return object_at(slab, address)[1]
+    foreign = address not in (NULL_PTR, ZERO_SIZE_PTR) and folio_of(vm, address)[0] == NULL
+    return "is in no slab, and in no allocated page" if foreign else ""
 
 
 def free_large_kmalloc(vm: Vm, address: int) -> None:
@@ -343,7 +352,7 @@ def krealloc(
     if not new_size:
         wrong = kfree(vm, address, own_site)
         return (NULL_PTR, wrong) if wrong else (ZERO_SIZE_PTR, "")
-    wrong = _not_reallocatable(vm, address)
+    wrong = not_freeable(vm, address)
     if wrong:
         return NULL_PTR, wrong
     size = ksize(vm, address)
@@ -369,14 +378,6 @@ def copy_bytes(state: SlabState, address: int, data: bytes) -> None:
     slab = virt_to_slab(state, address)
     if slab is not None:
         write_bytes(slab, address, data)
-
-
-def _not_reallocatable(vm: Vm, address: int) -> str:
-    """What is wrong with an address that is to be reallocated, or ""."""
-    slab = virt_to_slab(vm.slab, address)
-    if slab is not None:
-        return object_at(slab, address)[1]
-    return "is in no slab, and in no allocated page" if ksize(vm, address) < 0 else ""
 
 
 def kmalloc_gfp_adjust(flags: int, size: int) -> int:

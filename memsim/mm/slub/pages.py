@@ -10,15 +10,17 @@ from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.debug_check import check_all_objects, clear_memory, setup_slab_debug
 from memsim.mm.slub.freelist import init_freelist
-from memsim.mm.slub.slab import KmemCache, Slab, kmem_cache_debug
+from memsim.mm.slub.slab import KmemCache, Slab, SlabState, kmem_cache_debug
 from memsim.mm.slub.update import clear_slab, count_slab
 from memsim.trace.events import TP_STEPS
 from memsim.trace.steps import NEW_SLAB, SLAB_GONE
 from memsim.words.gfp import (
     __GFP_DIRECT_RECLAIM,
+    __GFP_DMA32,
     __GFP_FS,
     __GFP_HARDWALL,
     __GFP_HIGH,
+    __GFP_HIGHMEM,
     __GFP_IO,
     __GFP_MEMALLOC,
     __GFP_NOFAIL,
@@ -28,6 +30,7 @@ from memsim.words.gfp import (
     __GFP_RECLAIM,
     __GFP_RETRY_MAYFAIL,
     __GFP_THISNODE,
+    show_gfp_flags,
 )
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NUMA_NO_NODE, SLAB_CONSISTENCY_CHECKS
@@ -38,6 +41,8 @@ GFP_RECLAIM_MASK = (
     | __GFP_NOFAIL | __GFP_NORETRY | __GFP_MEMALLOC | __GFP_NOMEMALLOC
 )  # fmt: skip
 GFP_CONSTRAINT_MASK = __GFP_HARDWALL | __GFP_THISNODE
+#: What no request for objects or for kmalloc may ask.
+GFP_SLAB_BUG_MASK = __GFP_DMA32 | __GFP_HIGHMEM
 
 
 def new_slab(s: KmemCache, gfpflags: int, nid: int) -> Slab | None:
@@ -45,7 +50,20 @@ def new_slab(s: KmemCache, gfpflags: int, nid: int) -> Slab | None:
 
     Kernel: mm/slub.c new_slab()
     """
+    if gfpflags & GFP_SLAB_BUG_MASK:
+        gfpflags = kmalloc_fix_flags(s.vm.slab, gfpflags)
     return allocate_slab(s, gfpflags & (GFP_RECLAIM_MASK | GFP_CONSTRAINT_MASK), nid)
+
+
+def kmalloc_fix_flags(state: SlabState, flags: int) -> int:
+    """The mask without what it must not have, of which the kernel complains.
+
+    NOT MODELLED: dump_stack(). Kernel: mm/slab_common.c kmalloc_fix_flags()
+    """
+    fixed = flags & ~GFP_SLAB_BUG_MASK
+    shown = [f"{f:#x} ({show_gfp_flags(f)})" for f in (flags & GFP_SLAB_BUG_MASK, fixed)]
+    state.log.append(f"Unexpected gfp: {shown[0]}. Fixing up to gfp: {shown[1]}. Fix your code!")
+    return fixed
 
 
 def allocate_slab(s: KmemCache, flags: int, nid: int) -> Slab | None:
