@@ -60,7 +60,9 @@ def test_the_command_prints_a_table_and_exits_0(capsys: pytest.CaptureFixture[st
 def test_the_json_form(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", "--json", str(SMALL)]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert list(said) == ["capture", "kernel", "events", "seconds", "inputs", "page_alloc"]
+    named = ["capture", "kernel", "events", "seconds", "inputs", "page_alloc", "slab"]
+    assert list(said) == named
+    assert said["slab"] is None
     assert (said["capture"], said["events"]) == ("net_loopback", 6528)
     assert said["kernel"].startswith("6.12.")
     assert isinstance(said["seconds"], float)

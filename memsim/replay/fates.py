@@ -11,6 +11,7 @@ from array import array
 
 from memsim.lib.flat import Ints, zeroed_ints
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.slab_fields import is_slab
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 #: What else a task does that frees page after page.
@@ -75,6 +76,8 @@ def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
     last_number = 0
     running: dict[int, _Compaction] = {}
     for row, kind in enumerate(rows.kind):
+        if is_slab(kind):
+            continue
         compaction = running.get(rows.context[row])
         if kind == Kind.mm_compaction_begin:
             last_number += 1
@@ -108,6 +111,8 @@ def _find_open_batches(rows: Rows) -> None:
     """
     last: dict[int, int] = {}
     for row, kind in enumerate(rows.kind):
+        if is_slab(kind):
+            continue
         context = rows.context[row]
         before = last.get(context)
         if kind == Kind.mm_page_free_batched:

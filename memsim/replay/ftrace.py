@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable
 
 from memsim.replay.inputs import ARGUMENTS, Kind
+from memsim.replay.slab_fields import MAX_SLAB_TEXT, SLAB_EVENTS, is_slab, slab_values
 from memsim.trace.text import parse_fields
 from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
@@ -82,10 +83,12 @@ _PATTERNS = {
     Kind.mm_compaction_end: r"()",
 }
 _EVENTS = {kind: re.compile(text, re.ASCII) for kind, text in _PATTERNS.items()}
-#: The events that are read, by name.
-KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)}
-#: Their names.
-EVENT_NAMES = frozenset(KINDS)
+#: The events that are read, by name; of those the slab allocator's only where they are wanted.
+KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)} | SLAB_EVENTS
+#: The names of the others.
+EVENT_NAMES = frozenset(KINDS) - frozenset(SLAB_EVENTS)
+#: Slab events whose lines repeat but for a pointer.
+_REPEATING = (Kind.kmem_cache_alloc, Kind.kmem_cache_free, Kind.kmalloc, Kind.kfree)
 _PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
 
 
@@ -99,13 +102,18 @@ class Fields:
         self._vmemmap_base = vmemmap_base
         #: By kind and what follows a pfn: the numbers behind the pfn's, as many as a row has.
         self.ends: dict[int, dict[str, array[int]]] = {kind: {} for kind in _PAGE_FIELDS}
+        #: By slab event, and what stands around its pointer: the numbers behind the pointer's.
+        self.around: dict[int, dict[str, array[int]]] = {kind: {} for kind in _REPEATING}
         #: Is there a gfp_flags that is a bare number?
         self.hex_flags = False
 
     def values(self, kind: int, text: str) -> list[int] | None:
         """The event's numbers; None without its fields. ValueError says which cannot be."""
-        if len(text) > MAX_TEXT:
-            raise ValueError(f"over {MAX_TEXT} characters of fields")
+        limit = MAX_SLAB_TEXT if is_slab(kind) else MAX_TEXT
+        if len(text) > limit:
+            raise ValueError(f"over {limit} characters of fields")
+        if is_slab(kind):
+            return self._slab_values(Kind(kind), text)
         page = kind in _PAGE_FIELDS
         values = self._page_values(kind, text) if page else self._other_values(kind, text)
         return None if values is None else [_signed(value) for value in values]
@@ -124,6 +132,21 @@ class Fields:
         padded = [*numbers, 0, 0, 0, 0, 0][: ARGUMENTS - 1]
         ends[end] = array("q", [_signed(number) for number in padded])
         return [self._pfn(kind, match[1], match[2]), *numbers]
+
+    def _slab_values(self, kind: Kind, text: str) -> list[int] | None:
+        """One row's numbers, or, of several objects, those of rows of Kind.objects behind it."""
+        numbers = slab_values(kind, text, self._vmemmap_base)
+        if numbers is None:
+            return None
+        values = [_signed(value) for value in numbers]
+        around = self.around.get(kind)
+        before, _, after = text.partition(" ptr=")
+        end = after.partition(" ")[2]
+        if around is not None and " " not in before:
+            if len(around) >= _MAX_ENDS:
+                around.clear()
+            around[before + " " + end] = array("q", [*values[1:], 0, 0, 0, 0, 0][: ARGUMENTS - 1])
+        return values
 
     def _pfn(self, kind: int, page: str, text: str) -> int:
         pfn = int(text, 16 if text.startswith("0x") else 10)

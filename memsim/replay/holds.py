@@ -7,6 +7,7 @@ batch. Events under the lock, counted up to where another context comes in, say 
 from __future__ import annotations
 
 from memsim.replay.inputs import Kind, Rows
+from memsim.replay.slab_fields import is_slab
 
 _LOCKED = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_pcpu_drain})
 _DRAINS = frozenset({Kind.decay, Kind.drain_pages})
@@ -44,6 +45,8 @@ def runs_of_holds(rows: Rows) -> tuple[dict[int, int], dict[int, int]]:
     holder = -1
     on_cpu: dict[int, int] = {}
     for row, kind in enumerate(rows.kind):
+        if is_slab(kind):
+            continue
         who, cpu = rows.context[row], rows.cpu[row]
         if on_cpu.setdefault(cpu, who) != who:
             refills.cut(on_cpu[cpu])

@@ -53,6 +53,19 @@ class Kind(IntEnum):
     mm_compaction_fast_isolate_freepages = auto()
     mm_compaction_migratepages = auto()
     setpb = auto()
+    kmem_cache_alloc = auto()
+    kmem_cache_free = auto()
+    kmalloc = auto()
+    kfree = auto()
+    newslab = auto()
+    newslab_ret = auto()
+    rnd = auto()
+    shrink = auto()
+    flushcpu = auto()
+    bulk_free = auto()
+    bulk_alloc = auto()
+    #: Some of the objects of the bulk_free or bulk_alloc that follows in the same context.
+    objects = auto()
     #: An isolation by compaction's fast search: the model finds the block itself.
     isolate_fast = auto()
     #: A free whose block went to its list later: by the batch, or straight to the buddy.
@@ -65,7 +78,9 @@ class Kind(IntEnum):
 
 
 #: The last kind that a trace has; those behind it the replay makes of others.
-LAST_TRACED = Kind.setpb
+LAST_TRACED = Kind.objects
+#: Rows of the slab allocator.
+FIRST_SLAB, LAST_SLAB = Kind.kmem_cache_alloc, Kind.objects
 
 #: Rows that are inputs, and what they tell besides the requests themselves.
 INPUTS = {
@@ -99,6 +114,17 @@ INPUTS = {
     Kind.mm_compaction_fast_isolate_freepages: "when the fast search runs",
     Kind.mm_compaction_migratepages: "pages that compaction migrated",
     Kind.movepb: "when HIGHATOMIC pageblocks are given back",
+    Kind.kmem_cache_alloc: "requests for an object of a cache: sizes, who asked",
+    Kind.kmalloc: "requests for memory by size: size, gfp_mask",
+    Kind.bulk_alloc: "requests for several objects: cache, how many",
+    Kind.kmem_cache_free: "objects freed: which allocation",
+    Kind.kfree: "memory freed: which allocation",
+    Kind.bulk_free: "several objects freed: which allocations",
+    Kind.newslab: "when a request needs a new slab",
+    Kind.newslab_ret: "when it has one",
+    Kind.rnd: "random starts of new slabs",
+    Kind.shrink: "when a cache is shrunk",
+    Kind.flushcpu: "when a CPU's slabs are flushed",
 }
 
 
@@ -149,6 +175,14 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.kind)
+
+    def complete(self, kind: Kind) -> None:
+        """Rows of this kind, alike the last one, for all arguments that have no row yet."""
+        for _ in range(len(self.arguments) // ARGUMENTS - len(self.kind)):
+            self.kind.append(kind)
+            self.time.append(self.time[-1])
+            for column in (self.cpu, self.context, self.task, self.line):
+                column.append(column[-1])
 
     def __getitem__(self, row: int) -> array[int]:
         return self.arguments[row * ARGUMENTS : (row + 1) * ARGUMENTS]

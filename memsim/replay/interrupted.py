@@ -13,6 +13,7 @@ from math import inf
 
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.interrupts import Interrupt, interrupts_in
+from memsim.replay.slab_fields import is_slab
 
 _SECOND = 1_000_000
 #: Events after which a context begins a request, or with which it begins one.
@@ -87,6 +88,8 @@ class _Needs:
         last: dict[int, int] = {}
         bulk: dict[int, int] = {}
         for row, kind in enumerate(rows.kind):
+            if is_slab(kind):
+                continue
             who = rows.context[row]
             if kind == Kind.mm_page_alloc and rows[row][0] >= 0:
                 self._request(row, last.get(who, -1))

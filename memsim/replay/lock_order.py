@@ -14,6 +14,7 @@ from array import array
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.interrupted import order_interrupted
 from memsim.replay.pcp_lock import find_locked_out
+from memsim.replay.slab_order import order_slab
 
 _BEGINS = frozenset(
     {
@@ -30,6 +31,7 @@ def operation_order(rows: Rows) -> tuple[list[int], set[int]]:
     _order_by_zone_lock(rows, when)
     locked_out = find_locked_out(rows, when)
     order_interrupted(rows, when)
+    order_slab(rows, when)
     return sorted(range(len(rows)), key=when.__getitem__), locked_out
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.restore import Field, restore
+from memsim.mm.slub.restore import address_in, restore_slab
 from memsim.replay.base import Result
 from memsim.replay.capture import Capture
-from memsim.replay.compare import Comparison, compare_end
+from memsim.replay.compare import Comparison, Tally, compare_end
 from memsim.replay.fates import settle_frees
 from memsim.replay.inputs import Kind
 from memsim.replay.reader import Progress as Reading
 from memsim.replay.rows_of import rows_of_capture
 from memsim.replay.run import Replay
+from memsim.replay.slab_compare import compare_caches
+from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
 from memsim.replay.tracepoints import Stream
 from memsim.trace.events import TRACED_ON_THE_WAY
 from memsim.trace.trace import Trace
@@ -38,13 +41,28 @@ class Outcome:
     streams: dict[Kind, Stream]
     #: Events that the trace says are missing.
     lost: int = 0
+    #: The slab allocator; None where the recording tells nothing of it.
+    slab: SlabResult | None = None
+    caches: Tally = field(default_factory=Tally)
 
     @property
     def all_exact(self) -> bool:
-        """Every request, every list and every counter; and no event was lost."""
+        """Every page, every object, every list and every counter; and no event was lost."""
+        return self.pages_exact and self.slab_exact
+
+    @property
+    def pages_exact(self) -> bool:
+        """Every page, and all of the page allocator's last state; and no event was lost."""
         tallies = self.comparison.tallies().values()
         same_end = all(tally.equal == tally.total for tally in tallies)
         return self.result.exact == self.result.requests and same_end and not self.lost
+
+    @property
+    def slab_exact(self) -> bool:
+        """Every object, every cache."""
+        slab = self.slab
+        same_end = self.caches.equal == self.caches.total
+        return slab is None or (slab.exact == slab.requests and same_end)
 
 
 def replay_capture(
@@ -59,19 +77,45 @@ def replay_capture(
     started = time.monotonic()
     capture = Capture(folder)
     vm = _restore(capture)
-    rows = rows_of_capture(capture, _vmemmap_base(capture), reading)
+    has_slab = "slab" in capture.start and "slab" in capture.end
+    rows = rows_of_capture(capture, _vmemmap_base(capture), reading, slab=has_slab)
     settle_frees(rows, vm.max_pfn)
     replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
+    if has_slab:
+        replay.slab = _slab_run(capture, replay)
     name, kernel = capture.name, capture.kernel
     capture.start = {}  # its memory is wanted back
     for done in replay.run():
         if progress is not None:
             progress(done, len(rows))
     comparison = _compare(capture, vm)
-    return Outcome(
-        name, kernel, rows.facts.events, time.monotonic() - started, replay.result,
-        comparison, replay.tracepoints.streams, rows.facts.lost,
+    outcome = Outcome(
+        name, kernel, rows.facts.events, 0.0, replay.result, comparison,
+        replay.tracepoints.streams, rows.facts.lost,
     )  # fmt: skip
+    if replay.slab is not None:
+        outcome.slab = replay.slab.result
+        outcome.caches = _compare_slab(capture, replay.slab)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _slab_run(capture: Capture, replay: Replay) -> SlabRun:
+    """The slab allocator as the first snapshot has it."""
+    start = Field(capture.start, "")
+    try:
+        addresses = restore_slab(replay.vm, start["slab"], RecordedRandom())
+        base = address_in(start["page_offset_base"])
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
+    return SlabRun(replay.vm, replay.rows, addresses, replay.pages, base)
+
+
+def _compare_slab(capture: Capture, slab: SlabRun) -> Tally:
+    try:
+        return compare_caches(slab.addresses, Field(capture.end, "")["slab"])
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_end.json.xz'}: {error}") from None
 
 
 def _restore(capture: Capture) -> Vm:
@@ -115,6 +159,6 @@ def _addresses(capture: Capture, vm: Vm) -> tuple[dict[int, Zone], dict[int, Pgl
     nodes = Field(capture.start, "")["nodes"].items()
     for pgdat, node in zip(vm.nodes, nodes, strict=True):
         pgdats[_signed(_address(node["addr"]))] = pgdat
-        for zone, field in zip(pgdat.node_zones, node["zones"].items(), strict=True):
-            zones[_signed(_address(field["addr"]))] = zone
+        for zone, told in zip(pgdat.node_zones, node["zones"].items(), strict=True):
+            zones[_signed(_address(told["addr"]))] = zone
     return zones, pgdats

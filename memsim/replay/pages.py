@@ -77,6 +77,11 @@ class Pages:
             return pfn
         return NULL if self._gone[pfn] or self._free_at_start[pfn] else pfn
 
+    def block_of(self, pfn: int) -> tuple[int, int]:
+        """memsim's page and the order of a recorded allocation; (NULL, 0) if it is none."""
+        page = self._live[pfn] - 2
+        return (page, self._order[pfn]) if page >= 0 else (NULL, 0)
+
     def freed(self, pfn: int, order: int) -> int:
         """page_of() a page that the recording frees, and forget it."""
         page = self.page_of(pfn, order)

@@ -14,6 +14,7 @@ from memsim.replay.forms import OVERWRITTEN, head_of, is_between, lost_events, w
 from memsim.replay.ftrace import KINDS, PAGE_KINDS, Fields
 from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
 from memsim.replay.interrupts import NUMBERS, Interrupts
+from memsim.replay.slab_fields import is_slab
 from memsim.words.errors import BadInput
 
 #: A trace with more lines is refused.
@@ -29,6 +30,9 @@ MAX_TIME = 1e19
 _SYSTEMS = ("kmem:", "pagemap:")
 _NULL_POINTER = "0" * 16
 _MAX_PFN = 1 << 63
+_MAX_POINTER = 1 << 64
+#: Events with rows of Kind.objects behind their own.
+_OF_SEVERAL = frozenset({Kind.bulk_free, Kind.bulk_alloc})
 #: A kind that stands for none that is known yet.
 _UNKNOWN = Kind.unknown
 
@@ -64,10 +68,14 @@ class Reader:
 
     window: see Window. None: every line is inside, only the events that every kernel has are
     read, and what a capture may not have is counted in rows.facts: lines out of order.
+    slab: read the slab allocator's events too.
     """
 
-    def __init__(self, window: Window | None, vmemmap_base: int, where: str) -> None:
+    def __init__(
+        self, window: Window | None, vmemmap_base: int, where: str, *, slab: bool = False
+    ) -> None:
         self.is_capture = window is not None
+        self._slab = slab
         self.first, self.last = window or ([0] * MAX_CPUS, [MAX_LINES + 1] * MAX_CPUS)
         self.where = where
         self.seen = [0] * len(self.first)
@@ -77,6 +85,7 @@ class Reader:
         self.contexts = Contexts()
         self.interrupts = Interrupts(len(self.first), self.rows.interrupts)
         self.fields = Fields(vmemmap_base)
+        self._ends, self._around = self.fields.ends, self.fields.around
         self._after_perf = False
         #: By a head's text without the time.
         self._heads: dict[str, Who] = {}
@@ -89,11 +98,11 @@ class Reader:
 
     def read(self, lines: list[str]) -> None:
         """Take some lines, without their ends. Cost: one or two microseconds a line."""
-        heads, names, ends, who = self._heads, self._names, self.fields.ends, self._who
+        heads, names, who, like_before = self._heads, self._names, self._who, self._like_before
         seen, first, last, latest, above = self.seen, self.first, self.last, self.time, self.number
         rows, events, last_inside = self.rows, self.rows.facts.events, self.rows.facts.last
         kinds, cpus, contexts, tasks = rows.kind, rows.cpu, rows.context, rows.task
-        arguments, numbers, times = rows.arguments, rows.line, rows.time
+        numbers, times = rows.line, rows.time
         calm, tail, interrupts = self.interrupts.calm, self.interrupts.tail, self.interrupts
         for number, line in enumerate(lines, above + 1):
             head, _, rest = line.partition(": ")
@@ -127,16 +136,8 @@ class Reader:
                 interrupts.line(known, now, -1 if kind is None else len(kinds))
             if kind is None:
                 continue
-            before, _, after = text.partition(" pfn=0x")
-            pfn_text, _, end = after.partition(" ")
-            more = ends[kind].get(end) if kind in ends else None
-            usual = more is not None and pfn_text.isalnum() and " " not in before
-            pfn = _hex(pfn_text) if usual else 0
-            if more is not None and 0 < pfn < _MAX_PFN and before[-16:] != _NULL_POINTER:
-                arguments.append(pfn)
-                arguments.extend(more)
-            else:
-                arguments.extend(self._new_fields(kind, text, number))
+            if not like_before(kind, text):
+                rows.arguments.extend(self._new_fields(kind, text, number))
             times.append(now)
             context, task = who[known] if known in who else self._new_who(known, number)
             kinds.append(kind)
@@ -144,10 +145,35 @@ class Reader:
             contexts.append(context)
             tasks.append(task)
             numbers.append(number)
+            if kind in _OF_SEVERAL:
+                rows.complete(Kind.objects)
         self.number = above + len(lines)
         self.time = latest
         rows.facts.events, rows.facts.last = events, last_inside
         self._check_bounds()
+
+    def _like_before(self, kind: Kind, text: str) -> bool:
+        """The row's arguments, if all but one number stands in the text as it did before."""
+        around = self._around.get(kind)
+        if around is None:
+            before, _, after = text.partition(" pfn=0x")
+            number, _, end = after.partition(" ")
+            more = self._ends[kind].get(end) if kind in self._ends else None
+            if more is None or " " in before or before[-16:] == _NULL_POINTER:
+                return False
+            value = _hex(number) if number.isalnum() else 0
+            usual = 0 < value < _MAX_PFN
+        else:
+            before, _, after = text.partition(" ptr=")
+            number, _, end = after.partition(" ")
+            more = around.get(before + " " + end)
+            value = (_hex(number) if number.isalnum() else 0) - _MAX_POINTER
+            usual = -_MAX_PFN <= value < 0
+        if not usual or more is None:
+            return False
+        self.rows.arguments.append(value)
+        self.rows.arguments.extend(more)
+        return True
 
     def _check_bounds(self) -> None:
         if self.number > MAX_LINES:
@@ -215,6 +241,8 @@ class Reader:
         kind = KINDS.get(plain)
         if kind not in PAGE_KINDS and not self.is_capture:
             kind = None
+        if kind is not None and is_slab(kind) and not self._slab:
+            kind = None
         if len(self._names) < _MAX_KNOWN:
             self._names[name] = kind
         return kind
@@ -230,7 +258,7 @@ class Reader:
         if values is None:
             raise self.bad(f"{kind.name} without its fields: {text[:60]!r}")
         self.rows.facts.hex_flags |= self.fields.hex_flags
-        return values + [0] * (ARGUMENTS - len(values))
+        return values + [0] * (-len(values) % ARGUMENTS if values else ARGUMENTS)
 
     def _new_who(self, known: Who, number: int) -> tuple[int, int]:
         """(context, task) of who runs there."""
@@ -269,14 +297,16 @@ def read_rows(
     where: str,
     lines_per_cpu: dict[str, Any],
     progress: Progress | None = None,
+    *,
+    slab: bool = False,
 ) -> Rows:
     """The rows of all lines inside the window. BadInput names the line that cannot be read.
 
     window: per CPU, the first line number inside (counting that CPU's lines) and the one behind
     the last; None for a trace without snapshots: see Reader. where: the file's name, for errors.
-    progress: told how many lines were read, now and then.
+    progress: told how many lines were read, now and then. slab: see Reader.
     """
-    reader = Reader(window, vmemmap_base, where)
+    reader = Reader(window, vmemmap_base, where, slab=slab)
     for done, some in enumerate(lines):
         reader.read(some)
         if progress is not None and done % 64 == 0:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from memsim.replay.base import Miss
 from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome
+from memsim.replay.slab_run import SlabResult
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MIGRATETYPE_NAMES
 
@@ -34,6 +36,20 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
                 for kind, stream in outcome.streams.items()
             },
         },
+        "slab": None if outcome.slab is None else _slab_json(outcome.slab, outcome.caches),
+    }
+
+
+def _slab_json(slab: SlabResult, caches: Tally) -> dict[str, Any]:
+    return {
+        "requests": slab.requests,
+        "exact": slab.exact,
+        "first_miss": None if slab.first_miss is None else asdict(slab.first_miss),
+        "caches": {"total": caches.total, "equal": caches.equal},
+        "rules": dict(slab.rules.most_common()),
+        "put_right": slab.put_right,
+        "missed": dict(slab.missed.most_common()),
+        "notes": dict(slab.notes.most_common()),
     }
 
 
@@ -69,6 +85,7 @@ def as_text(outcome: Outcome) -> str:
     lines += _differences(list(outcome.comparison.tallies().values()))
     if result.first_miss is not None:
         lines += _explain(result.first_miss)
+    lines += _slab_text(outcome)
     lines += [f"  note: {count} {what}" for what, count in sorted(result.notes.items())]
     return "\n".join(lines)
 
@@ -76,6 +93,31 @@ def as_text(outcome: Outcome) -> str:
 def _differences(tallies: list[Tally]) -> list[str]:
     shown = [difference for tally in tallies for difference in tally.differences[:3]]
     return [f"    {line}" for line in shown]
+
+
+def _slab_text(outcome: Outcome) -> list[str]:
+    """Objects and caches; how the caches that were asked are known."""
+    slab, caches = outcome.slab, outcome.caches
+    if slab is None:
+        return ["  slab                 not in this recording"]
+    share = 100 * slab.exact / slab.requests if slab.requests else 100.0
+    rules = ", ".join(f"{rule} {count}" for rule, count in slab.rules.most_common())
+    lines = [
+        f"  slab objects         {slab.exact} of {slab.requests} exact ({share:.2f} %)",
+        f"  at the end: caches         {caches.equal} of {caches.total} equal",
+        *(f"    {line}" for line in caches.differences[:3]),
+        f"    caches told by: {rules}",
+    ]
+    if slab.first_miss is not None:
+        miss = slab.first_miss
+        lines.append(
+            f"  first slab miss: request {miss.request}, line {miss.line} of the trace, "
+            f"CPU {miss.cpu}, {miss.cache}: the kernel gave {miss.expected:#x}, "
+            f"memsim {miss.got:#x}"
+        )
+    if slab.put_right:
+        lines.append(f"    after {slab.put_right} misses two free objects changed places")
+    return lines + [f"  note: {count} {what}" for what, count in sorted(slab.notes.items())]
 
 
 def _explain(miss: Miss) -> list[str]:

@@ -12,15 +12,20 @@ from memsim.replay.reader import Progress, read_rows
 from memsim.replay.unxz import STDIN, line_lists
 
 
-def rows_of_capture(capture: Capture, vmemmap_base: int, progress: Progress | None) -> Rows:
-    """The rows between a capture's snapshots. BadInput names the line that cannot be read."""
+def rows_of_capture(
+    capture: Capture, vmemmap_base: int, progress: Progress | None, *, slab: bool = False
+) -> Rows:
+    """The rows between a capture's snapshots. BadInput names the line that cannot be read.
+
+    slab: with those of the slab allocator.
+    """
     window, per_cpu, trace = capture.window(), capture.lines_per_cpu(), capture.trace
-    question = [window, vmemmap_base, per_cpu]
+    question = [window, vmemmap_base, per_cpu, slab]
     key = _key(trace, question)
     rows = None if key is None else columns.load(trace, key)
     if rows is None:
         lines = capture.lines()
-        rows = read_rows(lines, window, vmemmap_base, str(trace), per_cpu, progress)
+        rows = read_rows(lines, window, vmemmap_base, str(trace), per_cpu, progress, slab=slab)
         if key is not None and key == _key(trace, question):
             columns.save(trace, key, rows)
     return rows

@@ -10,6 +10,8 @@ from memsim.replay.holds import runs_of_holds
 from memsim.replay.inputs import INPUTS, Kind
 from memsim.replay.lock_order import operation_order
 from memsim.replay.requests import Requests
+from memsim.replay.slab_fields import is_slab
+from memsim.replay.slab_run import SlabRun
 from memsim.replay.tracepoints import COMPARED
 from memsim.replay.workers import Workers
 
@@ -18,10 +20,14 @@ class Replay(Requests, Bulk, Workers, Compacting):
     """All kinds of rows, and the loop that does them one after the other."""
 
     _handlers: dict[int, Callable[..., None]]
+    #: The slab allocator's part, where the recording tells of it.
+    slab: SlabRun | None = None
 
     def run(self, every: int = 8192) -> Iterator[int]:
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
         self._handlers = {kind: getattr(self, name) for kind, name in _HANDLERS.items()}
+        if self.slab is not None:
+            self._handlers |= self.slab.handlers()
         order, self.locked_out = operation_order(self.rows)
         self.refills, self.drained = runs_of_holds(self.rows)
         for done, row in enumerate(order):
@@ -38,9 +44,10 @@ class Replay(Requests, Bulk, Workers, Compacting):
             raise self.bad(row, f"CPU {rows.cpu[row]} is not in {self.source}")
         self.vm.set_cpu(rows.cpu[row])
         self.vm.capture_control = self.compactions.captures.get(rows.task[row])
-        if kind in INPUTS:
+        if kind in INPUTS and not is_slab(kind):
             self.unlock(rows.context[row])
             self.drain_rest(rows.context[row])
+        if kind in INPUTS:
             self.result.inputs[_NAMES[kind]] += 1
         if row in self.refills:
             self.bulk_part(row, self.refills[row])

@@ -1,7 +1,6 @@
 """Objects out of a cache: the lockless list, and every step of the slow path.
 
-Kernel: mm/slub.c get_any_partial(), get_partial(), ___slab_alloc() to slab_alloc_node(),
-__kmem_cache_alloc_bulk()
+Kernel: mm/slub.c get_any_partial(), get_partial(), ___slab_alloc() to slab_alloc_node()
 """
 
 from __future__ import annotations
@@ -73,16 +72,30 @@ def slab_alloc_node(s: KmemCache, gfpflags: int, node: int, orig_size: int = 0) 
     if slab is None or obj == NULL or not node_match(slab, node):
         if kmem_cache_debug(s):
             return _slab_alloc_debug(s, gfpflags, node, orig_size or s.object_size)
-        return _slab_alloc(s, gfpflags, node, c)
+        return _slab_alloc(s, gfpflags, node)
     update_cpu_freelist(s, c, slab, get_freepointer(slab, obj))
     return slab, obj
 
 
-def _slab_alloc(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Object | None:
+def _slab_alloc(s: KmemCache, gfpflags: int, node: int) -> Object | None:
     """The slow path: the CPU's slab again, the CPU's partial slabs, a node's, a new slab.
 
     Kernel: mm/slub.c ___slab_alloc()
     """
+    got = alloc_from_cpu(s, node)
+    for flags in masks(gfpflags, node) if got is None else ():
+        got = alloc_from_node(s, flags, node)
+        if got is None:
+            slab = new_slab(s, flags, node)
+            got = None if slab is None else alloc_from_new(s, slab)
+        if got is not None:
+            break
+    return got
+
+
+def alloc_from_cpu(s: KmemCache, node: int) -> Object | None:
+    """An object of the CPU's slab, or of one of its partial slabs, which becomes its slab."""
+    c = s.cpu_slab[s.vm.cpu]
     if node != NUMA_NO_NODE and s.node[node] is None:
         node = NUMA_NO_NODE
     if c.slab is not None:
@@ -93,10 +106,28 @@ def _slab_alloc(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Obje
         else:
             flush_slab(s, c)
     slab = _from_cpu_partial(s, c, node)
-    if slab is not None:
-        return load_freelist(s, c, slab, get_freelist(slab))
-    slab = _new_objects(s, gfpflags, node, c)
-    return None if slab is None else load_freelist(s, c, slab, freeze_slab(slab))
+    return None if slab is None else load_freelist(s, c, slab, get_freelist(slab))
+
+
+def alloc_from_node(s: KmemCache, flags: int, node: int) -> Object | None:
+    """An object of a node's partial slab, which becomes the CPU's slab."""
+    slab = get_partial(s, node, flags, get_partial_node)
+    return None if slab is None else _load_slab(s, slab)
+
+
+def alloc_from_new(s: KmemCache, slab: Slab) -> Object:
+    """An object of a new slab, which becomes the CPU's slab."""
+    count_slab(s, slab, 1)
+    return _load_slab(s, slab)
+
+
+def _load_slab(s: KmemCache, slab: Slab) -> Object:
+    """Allocate from a slab that is on no list; what the CPU has by now is flushed."""
+    c = s.cpu_slab[s.vm.cpu]
+    freelist = freeze_slab(slab)
+    while c.slab is not None:
+        flush_slab(s, c)
+    return load_freelist(s, c, slab, freelist)
 
 
 def _slab_alloc_debug(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
@@ -119,7 +150,7 @@ def _slab_alloc_debug(s: KmemCache, gfpflags: int, node: int, orig_size: int) ->
 
 def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
     take = partial(get_partial_node_debug, orig_size=orig_size)
-    for flags in _masks(gfpflags, node):
+    for flags in masks(gfpflags, node):
         while True:
             got = get_partial(s, node, flags, take)
             if got is not None or s.vm.slab.debug.oops:
@@ -162,22 +193,7 @@ def _from_cpu_partial(s: KmemCache, c: KmemCacheCpu, node: int) -> Slab | None:
     return None
 
 
-def _new_objects(s: KmemCache, gfpflags: int, node: int, c: KmemCacheCpu) -> Slab | None:
-    """A slab from a node's partial list, or a new one; the CPU has none any more."""
-    for flags in _masks(gfpflags, node):
-        slab = get_partial(s, node, flags, get_partial_node)
-        if slab is None:
-            slab = new_slab(s, flags, node)
-            if slab is None:
-                continue
-            count_slab(s, slab, 1)
-        while c.slab is not None:
-            flush_slab(s, c)
-        return slab
-    return None
-
-
-def _masks(gfpflags: int, node: int) -> list[int]:
+def masks(gfpflags: int, node: int) -> list[int]:
     """A request for a node first tries that node alone, without waiting for memory."""
     if node != NUMA_NO_NODE and not gfpflags & __GFP_THISNODE:
         return [GFP_NOWAIT | __GFP_THISNODE, gfpflags]

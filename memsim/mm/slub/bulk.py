@@ -9,7 +9,7 @@ from memsim.mm.slub.alloc import Object, slab_alloc_node
 from memsim.mm.slub.debug_track import called_from
 from memsim.mm.slub.free import kmem_cache_free_bulk
 from memsim.mm.slub.freelist import get_freepointer
-from memsim.mm.slub.slab import KmemCache, KmemCacheCpu
+from memsim.mm.slub.slab import KmemCache
 from memsim.mm.slub.update import update_cpu_freelist
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NUMA_NO_NODE
@@ -25,10 +25,8 @@ def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
     if size < 1:
         return objects
     called_from(s, 0)
-    c = s.cpu_slab[s.vm.cpu]
     while True:
-        _take_lockless(s, c, objects, size)
-        if len(objects) == size:
+        if take_lockless(s, objects, size):
             return objects
         obj = slab_alloc_node(s, flags, NUMA_NO_NODE)
         if obj is None:
@@ -37,10 +35,12 @@ def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
         objects.append(obj)
 
 
-def _take_lockless(s: KmemCache, c: KmemCacheCpu, objects: list[Object], size: int) -> None:
-    """Take from the CPU's lockless list until there are `size` objects, or it is empty."""
+def take_lockless(s: KmemCache, objects: list[Object], size: int) -> bool:
+    """Take from the CPU's lockless list until there are `size` objects; False if there are not."""
+    c = s.cpu_slab[s.vm.cpu]
     slab, freelist = c.slab, c.freelist
     while slab is not None and freelist != NULL and len(objects) < size:
         objects.append((slab, freelist))
         freelist = get_freepointer(slab, freelist)
     update_cpu_freelist(s, c, slab, freelist)
+    return len(objects) == size

@@ -9,6 +9,7 @@ from memsim.mm.slub.alloc import Object
 from memsim.mm.slub.debug_report import DOUBLE_FREE, oops
 from memsim.mm.slub.debug_requests import free_to_partial_list
 from memsim.mm.slub.debug_track import called_from
+from memsim.mm.slub.freelist import get_freepointer
 from memsim.mm.slub.pages import discard_slab
 from memsim.mm.slub.partial import put_cpu_partial
 from memsim.mm.slub.slab import KmemCache, Slab, get_node, kmem_cache_debug
@@ -110,4 +111,20 @@ def kmem_cache_free_bulk(objects: list[Object]) -> None:
         slab = objects[size - 1][0]
         size, head, tail, cnt = build_detached_freelist(objects, size)
         if cnt:
+            head, tail = slab_free_freelist_hook(slab, head, tail)
             do_slab_free(slab.slab_cache, slab, head, tail, cnt)
+
+
+def slab_free_freelist_hook(slab: Slab, head: int, tail: int) -> tuple[int, int]:
+    """Chain objects about to be freed once more, as they are looked at: the other way round.
+
+    Returns the new head and tail. NOT MODELLED: KASAN, KFENCE, init_on_free, which need it.
+    Kernel: mm/slub.c slab_free_freelist_hook()
+    """
+    following, new_head = head, NULL
+    while True:
+        obj, following = following, get_freepointer(slab, following)
+        set_freepointer(slab, obj, new_head)
+        new_head = obj
+        if obj == tail:
+            return new_head, head

@@ -117,4 +117,7 @@ def discard_slab(s: KmemCache, slab: Slab) -> None:
     if s.vm.trace.mask & TP_STEPS:
         s.vm.trace.step(SLAB_GONE, s.id, slab.nid, slab.pfn, slab.order)
     s.vm.slab.remove(slab)
-    free_unref_page(s.vm, slab.pfn, slab.order)
+    if s.vm.slab.give_back is None:
+        free_unref_page(s.vm, slab.pfn, slab.order)
+    else:
+        s.vm.slab.give_back(slab)

@@ -10,6 +10,7 @@ Kernel: mm/slab.h struct slab, struct kmem_cache; mm/slub.c struct kmem_cache_cp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from memsim.lib.bits import PAGE_SHIFT
@@ -171,7 +172,7 @@ class SlabState:
 
     __slots__ = (
         "buckets", "by_id", "debug",
-        "caches", "free_ids", "kmalloc_caches", "kmem_cache",
+        "caches", "free_ids", "give_back", "kmalloc_caches", "kmem_cache",
         "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "slab_caches",
     )  # fmt: skip
 
@@ -183,6 +184,8 @@ class SlabState:
         self.kmalloc_caches: list[dict[int, KmemCache]] = []
         self.buckets: list[dict[int, KmemCache]] = []
         self.debug = SlabDebug()
+        #: What a replay does with the pages of a slab that is given back, if it knows better.
+        self.give_back: Callable[[Slab], None] | None = None
         #: What the kernel would log.
         self.log: list[str] = []
         self.slab_caches: list[KmemCache] = []
