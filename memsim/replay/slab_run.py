@@ -368,4 +368,3 @@ def askers(rows: Rows) -> dict[int, int]:
             for call in waiting.pop(rows.context[row], ()):
                 asker[call] = row
     return asker
-
