@@ -167,3 +167,21 @@ def test_a_cache_s_geometry_follows_its_sliders(lesson: OpenLesson, tmp_path: Pa
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "geometry_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("09_fast_slow")
+def test_slabs_move_as_the_slider_does(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("slab_steps = SlabSteps(all_five_places())\nslab_steps")
+    cell.locator("text=A new cache.").wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="CPU 1 gets 6.0: a new slab").wait_for()
+    for _ in range(3):
+        lesson.page.keyboard.press("ArrowLeft")
+    said = cell.locator("[role=status]", has_text="CPU 0 gets 3.2: the node's partial list")
+    said.wait_for()
+    cell.locator("li", has_text="leaves the partial list of node 0").first.wait_for()
+    lesson.page.screenshot(path=tmp_path / "slabs.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "slabs_dark.png")
+    lesson.theme("Light")
