@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
 from memsim.machine.checks import check_cpu, check_free, check_order, check_request, whole
-from memsim.machine.kmalloc import KmallocRequests
+from memsim.machine.slab_debug import SlabDebugRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
@@ -45,13 +45,14 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KmallocRequests):
+class Machine(SlabDebugRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
     split evenly. cma, movablecore: sizes too. pcp=False keeps no pages on per-CPU lists, as
     zone_pcp_disable() does. transparent_hugepage=True lets khugepaged raise min_free_kbytes.
-    arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages.
+    arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages;
+    slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -71,6 +72,7 @@ class Machine(KmallocRequests):
         transparent_hugepage: bool = False,
         arch: str = X86_64.name,
         slab: bool = False,
+        slab_debug: str | None = None,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -80,7 +82,7 @@ class Machine(KmallocRequests):
         )  # fmt: skip
         vm = boot_vm(description, Trace(mask=0))
         if slab:
-            kmem_cache_init(vm, seed)
+            kmem_cache_init(vm, seed, slab_debug)
         self._adopt(vm, seed, steps)
 
     @classmethod

@@ -19,6 +19,10 @@ class BadFree(MemsimError):
     """A page was freed that is not allocated, or with another order than it has."""
 
 
+class KernelBug(MemsimError):
+    """The kernel would have died of this request: the text is the first line of what it logs."""
+
+
 class BadInput(MemsimError):
     """A file handed in is not what it should be; the text names file and line or field."""
 

@@ -11,7 +11,7 @@ from memsim.mm.slub.alloc import Object, free_objects_of, slab_alloc_node
 from memsim.mm.slub.debug_requests import cache_from_obj
 from memsim.mm.slub.debug_track import called_from
 from memsim.mm.slub.free import slab_free
-from memsim.mm.slub.memory import ptr_to_obj
+from memsim.mm.slub.memory import obj_to_ptr, ptr_to_obj
 from memsim.mm.slub.slab import KmemCache, Slab, SlabState, kmem_cache_debug
 from memsim.trace.events import (
     KMEM_CACHE_ALLOC,
@@ -20,6 +20,7 @@ from memsim.trace.events import (
     TP_KMEM_CACHE_FREE,
 )
 from memsim.trace.slab_events import is_accounted, signed
+from memsim.words.mmzone import NULL
 from memsim.words.slab import NULL_PTR, PAGE_OFFSET, SLAB_ACCOUNT
 
 
@@ -28,6 +29,8 @@ def address_of(obj: Object | None) -> int:
     if obj is None:
         return NULL_PTR
     slab, index = obj
+    if index < NULL:
+        return obj_to_ptr(slab, index)
     s = slab.slab_cache
     return PAGE_OFFSET + (slab.pfn << PAGE_SHIFT) + s.red_left_pad + index * s.size
 
