@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from memsim import BadRequest, KernelBug, Machine
 from memsim.mm.slub.slab import KmemCache
+from memsim.trace.steps import SlabFreelist
+from memsim.views.narrate_slab import narrate_slab
 from memsim.words.slab import SLAB_CONSISTENCY_CHECKS, SLAB_NO_MERGE, SLAB_POISON
 
 
@@ -86,3 +88,18 @@ def test_any_misuse_is_survived_and_taken_back(steps: list[tuple[int, int]]) -> 
     while len(machine.history) > nr:
         machine.undo()
     assert held(cache) == first
+
+
+def test_steps_of_a_corrupt_list_are_told() -> None:
+    """The wild pointer that a request makes the slab's freelist is named as one."""
+    machine = Machine("32 MiB", slab=True)
+    cache = machine.kmem_cache_create("x", 64, flags=SLAB_POISON)
+    obj = machine.kmem_cache_alloc(cache)
+    machine.kmem_cache_free(cache, obj)
+    machine.write_memory(obj + cache.offset, b"\x00" * 8)
+    first = len(machine.steps())
+    machine.kmem_cache_alloc(cache)
+    told = [narrate_slab(s) for s in machine.steps(first) if isinstance(s, SlabFreelist)]
+    assert [line.partition("freelist ")[2] for line in told] == [
+        "begins with a wild pointer, inuse 1, not frozen"
+    ]

@@ -28,6 +28,8 @@ def _slab(pfn: int) -> str:
 
 
 def _object(obj: int) -> str:
+    if obj < NULL:
+        return "a wild pointer"
     return "none" if obj == NULL else f"object {obj}"
 
 
