@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         help="copies of /proc/zoneinfo, buddyinfo and pagetypeinfo from when the trace began; "
         "end_buddyinfo, if it is there, is compared with",
     )  # fmt: skip
+    replay.add_argument(
+        "--closed", action="store_true",
+        help="with a capture: slabs ask memsim's own page allocator, and give pages back to it",
+    )  # fmt: skip
     replay.add_argument("--seed", type=int, default=0, help="draws what /proc does not tell")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")
     replay.set_defaults(run=_replay)
@@ -102,7 +106,7 @@ def _replay(options: argparse.Namespace) -> int:
         return _replay_trace(options)
     _check_capture(options.recording)
     quiet = options.json or not sys.stderr.isatty()
-    outcome = replay_capture(options.recording, *_shown(quiet))
+    outcome = replay_capture(options.recording, *_shown(quiet), closed=options.closed)
     _show_nothing(quiet)
     print(json.dumps(as_json(outcome)) if options.json else as_text(outcome))
     return 0 if outcome.all_exact else 1
@@ -131,6 +135,8 @@ def _check_capture(path: Path) -> None:
 def _replay_trace(options: argparse.Namespace) -> int:
     """`memsim replay TRACE --proc DIR`."""
     trace, folder = options.recording, options.proc
+    if options.closed:
+        raise BadInput(f"{trace}: --closed goes with a capture: a trace does not tell of slabs")
     if os.path.isdir(trace):
         raise BadInput(f"{trace}: a folder; --proc goes with a trace, a capture needs none")
     machine, origin = machine_from_proc(folder, seed=options.seed, steps=False)

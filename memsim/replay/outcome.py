@@ -18,6 +18,7 @@ from memsim.replay.inputs import Kind
 from memsim.replay.reader import Progress as Reading
 from memsim.replay.rows_of import rows_of_capture
 from memsim.replay.run import Replay
+from memsim.replay.slab_closed import ClosedSlabRun
 from memsim.replay.slab_compare import compare_caches
 from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
 from memsim.replay.tracepoints import Stream
@@ -66,9 +67,15 @@ class Outcome:
 
 
 def replay_capture(
-    folder: Path, progress: Progress | None = None, reading: Reading | None = None
+    folder: Path,
+    progress: Progress | None = None,
+    reading: Reading | None = None,
+    *,
+    closed: bool = False,
 ) -> Outcome:
     """Replay the capture in a folder. progress is called with (rows done, rows in all).
+
+    closed: slabs ask memsim's page allocator, what they asked in the recording is not fed in.
 
     reading is called with the lines read so far, while the trace is parsed.
 
@@ -82,7 +89,9 @@ def replay_capture(
     settle_frees(rows, vm.max_pfn)
     replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
     if has_slab:
-        replay.slab = _slab_run(capture, replay)
+        replay.slab = _slab_run(capture, replay, closed)
+    elif closed:
+        raise BadInput(f"{folder}: its snapshots have no slab: there is no loop to close")
     name, kernel = capture.name, capture.kernel
     capture.start = {}  # its memory is wanted back
     for done in replay.run():
@@ -100,7 +109,7 @@ def replay_capture(
     return outcome
 
 
-def _slab_run(capture: Capture, replay: Replay) -> SlabRun:
+def _slab_run(capture: Capture, replay: Replay, closed: bool) -> SlabRun:
     """The slab allocator as the first snapshot has it."""
     start = Field(capture.start, "")
     try:
@@ -108,7 +117,12 @@ def _slab_run(capture: Capture, replay: Replay) -> SlabRun:
         base = address_in(start["page_offset_base"])
     except BadInput as error:
         raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
-    return SlabRun(replay.vm, replay.rows, addresses, replay.pages, base)
+    parts = (replay.vm, replay.rows, addresses, replay.pages, base)
+    if not closed:
+        return SlabRun(*parts)
+    run = ClosedSlabRun(*parts)
+    run.open(replay._mm_page_alloc)
+    return run
 
 
 def _compare_slab(capture: Capture, slab: SlabRun) -> Tally:

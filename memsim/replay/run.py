@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from memsim.replay.bulk import Bulk
 from memsim.replay.compacting import Compacting
@@ -22,12 +23,15 @@ class Replay(Requests, Bulk, Workers, Compacting):
     _handlers: dict[int, Callable[..., None]]
     #: The slab allocator's part, where the recording tells of it.
     slab: SlabRun | None = None
+    #: By row: what is done instead of what its kind says.
+    _instead: Mapping[int, Callable[..., None]] = MappingProxyType({})
 
     def run(self, every: int = 8192) -> Iterator[int]:
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
         self._handlers = {kind: getattr(self, name) for kind, name in _HANDLERS.items()}
         if self.slab is not None:
             self._handlers |= self.slab.handlers()
+            self._instead = self.slab.instead
         order, self.locked_out = operation_order(self.rows)
         self.refills, self.drained = runs_of_holds(self.rows)
         for done, row in enumerate(order):
@@ -53,7 +57,7 @@ class Replay(Requests, Bulk, Workers, Compacting):
             self.bulk_part(row, self.refills[row])
         elif row in self.drained:
             self.drain_part(rows.context[row], self.drained[row])
-        handler = self._handlers.get(kind)
+        handler = self._instead.get(row) or self._handlers.get(kind)
         if handler is not None:
             handler(row, *rows[row])
             self.tracepoints.collect()

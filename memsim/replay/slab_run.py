@@ -66,7 +66,13 @@ class Growing:
     #: Does memsim need a slab too?
     needs: bool = False
     start: int = -1
+    #: Calls for a slab; what the last one's gfp_mask was, and how often it asked for pages.
     calls: int = 0
+    gfp: int = 0
+    asked: int = 0
+    #: The block that it got.
+    page: int = NULL
+    order: int = 0
 
 
 @dataclass
@@ -122,7 +128,13 @@ class SlabRun:
         #: Requests that called for a slab, by context, the innermost last.
         self.growing: dict[int, list[Growing]] = {}
         self._asker = askers(rows)
-        vm.slab.give_back = self.objects.forget
+        #: Rows of the page allocator that are done in another way.
+        self.instead: dict[int, Callable[..., None]] = {}
+        vm.slab.give_back = self.give_back
+
+    def give_back(self, slab: Slab) -> None:
+        """An empty slab: the recording tells when its pages are freed."""
+        self.objects.forget(slab)
 
     def handlers(self) -> dict[int, Callable[..., None]]:
         """The method for each kind of row."""
@@ -170,7 +182,12 @@ class SlabRun:
                 break
         if obj is None:
             self.result.notes["requests that need a new slab in memsim alone"] += 1
+            obj = self.grow_alone(s, gfp, node)
         return obj
+
+    def grow_alone(self, _s: KmemCache, _gfp: int, _node: int) -> Object | None:
+        """A new slab that the recording does not call for: there are no pages for it."""
+        return None
 
     def _from_cpu(self, s: KmemCache, node: int) -> Object | None:
         """An object of the CPU's lists."""
@@ -222,6 +239,8 @@ class SlabRun:
             waiting.append(grown)
             self._first_look(grown)
         grown.calls += 1
+        grown.asked = 0
+        grown.gfp = gfp
         if not grown.needs:
             return
         self._look_in_nodes(grown, gfp)
@@ -278,17 +297,20 @@ class SlabRun:
         if not grown.needs:
             self.result.notes["new slabs that memsim does not need"] += 1
             return
-        slab = self._make_slab(grown, pfn)
+        slab = self.make_slab(grown, pfn)
         if slab is None:
             return
         self._got(grown, alloc_from_new(grown.cache, slab))
 
-    def _make_slab(self, grown: Growing, pfn: int) -> Slab | None:
+    def make_slab(self, grown: Growing, pfn: int) -> Slab | None:
         """A slab of the recorded request's page, as memsim answered it."""
-        s = grown.cache
         if not 0 <= pfn < self.vm.max_pfn:
             return None
-        page, order = self.pages.block_of(pfn)
+        return self.slab_of(grown, *self.pages.block_of(pfn))
+
+    def slab_of(self, grown: Growing, page: int, order: int) -> Slab | None:
+        """A slab of these pages, if it fits there, started where the recorded one was."""
+        s = grown.cache
         zone = page_zone(self.vm, page)
         fits = order in (s.oo[0], s.min[0]) and zone is not None
         if not fits or any(

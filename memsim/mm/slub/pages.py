@@ -71,16 +71,20 @@ def allocate_slab(s: KmemCache, flags: int, nid: int) -> Slab | None:
 
     NOT MODELLED: the memcg charge, obj_ext arrays. Kernel: mm/slub.c allocate_slab()
     """
+    for gfp_mask, order in page_requests(s, flags):
+        pfn = alloc_slab_page(s, gfp_mask, nid, order)
+        if pfn != NULL:
+            return make_slab(s, pfn, order)
+    return None
+
+
+def page_requests(s: KmemCache, flags: int) -> list[tuple[int, int]]:
+    """(gfp_mask, order) of what a new slab asks the page allocator for, one after the other."""
     flags |= s.allocflags
-    order = s.oo[0]
     alloc_gfp = (flags | __GFP_NOWARN | __GFP_NORETRY) & ~__GFP_NOFAIL
-    if alloc_gfp & __GFP_DIRECT_RECLAIM and order > s.min[0]:
+    if alloc_gfp & __GFP_DIRECT_RECLAIM and s.oo[0] > s.min[0]:
         alloc_gfp = (alloc_gfp | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM
-    pfn = alloc_slab_page(s, alloc_gfp, nid, order)
-    if pfn == NULL:
-        order = s.min[0]
-        pfn = alloc_slab_page(s, flags, nid, order)
-    return None if pfn == NULL else make_slab(s, pfn, order)
+    return [(alloc_gfp, s.oo[0]), (flags, s.min[0])]
 
 
 def alloc_slab_page(s: KmemCache, flags: int, nid: int, order: int) -> int:

@@ -1,0 +1,123 @@
+"""The closed loop: slabs ask memsim's page allocator, and give their pages back to it.
+
+What the recording's slabs asked for is not fed in: order and gfp_mask are the model's own, and
+pages are freed when the model discards a slab. Taken from the recording are the moments at which
+requests reach the page allocator, the attempts of its slow path, and the ends of grace periods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memsim.mm.page_alloc.free import free_unref_page
+from memsim.mm.slub.alloc import Object, alloc_from_new
+from memsim.mm.slub.pages import new_slab, page_requests
+from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.replay.inputs import Kind, Rows
+from memsim.replay.slab_run import Growing, SlabRun
+from memsim.words.mmzone import NULL
+from memsim.words.slab import SLAB_TYPESAFE_BY_RCU
+
+_FREES = frozenset({Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct})
+
+
+class ClosedSlabRun(SlabRun):
+    """SlabRun, whose slabs come from and go to the page allocator. open() it first."""
+
+    def open(self, ask: Callable[..., None]) -> None:
+        """ask: what does a row of mm_page_alloc."""
+        self._ask = ask
+        #: Slabs that are given back after a grace period, by their first pfn.
+        self._waiting: dict[int, int] = {}
+        asks, frees, drops = rows_of_slabs(self.rows, set(self.vm.slab.page_slab))
+        self.instead = {
+            **dict.fromkeys(asks, self._page_alloc),
+            **dict.fromkeys(frees, self._page_free),
+            **dict.fromkeys(drops, _nothing),
+        }
+
+    def _page_alloc(
+        self, row: int, pfn: int, order: int, migratetype: int, gfp_mask: int, *_: int
+    ) -> None:
+        """The recorded slab asks for pages: the model's slab does too, for what it needs."""
+        grown = self.growing[self.rows.context[row]][-1] if self._grows(row) else None
+        if grown is None or not grown.needs or grown.asked > 1:
+            self.result.notes["page requests of slabs that memsim does not make"] += 1
+            return
+        wanted = page_requests(grown.cache, grown.gfp)[grown.asked]
+        grown.asked += 1
+        if (gfp_mask, order) != wanted:
+            self.result.notes["page requests of slabs that are not the recorded ones"] += 1
+        self._ask(row, pfn, wanted[1], migratetype, wanted[0])
+        if pfn != NULL:
+            grown.page, grown.order = self.pages.block_of(pfn)
+
+    def _grows(self, row: int) -> bool:
+        return bool(self.growing.get(self.rows.context[row]))
+
+    def make_slab(self, grown: Growing, _pfn: int) -> Slab | None:
+        """A slab of the pages that memsim gave it."""
+        return None if grown.page == NULL else self.slab_of(grown, grown.page, grown.order)
+
+    def grow_alone(self, s: KmemCache, gfp: int, node: int) -> Object | None:
+        """A new slab that the recording does not call for."""
+        slab = new_slab(s, gfp, node)
+        if slab is None:
+            return None
+        self.pages.taken(slab.pfn, slab.order)
+        return alloc_from_new(s, slab)
+
+    def give_back(self, slab: Slab) -> None:
+        """An empty slab's pages are freed, at once or after a grace period."""
+        self.objects.forget(slab)
+        if slab.slab_cache.flags & SLAB_TYPESAFE_BY_RCU:
+            self._waiting[slab.pfn] = slab.order
+        else:
+            self._give(slab.pfn, slab.order)
+
+    def _give(self, page: int, order: int) -> None:
+        if self.pages.given_back(page, order):
+            free_unref_page(self.vm, page, order)
+
+    def _page_free(self, _row: int, pfn: int, order: int, *_: int) -> None:
+        """The recorded slab's pages are freed: memsim's were, or their grace period ends now."""
+        if 0 <= pfn < self.vm.max_pfn:
+            page = self.pages.freed(pfn, order)
+            if page in self._waiting:
+                self._give(page, self._waiting.pop(page))
+
+
+def _nothing(*_: int) -> None:
+    """The row tells what became of a free that was not fed in."""
+
+
+def rows_of_slabs(rows: Rows, slab_pages: set[int]) -> tuple[list[int], list[int], list[int]]:
+    """Rows by which slabs ask for pages, by which they free them, and those that follow a free.
+
+    slab_pages: recorded pfns that slabs have when the recording begins.
+    """
+    asks, frees, drops = [], [], []
+    growing: dict[int, int] = {}
+    freed: set[int] = set()
+    for row, kind in enumerate(rows.kind):
+        context = rows.context[row]
+        if kind == Kind.newslab:
+            growing[context] = growing.get(context, 0) + 1
+        elif kind == Kind.newslab_ret:
+            growing[context] = max(0, growing.get(context, 0) - 1)
+            slab_pages.add(rows[row][0])
+        elif kind == Kind.mm_page_alloc:
+            if growing.get(context):
+                asks.append(row)
+            else:
+                slab_pages.discard(rows[row][0])
+        elif kind in _FREES and rows[row][0] in slab_pages:
+            slab_pages.discard(rows[row][0])
+            frees.append(row)
+            freed.add(rows[row][0])
+        elif kind in (Kind.direct, Kind.mm_page_free_batched):
+            pfn = rows[row][1 if kind == Kind.direct else 0]
+            if pfn in freed:
+                drops.append(row)
+                freed.discard(pfn)
+    return asks, frees, drops
