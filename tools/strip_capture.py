@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A recording made small enough to be kept with the tests: `strip_capture.py FROM TO`.
+"""A recording made small enough to be kept with the tests: `strip_capture.py FROM TO [--slab]`.
 
 FROM and TO are folders. What memsim's page replay does not read is left out: lines of other
-events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc` sections. The
-window and the counts in meta.json are made to fit. Everything else stays as it was recorded.
+events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc` sections; with
+--slab those of the slab allocator are kept. The window and the counts in meta.json are made to
+fit. Everything else stays as it was recorded.
 """
 
 from __future__ import annotations
@@ -19,30 +20,33 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from memsim.replay.forms import LINE
-from memsim.replay.ftrace import EVENT_NAMES
+from memsim.replay.ftrace import EVENT_NAMES, KINDS
 from memsim.replay.unxz import lines
 
 LEFT_OUT = ("slab", "vmalloc")
 
 
 def main() -> int:
-    if len(sys.argv) != 3:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--slab"]
+    slab = len(arguments) < len(sys.argv) - 1
+    if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    source, target = Path(arguments[0]), Path(arguments[1])
     target.mkdir(parents=True, exist_ok=True)
     meta = json.loads((source / "meta.json").read_bytes())
-    _pack(target / "trace.txt.xz", "".join(strip_trace(source / "trace.txt.xz", meta)))
+    _pack(target / "trace.txt.xz", "".join(strip_trace(source / "trace.txt.xz", meta, slab)))
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
     for name in ("snapshot_start.json.xz", "snapshot_end.json.xz"):
-        _pack(target / name, strip_snapshot(source / name))
+        _pack(target / name, strip_snapshot(source / name, slab))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) >> 10} KiB")
     return 0
 
 
-def strip_trace(path: Path, meta: dict[str, Any]) -> Iterator[str]:
+def strip_trace(path: Path, meta: dict[str, Any], slab: bool) -> Iterator[str]:
     """The lines to keep. meta's window and counts become theirs when all have been taken."""
     window = meta["window"]
+    wanted = frozenset(KINDS) if slab else EVENT_NAMES
     read, kept, kinds = Counter[int](), Counter[int](), Counter[str]()
     first, last = ([0] * len(window["first"]) for _ in range(2))
     for line in lines(path):
@@ -56,13 +60,13 @@ def strip_trace(path: Path, meta: dict[str, Any]) -> Iterator[str]:
         cpu, name = int(match[2]), match[5]
         before, behind = read[cpu] < window["first"][cpu], read[cpu] < window["last"][cpu]
         read[cpu] += 1
-        if name in EVENT_NAMES:
+        if name in wanted:
             yield line
             kept[cpu] += 1
             first[cpu] += before
             last[cpu] += behind
             kinds[name] += behind and not before
-    meta["stripped"] = "of all events but those the page replay reads; see tools/strip_capture.py"
+    meta["stripped"] = "of all events but those the replay reads; see tools/strip_capture.py"
     meta["window"] |= {"first": first, "last": last}
     meta["trace_lines_per_cpu"] = {str(cpu): kept[cpu] for cpu in sorted(read)}
     meta["events_in_window"] = sum(kinds.values())
@@ -70,9 +74,10 @@ def strip_trace(path: Path, meta: dict[str, Any]) -> Iterator[str]:
     meta.pop("trace_header", None)
 
 
-def strip_snapshot(path: Path) -> str:
+def strip_snapshot(path: Path, slab: bool) -> str:
     snapshot = json.loads(lzma.decompress(path.read_bytes()))
-    kept = {key: value for key, value in snapshot.items() if key not in LEFT_OUT}
+    left_out = LEFT_OUT[slab:]
+    kept = {key: value for key, value in snapshot.items() if key not in left_out}
     return json.dumps(kept, separators=(",", ":"))
 
 
