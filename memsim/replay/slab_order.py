@@ -16,7 +16,9 @@ from memsim.replay.interrupts import Interrupt, interrupts_in
 from memsim.replay.slab_fields import is_slab
 
 _REQUESTS = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
+_FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
 _IN_TRACEPOINT = 2
+_OFTEN = 4
 _SECOND = 1_000_000
 #: Microseconds from an interrupt's last event to the next of whom it came into, at least.
 _WAY_OUT = 24
@@ -35,16 +37,27 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     ]
     for interrupt, what in into:
         depths.setdefault(what, Counter())[max(0, interrupt.depth)] += 1
-    usual = {what: counts.most_common(1)[0][0] for what, counts in depths.items()}
+    usual = _usual(depths)
     took = _least_times(rows)
     for interrupt, what in into:
-        until = interrupt.until
-        if until < 0 or rows.kind[until] not in _REQUESTS:
-            continue
+        before, until = interrupt.before, interrupt.until
         in_tracepoint = interrupt.depth - usual[what] >= _IN_TRACEPOINT
+        if until < 0 or rows.kind[until] not in _REQUESTS:
+            if in_tracepoint and interrupt.left and before >= 0 and rows.kind[before] in _FREES:
+                when[before] = max(when[before], interrupt.last + 0.3)
+            continue
         needs = max(_WAY_OUT, took.get(rows[until][1], 0.0))
         if in_tracepoint or (interrupt.depth <= 0 and 0 <= interrupt.left < needs):
             when[until] = min(when[until], interrupt.first - 0.75)
+
+
+def _usual(depths: dict[int, Counter[int]]) -> dict[int, int]:
+    """The depth that is most common for each; of what is rare, that of all."""
+    of_all = sum(depths.values(), Counter[int]())
+    return {
+        what: (counts if counts.total() >= _OFTEN else of_all).most_common(1)[0][0]
+        for what, counts in depths.items()
+    }
 
 
 def _what(rows: Rows, interrupt: Interrupt) -> int:

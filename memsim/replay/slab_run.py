@@ -36,6 +36,8 @@ from memsim.words.slab import NUMA_NO_NODE
 
 #: Objects of one bulk operation: probes show at most so many.
 MAX_BULK = 512
+#: Of more than these, a second probe shows the others.
+_IN_ONE_PROBE = 320
 _THISNODE = __GFP_THISNODE
 _64_BITS = (1 << 64) - 1
 
@@ -128,6 +130,8 @@ class SlabRun:
         #: Requests that called for a slab, by context, the innermost last.
         self.growing: dict[int, list[Growing]] = {}
         self._asker = askers(rows)
+        #: Pointers of a bulk free that the next probe tells the rest of, by context.
+        self._part_of_bulk: dict[int, list[int]] = {}
         #: Rows of the page allocator that are done in another way.
         self.instead: dict[int, Callable[..., None]] = {}
         vm.slab.give_back = self.give_back
@@ -342,8 +346,18 @@ class SlabRun:
         return pointers[:count]
 
     def _bulk_free(self, row: int, _cache: int, size: int, start: int, *_: int) -> None:
-        """Free what the probe shows; what goes past the pages of slabs is freed page by page."""
+        """Free what the probes show: two of them, one behind the other, when there is much."""
         pointers = self._pointers(row, min(max(0, size - start), MAX_BULK))
+        context = self.rows.context[row]
+        other = self._part_of_bulk.pop(context, None)
+        if other is not None:
+            pointers = pointers + other if start == 0 else other + pointers
+        elif size > _IN_ONE_PROBE:
+            self._part_of_bulk[context] = pointers
+            return
+        self._free_all(pointers)
+
+    def _free_all(self, pointers: list[int]) -> None:
         found = []
         for ptr in pointers:
             obj, why = self.objects.freed(ptr)
