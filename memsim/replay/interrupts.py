@@ -31,7 +31,7 @@ class Interrupt(NamedTuple):
     before, until: the rows of the context's lines around it, -1 where that line made none.
     first, last: rows of the interrupt itself, others' between them. left: microseconds from its
     last line to the context's next, -1 if another context came next. depth: preempt_count() in
-    it, less that in the line before.
+    it, less that in the line before; over: less that in the context's next line.
     """
 
     before: int
@@ -40,6 +40,7 @@ class Interrupt(NamedTuple):
     until: int
     left: int
     depth: int
+    over: int
 
 
 #: Numbers of one interrupt in a flat array of them.
@@ -98,12 +99,12 @@ class Interrupts:
         depth = _DEPTHS.get(flags[3:4], 0)
         frames = self._frames_of(cpu, pid)
         while frames[-1].level > level:
-            self._go_on(frames.pop(), -1, -1.0)
+            self._go_on(frames.pop(), -1, -1.0, 0)
         if frames[-1].level < level:
             frames.append(_Frame(level))
         top = frames[-1]
         if top.opened:
-            self._go_on(top, row, time)
+            self._go_on(top, row, time, depth)
         top.row, top.depth = row, depth
         for frame in frames[:-1]:
             _came_in(frame, time, row, depth)
@@ -117,13 +118,13 @@ class Interrupts:
             frames[-1].row = self.tail[cpu]
         if self._tasks[cpu] != pid:
             for frame in frames:
-                self._go_on(frame, -1, -1.0)
+                self._go_on(frame, -1, -1.0, 0)
             self._tasks[cpu] = pid
             frames[:] = [_Frame(0)]
         return frames
 
-    def _go_on(self, frame: _Frame, row: int, time: float) -> None:
-        """The frame goes on with a line at this time; below 0: it never does."""
+    def _go_on(self, frame: _Frame, row: int, time: float, depth: int) -> None:
+        """The frame goes on with a line at this time, so deep; below 0: it never does."""
         for opened in frame.opened:
             of_rows = opened.first >= 0 and max(opened.before, row) >= 0
             if of_rows and len(self._found) < MAX_INTERRUPTS * NUMBERS:
@@ -132,6 +133,7 @@ class Interrupts:
                     (
                         opened.before, opened.first, opened.last, row,
                         max(-1, min(left, _MAX_LEFT)), opened.depth - frame.depth,
+                        opened.depth - depth,
                     )
                 )  # fmt: skip
         frame.opened.clear()

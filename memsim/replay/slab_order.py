@@ -36,18 +36,18 @@ def order_slab(rows: Rows, when: array[float]) -> None:
         if is_slab(rows.kind[interrupt.first]) or is_slab(rows.kind[interrupt.last])
     ]
     for interrupt, what in into:
-        depths.setdefault(what, Counter())[max(0, interrupt.depth)] += 1
+        depths.setdefault(what, Counter())[max(0, interrupt.over)] += 1
     usual = _usual(depths)
     took = _least_times(rows)
     for interrupt, what in into:
         before, until = interrupt.before, interrupt.until
-        in_tracepoint = interrupt.depth - usual[what] >= _IN_TRACEPOINT
+        in_tracepoint = interrupt.over - usual[what] >= _IN_TRACEPOINT
         if until < 0 or rows.kind[until] not in _REQUESTS:
             if in_tracepoint and interrupt.left and before >= 0 and rows.kind[before] in _FREES:
                 when[before] = max(when[before], interrupt.last + 0.3)
             continue
         needs = max(_WAY_OUT, took.get(rows[until][1], 0.0))
-        if in_tracepoint or (interrupt.depth <= 0 and 0 <= interrupt.left < needs):
+        if in_tracepoint or (interrupt.over <= 0 and 0 <= interrupt.left < needs):
             when[until] = min(when[until], interrupt.first - 0.75)
 
 
