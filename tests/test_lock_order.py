@@ -22,14 +22,14 @@ Args = tuple[int, ...] | list[int]
 
 
 def add_row(
-    rows: Rows, kind: Kind, cpu: int, context: int, *, time: int = 0, args: Args = ()
+    rows: Rows, kind: Kind, cpu: int, who: tuple[int, int], *, time: int = 0, args: Args = ()
 ) -> int:
-    """One more row, at a time in microseconds: its number."""
+    """One more row of (context, task), at a time in microseconds: its number."""
     row = len(rows)
     rows.kind.append(kind)
     rows.cpu.append(cpu)
-    rows.context.append(context)
-    rows.task.append(context)
+    rows.context.append(who[0])
+    rows.task.append(who[1])
     rows.line.append(row)
     rows.time.append(time / 1e6)
     rows.arguments.extend((*args, *(0,) * (ARGUMENTS - len(args))))
@@ -40,7 +40,7 @@ def rows_of(*events: tuple[Kind, int]) -> Rows:
     """Rows of (kind, CPU); each CPU runs one task."""
     rows = Rows()
     for kind, cpu in events:
-        add_row(rows, kind, cpu, cpu)
+        add_row(rows, kind, cpu, (cpu, cpu))
     return rows
 
 
@@ -69,20 +69,25 @@ def test_what_needs_no_lock_stays_where_it_is() -> None:
     assert order_of((ALLOC, 0), (FREE, 1), (ALLOC, 1)) == [0, 1, 2]
 
 
+def runs_of(rows: Rows) -> dict[int, int]:
+    """Row -> pages of the run that begins there."""
+    return {row: nr_pages for row, nr_pages in enumerate(runs_of_holds(rows)) if nr_pages}
+
+
 def test_a_bulk_request_s_refills_are_told_apart() -> None:
     """Two holds of the lock with another CPU's between them; one that follows its own begin."""
     rows = rows_of(
         (LOCKED, 0), (ALLOC, 0), (Kind.bulk, 0), (LOCKED, 0), (LOCKED, 0),
         (DRAINED, 1), (LOCKED, 0), (Kind.bulk_ret, 0), (LOCKED, 0), (ALLOC, 0),
     )  # fmt: skip
-    assert runs_of_holds(rows) == ({3: 2, 6: 1}, {})
+    assert runs_of(rows) == {3: 2, 6: 1}
 
 
 def test_a_bulk_request_may_go_on_on_another_cpu() -> None:
     """Its task moves after the event; the refill on the other CPU is the request's all the same."""
     rows = rows_of((Kind.bulk, 0), (LOCKED, 1), (LOCKED, 1), (Kind.bulk_ret, 1))
     rows.context[0] = 1
-    assert runs_of_holds(rows) == ({1: 2}, {})
+    assert runs_of(rows) == {1: 2}
 
 
 @pytest.mark.parametrize("kind", [Kind.decay, Kind.drain_pages])
@@ -92,7 +97,7 @@ def test_batches_of_a_drain_are_told_apart(kind: Kind) -> None:
         (kind, 0), (DRAINED, 0), (DRAINED, 0), (LOCKED, 1), (DRAINED, 0), (FREE, 0), (DRAINED, 0),
     )  # fmt: skip
     rows.arguments[4 * 6 + 1] = 2
-    assert runs_of_holds(rows) == ({}, {1: 2, 4: 4})
+    assert runs_of(rows) == {1: 2, 4: 4}
 
 
 # Interrupts
@@ -112,7 +117,7 @@ class Lines:
         row = -1
         if kind is not None:
             context = pid + 1000 * ".shH".find(flags[2])
-            row = add_row(self.rows, kind, 0, context, time=time, args=args)
+            row = add_row(self.rows, kind, 0, (context, pid), time=time, args=args)
         self.interrupts.line((0, pid, flags), time / 1e6, row)
         self.rows.facts.events += 1
         return row
@@ -149,13 +154,17 @@ def test_a_free_is_committed_by_the_time_of_the_task_s_next_event() -> None:
     assert operations(trace.rows) == [free, other]
 
 
-def test_an_interrupt_that_found_the_pcp_lock_taken_came_into_a_commit() -> None:
+@pytest.mark.parametrize(("order", "first"), [(0, True), (3, True), (4, False), (9, True)])
+def test_an_interrupt_that_found_the_pcp_lock_taken_came_into_a_commit(
+    order: int, first: bool
+) -> None:
+    """Blocks of order 4 to 8 go straight to the buddy in any case."""
     trace = Lines()
     free = trace.add(".....", 100, FREE)
     trace.add("..s2.", 430, Kind.free_then_direct)
-    trace.add("d.s3.", 432, DIRECT)
+    trace.add("d.s3.", 432, DIRECT, args=[0, 0, order])
     trace.add(".....", 460)
-    assert operations(trace.rows)[0] == free
+    assert (operations(trace.rows)[0] == free) == first
 
 
 def test_after_another_task_s_line_nothing_is_known_of_a_free() -> None:
@@ -166,22 +175,36 @@ def test_after_another_task_s_line_nothing_is_known_of_a_free() -> None:
     assert operations(trace.rows) == [free, other]
 
 
-@pytest.mark.parametrize(("left", "before"), [(12, True), (14, False)])
+@pytest.mark.parametrize(("left", "before"), [(13, True), (14, False)])
 def test_a_request_needs_its_time(left: int, before: bool) -> None:
-    """The quickest of this trace took 13 microseconds: with less left, it had its page before."""
+    """Eleven microseconds after its page was taken, in this trace, and two for rounding."""
     trace = Lines()
-    trace.add(".....", 100, ALLOC, args=[1, 0])
-    trace.add(".....", 113, ALLOC, args=[2, 0])
+    trace.add("d..3.", 100, LOCKED)
+    trace.add(".....", 111, ALLOC, args=[2, 0])
     trace.add(".....", 150)
     other = trace.add("..s..", 400, FREE)
     request = trace.add(".....", 400 + left, ALLOC, args=[3, 0])
-    order = operations(trace.rows)[2:]
+    order = operations(trace.rows)[1:]
     assert order == ([request, other] if before else [other, request])
 
 
-@pytest.mark.parametrize(("left", "before"), [(50, True), (400, False)])
+def test_the_way_back_from_an_interrupt_takes_time_too() -> None:
+    """Ten microseconds at least in this trace, as many interrupts show."""
+    trace = Lines()
+    trace.add("d..3.", 100, LOCKED)
+    trace.add(".....", 111, ALLOC, args=[2, 0])
+    for time in range(1000, 17000, 1000):
+        trace.add("..s..", time)
+        trace.add(".....", time + 10)
+    trace.rows.facts.way_back = trace.interrupts.way_back()
+    other = trace.add("..s..", 20000, FREE)
+    request = trace.add(".....", 20022, ALLOC, args=[3, 0])
+    assert operations(trace.rows)[1:] == [request, other]
+
+
+@pytest.mark.parametrize(("left", "before"), [(99, True), (199, False)])
 def test_a_bulk_request_needs_its_time(left: int, before: bool) -> None:
-    """Ten microseconds a page: an interrupt just before its end came after it took its pages."""
+    """Ten microseconds a page: an interrupt near its end came after it took its pages."""
     trace = Lines()
     trace.add("...1.", 100, Kind.bulk)
     trace.add("...1.", 200, Kind.bulk_ret, args=[10, 10])
@@ -211,8 +234,14 @@ def test_a_refill_before_an_interrupt_is_done_before_it() -> None:
     assert operations(trace.rows) == [request, other]
 
 
-def locked_out(trace: Lines) -> set[int]:
-    return operation_order(trace.rows)[1]
+def test_a_claimed_pageblock_s_page_is_taken_under_the_lock_too() -> None:
+    """mm_page_alloc_extfrag is its only event when the whole pageblock was free."""
+    rows = rows_of((Kind.mm_page_alloc_extfrag, 0), (FREE, 1), (DRAINED, 1), (ALLOC, 0))
+    assert operations(rows) == [3, 0, 1]
+
+
+def locked_out(rows: Rows) -> set[int]:
+    return {row for row, out in enumerate(operation_order(rows)[1]) if out}
 
 
 @pytest.mark.parametrize(("refilled", "order", "out"), [(1, 0, True), (2, 0, False), (1, 4, False)])
@@ -226,7 +255,7 @@ def test_an_interrupt_s_request_may_find_the_pcp_lock_taken(
         trace.add("d.s4.", 400 + i, LOCKED)
     request = trace.add("..s3.", 420, ALLOC, args=[1, order])
     trace.add(".....", 440, ALLOC, args=[2, 0])
-    assert locked_out(trace) == ({request} if out else set())
+    assert locked_out(trace.rows) == ({request} if out else set())
 
 
 def test_interrupts_apart_are_told_apart() -> None:
@@ -275,9 +304,14 @@ def test_what_was_freed_after_the_drain_can_be_asked_for() -> None:
 
 def test_a_request_during_the_drain_finds_the_pcp_lock_taken() -> None:
     rows = remote((DRAINED, 1), (LOCKED, 0), (DRAINED, 1), (ALLOC, 0))
-    assert operation_order(rows)[1] == {4}
-    rows = remote((DRAINED, 1), (LOCKED, 0), (ALLOC, 0))
-    assert operation_order(rows)[1] == set()
+    assert locked_out(rows) == {4}
+    rows = remote((DRAINED, 1), (Kind.apn, 0), (LOCKED, 0), (ALLOC, 0))
+    assert locked_out(rows) == {4}
+
+
+def test_a_request_of_one_page_long_after_the_drain_refills_with_one() -> None:
+    rows = remote((DRAINED, 1), (ALLOC, 1), (FREE, 0), (LOCKED, 0), (ALLOC, 0))
+    assert locked_out(rows) == set()
 
 
 # Compaction
@@ -294,7 +328,7 @@ def test_two_compactions_at_once_free_their_own() -> None:
         (Kind.mm_compaction_end, 0, []), (Kind.mm_compaction_end, 1, []),
     ]  # fmt: skip
     for kind, cpu, args in events:
-        add_row(rows, kind, cpu, cpu, args=args)
+        add_row(rows, kind, cpu, (cpu, cpu), args=args)
     settle_frees(rows, 64)
     nothing = [row for row in range(len(rows)) if rows.kind[row] == Kind.free_of_nothing]
     assert nothing == [4]

@@ -141,6 +141,8 @@ def restore(snapshot: Snapshot, trace: Trace, *, mid_operation: bool = False) ->
     for block in root["pageblocks"]["blocks"].each():
         _restore_pageblock(vm, block)
     _restore_pages(vm, root, nodes)
+    if "cpu_to_node" not in config.value:
+        vm.cpu_to_node = [_node_of_cpu(vm, cpu) for cpu in range(nr_cpus)]
     if not mid_operation:
         _check_counts(vm, nodes)
     return vm
@@ -164,6 +166,18 @@ def _restore_topology(vm: Vm, config: Field) -> None:
         [distance.integer(0, 255) for distance in row.items(nr_nodes, nr_nodes)] for row in rows
     ]
     vm.movable_zone = config.get("movable_zone", vm.movable_zone).integer(0, vm.arch.ZONE_MOVABLE)
+
+
+def _node_of_cpu(vm: Vm, cpu: int) -> int:
+    """The node that most pages on a CPU's pcp lists are of: those of other nodes are drained.
+
+    Kernel: mm/vmstat.c refresh_cpu_vm_stats()
+    """
+    pages = [0] * len(vm.nodes)
+    pages[vm.cpu_to_node[cpu]] = 1
+    for zone in vm.zones:
+        pages[zone.node] += zone.per_cpu_pageset[cpu].count << 1
+    return pages.index(max(pages))
 
 
 def _zones(vm: Vm, node: Field) -> list[Field]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
-from memsim.mm.mmzone import PerCpuPages, PglistData, Vm, Zone
+from memsim.mm.mmzone import PerCpuPages, PglistData, Vm, Zone, numa_node_id
 from memsim.mm.page_alloc.freelist import AllocContext, prepare_alloc_pages
 from memsim.replay.compactions import Compactions
 from memsim.replay.inputs import Rows
@@ -27,22 +28,30 @@ class Request:
 
 @dataclass
 class BulkRequest:
-    """A bulk request under way: where it takes pages, and how many more it wants."""
+    """A bulk request under way: where it takes pages, and how many more it wants.
+
+    seen: pages that events of its refills told of, less those that it refilled with.
+    """
 
     zone: Zone | None
     migratetype: int
     alloc_flags: int
     wanted: int
+    seen: int = 0
 
 
 @dataclass
 class Drain:
-    """A drain in batches under way: pages still to give back, up to batch under one lock."""
+    """A drain in batches under way: pages still to give back, up to batch under one lock.
+
+    seen: pages that its events told of, less those given back.
+    """
 
     zone: Zone
     pcp: PerCpuPages
     to_drain: int
     batch: int
+    seen: int = 0
 
 
 @dataclass
@@ -71,17 +80,6 @@ class Result:
     notes: Counter[str] = field(default_factory=Counter)
 
 
-def node_of_cpu(vm: Vm, cpu: int) -> int:
-    """The node that most pages on a CPU's pcp lists are of; those of other nodes are drained.
-
-    Kernel: mm/vmstat.c refresh_cpu_vm_stats()
-    """
-    pages = [0] * len(vm.nodes)
-    for zone in vm.zones:
-        pages[zone.node] += zone.per_cpu_pageset[cpu].count
-    return pages.index(max(pages))
-
-
 class Base:
     """A Vm, the rows to do to it, and what came of it. Rows are named by their number.
 
@@ -103,27 +101,23 @@ class Base:
         self.tracepoints = Tracepoints(vm)
         self.compactions = Compactions(vm)
         self.result = Result()
-        #: By CPU: its node, as far as its pcp lists tell.
-        self.home = [node_of_cpu(vm, cpu) for cpu in range(vm.nr_cpus)]
         #: Requests under way whose slow path is traced, by context.
         self.requests: dict[int, Request] = {}
         #: Preferred node of the request under way, by context, where the trace tells.
         self.preferred: dict[int, int] = {}
         #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
         self.bulk: dict[int, tuple[int, int, int]] = {}
-        #: Their refills, and drains in batches: see runs_of_holds().
-        self.refills: dict[int, int] = {}
-        self.drained: dict[int, int] = {}
+        #: Their refills, and drains in batches, by row: see runs_of_holds().
+        self.runs = array("i")
+        self.shows_drains = False
         #: Drains under way, by context.
         self.drains: dict[int, Drain] = {}
         #: Requests that found pcp->lock taken.
-        self.locked_out: set[int] = set()
+        self.locked_out = bytearray()
         #: Those that have taken pages already, by context.
         self.bulk_open: dict[int, BulkRequest] = {}
         #: Freed blocks that are on no list yet, by recorded pfn: memsim's page, order.
         self.prepared: dict[int, tuple[int, int]] = {}
-        #: pcps that a context holds the lock of, in the middle of a batch.
-        self.locked: dict[int, PerCpuPages] = {}
         #: kswapd's runs, by context: the node, and its zones' boosts when the run began.
         self.boosts: dict[int, tuple[PglistData, list[int]]] = {}
         #: Free blocks being isolated, by context: pfn, order.
@@ -167,5 +161,5 @@ class Base:
         """The request's zonelist, from its preferred node: the CPU's unless the trace tells."""
         if gfp_zone(gfp_mask, self.vm.arch) < 0 or gfp_migratetype(gfp_mask) >= MIGRATE_PCPTYPES:
             raise self.bad(row, f"gfp_mask {gfp_mask:#x} has forbidden zone or mobility bits")
-        nid = self.preferred.get(self.rows.context[row], self.home[self.rows.cpu[row]])
+        nid = self.preferred.get(self.rows.context[row], numa_node_id(self.vm))
         return prepare_alloc_pages(self.vm, gfp_mask, nid)

@@ -6,6 +6,7 @@ between: it is done in parts, each at the time of a refill.
 
 from __future__ import annotations
 
+from memsim.mm.mmzone import numa_node_id
 from memsim.mm.page_alloc.alloc import NO_LIMIT, prepare_bulk, take_bulk
 from memsim.replay.base import Base, BulkRequest
 
@@ -18,14 +19,14 @@ class Bulk(Base):
 
     def _bulk_begin(self, row: int, gfp_mask: int, nid: int, nr_pages: int, *_: int) -> None:
         self.context(row, gfp_mask)
-        nid = nid if 0 <= nid < len(self.vm.nodes) else self.home[self.vm.cpu]
+        nid = nid if 0 <= nid < len(self.vm.nodes) else numa_node_id(self.vm)
         self.bulk[self.rows.context[row]] = (gfp_mask, nid, nr_pages)
 
     def bulk_part(self, row: int, refill_pages: int) -> None:
         """The request refills its list, with so many pages, while it has zone->lock."""
         request = self._opened(row)
         if request is not None:
-            self._take(request, refill_pages)
+            self._take(request, request.seen + refill_pages)
 
     def _bulk_ret(self, row: int, nr_pages: int, returned: int, *_: int) -> None:
         """The request ended: it takes what is left of the pages that it gave."""
@@ -51,7 +52,7 @@ class Bulk(Base):
     def _take(self, request: BulkRequest, refill_pages: int) -> None:
         if request.zone is None:
             return
-        pages = take_bulk(
+        pages, request.seen = take_bulk(
             request.zone, request.migratetype, request.alloc_flags, request.wanted, refill_pages
         )
         request.wanted -= len(pages)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 
 from memsim.lib.flat import Ints, zeroed_ints
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.inputs import Kind, Rows
 from memsim.replay.slab_fields import is_slab
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
@@ -33,13 +33,12 @@ class _Compaction:
 
 
 def settle_frees(rows: Rows, max_pfn: int) -> None:
-    """Turn each mm_page_free row into the kind that says what became of it. Cost: three passes.
+    """Turn each mm_page_free row into the kind that says what became of it. Cost: two passes.
 
     Pfns from max_pfn on are left alone: the replay refuses them.
     """
     _follow_frees(rows, max_pfn)
     _find_frees_of_nothing(rows, max_pfn)
-    _find_open_batches(rows)
 
 
 def _follow_frees(rows: Rows, max_pfn: int) -> None:
@@ -102,25 +101,6 @@ def _mark(pages: Ints, pfn: int, order: int, number: int) -> None:
     if 0 <= pfn < len(pages) and 0 <= order <= MAX_PAGE_ORDER:
         nr_pages = min(1 << order, len(pages) - pfn)
         pages[pfn : pfn + nr_pages] = array("i", (number,)) * nr_pages
-
-
-def _find_open_batches(rows: Rows) -> None:
-    """Mark (second argument 1) a batched free that the same context follows with another.
-
-    free_unref_folios() holds pcp->lock between the two: an interrupt finds it taken.
-    """
-    last: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        if is_slab(kind):
-            continue
-        context = rows.context[row]
-        before = last.get(context)
-        if kind == Kind.mm_page_free_batched:
-            if before is not None:
-                rows.arguments[before * ARGUMENTS + 1] = 1
-            last[context] = row
-        elif kind != Kind.mm_page_pcpu_drain and kind != Kind.pcpfree and before is not None:
-            del last[context]
 
 
 def _is_free(kind: int) -> bool:

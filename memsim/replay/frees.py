@@ -13,12 +13,6 @@ from memsim.words.mmzone import NULL
 class Frees(Base):
     """Rows that free."""
 
-    def unlock(self, context: int) -> None:
-        """The context goes on: the batch that it may have been in the middle of goes on too."""
-        pcp = self.locked.pop(context, None)
-        if pcp is not None:
-            pcp.locked = False
-
     def freed(self, row: int, pfn: int, order: int) -> tuple[Zone, int] | None:
         """memsim's page for a page that the recording frees, and its zone."""
         pfn, order = self.block(row, pfn, order)
@@ -44,17 +38,12 @@ class Frees(Base):
             free_pages_prepare(freed[0], freed[1], order)
             self.prepared[pfn] = (freed[1], order)
 
-    def _mm_page_free_batched(self, row: int, pfn: int, more: int, *_: int) -> None:
-        """A folio of a batch is committed; while there are more, pcp->lock stays taken."""
+    def _mm_page_free_batched(self, row: int, pfn: int, *_: int) -> None:
+        """A folio of a batch is committed."""
         page, order = self.prepared.pop(pfn, (NULL, 0))
         zone = page_zone(self.vm, page)
-        if zone is None or not pcp_allowed_order(self.vm, order):
-            return
-        commit_batched(zone, page, order)
-        if more:
-            pcp = zone.per_cpu_pageset[self.vm.cpu]
-            pcp.locked = True
-            self.locked[self.rows.context[row]] = pcp
+        if zone is not None and pcp_allowed_order(self.vm, order):
+            commit_batched(zone, page, order)
 
     def _direct(self, row: int, _zone: int, pfn: int, order: int, fpi_flags: int, *_: int) -> None:
         page, order = self.prepared.pop(pfn, (NULL, 0))

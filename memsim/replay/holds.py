@@ -6,10 +6,19 @@ batch. Events under the lock, counted up to where another context comes in, say 
 
 from __future__ import annotations
 
+from array import array
+
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.slab_fields import is_slab
+from memsim.words.mmzone import MAX_PAGE_ORDER
 
-_LOCKED = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_pcpu_drain})
+#: Events of who has zone->lock.
+_LOCKED = frozenset(
+    {
+        Kind.mm_page_alloc_zone_locked, Kind.mm_page_pcpu_drain, Kind.mm_page_alloc_extfrag,
+        Kind.direct, Kind.isolate, Kind.putback, Kind.movepb,
+    }
+)  # fmt: skip
 _DRAINS = frozenset({Kind.decay, Kind.drain_pages})
 #: What a context that drained goes on with, and whose drains are not in batches.
 _GOES_ON = frozenset(
@@ -21,10 +30,10 @@ _GOES_ON = frozenset(
 
 
 class _Runs:
-    """Events under the lock, in runs that no other context cuts: first row -> pages."""
+    """Events under the lock, in runs that no other context cuts."""
 
-    def __init__(self) -> None:
-        self.pages: dict[int, int] = {}
+    def __init__(self, nr_rows: int) -> None:
+        self.pages = array("i", bytes(4 * nr_rows))
         self._start: dict[int, int] = {}
 
     def cut(self, context: int) -> None:
@@ -34,41 +43,55 @@ class _Runs:
     def add(self, row: int, context: int, pages: int) -> None:
         """One more event of a run."""
         start = self._start.setdefault(context, row)
-        self.pages[start] = self.pages.get(start, 0) + pages
+        self.pages[start] += pages
 
 
-def runs_of_holds(rows: Rows) -> tuple[dict[int, int], dict[int, int]]:
-    """(refills of bulk requests, drains in batches): first row of each run -> pages of the run."""
-    refills, drains = _Runs(), _Runs()
+def runs_of_holds(rows: Rows) -> array[int]:
+    """By row: pages of the run that begins there, 0 where none does.
+
+    A run is of a bulk request's refills, or, if it begins with mm_page_pcpu_drain, of a drain.
+    """
+    runs = _Runs(len(rows))
     bulk: set[int] = set()
     draining: set[int] = set()
     holder = -1
     on_cpu: dict[int, int] = {}
+    last: dict[int, int] = {}
     for row, kind in enumerate(rows.kind):
         if is_slab(kind):
             continue
         who, cpu = rows.context[row], rows.cpu[row]
         if on_cpu.setdefault(cpu, who) != who:
-            refills.cut(on_cpu[cpu])
-            drains.cut(on_cpu[cpu])
+            runs.cut(on_cpu[cpu])
             on_cpu[cpu] = who
         if kind in _LOCKED:
             if holder != who:
-                refills.cut(holder)
-                drains.cut(holder)
+                runs.cut(holder)
                 holder = who
-            if kind == Kind.mm_page_alloc_zone_locked and who in bulk:
-                refills.add(row, who, 1)
+            if who in bulk and takes_page(rows, row, last.get(who, -1)):
+                runs.add(row, who, 1)
             elif kind == Kind.mm_page_pcpu_drain and who in draining:
-                drains.add(row, who, 1 << rows[row][1])
+                runs.add(row, who, 1 << max(0, min(rows[row][1], MAX_PAGE_ORDER)))
         elif kind in _DRAINS:
             draining.add(who)
-            drains.cut(who)
+            runs.cut(who)
         elif kind in _GOES_ON:
             draining.discard(who)
         if kind == Kind.bulk:
             bulk.add(who)
-            refills.cut(who)
+            runs.cut(who)
         elif kind in (Kind.bulk_ret, Kind.mm_page_alloc):
             bulk.discard(who)
-    return refills.pages, drains.pages
+        last[who] = row
+    return runs.pages
+
+
+def takes_page(rows: Rows, row: int, before: int) -> bool:
+    """Is this the event of a page taken under zone->lock? before: the context's row before.
+
+    A page from a fallback list has two when free pages of its pageblock were moved, else one.
+    """
+    if rows.kind[row] == Kind.mm_page_alloc_extfrag:
+        moved = before >= 0 and rows.kind[before] == Kind.mm_page_alloc_zone_locked
+        return not moved or rows[before][0] != rows[row][0]
+    return rows.kind[row] == Kind.mm_page_alloc_zone_locked

@@ -137,7 +137,8 @@ class Facts:
     lost: events that markers in the trace say are missing (a marker without a number counts 1);
     overwritten: events that the buffer no longer held. backwards: lines with an earlier time
     than the line above. hex_flags: requests whose gfp_flags are a bare number.
-    interrupts: how many hold rows.
+    interrupts: how many hold rows. way_back: microseconds that it takes at least from an
+    interrupt's last line to the next of whom it came into, 0 when too few tell.
     """
 
     events: int = 0
@@ -149,6 +150,7 @@ class Facts:
     backwards: int = 0
     hex_flags: int = 0
     interrupts: int = 0
+    way_back: int = 0
 
 
 class Rows:

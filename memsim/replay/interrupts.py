@@ -20,7 +20,9 @@ _MICROSECONDS = 1_000_000
 #: Of this and more nothing follows: no request takes so long.
 _MAX_LEFT = 1 << 30
 #: More than these are not kept; the log's order is as good as any then.
-MAX_INTERRUPTS = 1 << 18
+MAX_INTERRUPTS = 1 << 16
+#: Interrupts that tell together how long the way back takes.
+_ENOUGH = 16
 #: Who runs: CPU, pid, flags.
 Who = tuple[int, int, str]
 
@@ -88,6 +90,8 @@ class Interrupts:
         self.calm: list[Who | None] = [None] * nr_cpus
         self.tail = [-1] * nr_cpus
         self._found = found
+        self._nr_left = 0
+        self._least_left = _MAX_LEFT
         #: By CPU: the task, and its frames from the task up.
         self._tasks = [-1] * nr_cpus
         self._frames = [[_Frame(0)] for _ in range(nr_cpus)]
@@ -126,17 +130,28 @@ class Interrupts:
     def _go_on(self, frame: _Frame, row: int, time: float, depth: int) -> None:
         """The frame goes on with a line at this time, so deep; below 0: it never does."""
         for opened in frame.opened:
+            left = -1
+            if time >= 0:
+                left = max(0, min(int((time - opened.time) * _MICROSECONDS + 0.5), _MAX_LEFT))
+                self._learn_way_back(left)
             of_rows = opened.first >= 0 and max(opened.before, row) >= 0
             if of_rows and len(self._found) < MAX_INTERRUPTS * NUMBERS:
-                left = int((time - opened.time) * _MICROSECONDS + 0.5) if time >= 0 else -1
                 self._found.extend(
                     (
                         opened.before, opened.first, opened.last, row,
-                        max(-1, min(left, _MAX_LEFT)), opened.depth - frame.depth,
-                        opened.depth - depth,
+                        left, opened.depth - frame.depth, opened.depth - depth,
                     )
                 )  # fmt: skip
         frame.opened.clear()
+
+    def _learn_way_back(self, left: int) -> None:
+        if left > 0:
+            self._nr_left += 1
+            self._least_left = min(left, self._least_left)
+
+    def way_back(self) -> int:
+        """The least time, in microseconds, that interrupts left; 0 when there were too few."""
+        return self._least_left if self._nr_left >= _ENOUGH else 0
 
 
 def _came_in(frame: _Frame, time: float, row: int, depth: int) -> None:

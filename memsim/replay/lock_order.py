@@ -3,8 +3,8 @@
 A request is logged when it ends and a free when it begins, but what they do to a zone is done while
 they hold its lock. There the zone fires mm_page_alloc_zone_locked or mm_page_pcpu_drain: the first
 such event of an operation says when it had the lock. Only the time is taken from it. Interrupts
-come in between on one CPU too, and other CPUs may drain a CPU's pcp lists: see interrupted.py and
-pcp_lock.py.
+come in between on one CPU too, and other CPUs may drain a CPU's pcp lists: see interrupted.py,
+remote_drains.py and pcp_lock.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 from array import array
 
 from memsim.replay.inputs import Kind, Rows
-from memsim.replay.interrupted import order_interrupted
+from memsim.replay.interrupted import BEFORE, order_interrupted
 from memsim.replay.pcp_lock import find_locked_out
+from memsim.replay.remote_drains import order_before_remote_drains, rows_inside_remote_drains
 from memsim.replay.slab_order import order_slab
 
 _BEGINS = frozenset(
@@ -25,14 +26,19 @@ _BEGINS = frozenset(
 )  # fmt: skip
 
 
-def operation_order(rows: Rows) -> tuple[list[int], set[int]]:
-    """Row numbers in the order of their operations; and rows that found pcp->lock taken."""
+#: Events of a page taken under the lock; the second is alone when a whole pageblock is claimed.
+_TAKES = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_alloc_extfrag})
+
+
+def operation_order(rows: Rows) -> tuple[list[int], bytearray]:
+    """Row numbers in the order of their operations; by row, 1 where pcp->lock was found taken."""
     when = array("d", range(len(rows)))
     _order_by_zone_lock(rows, when)
-    locked_out = find_locked_out(rows, when)
-    order_interrupted(rows, when)
+    inside = rows_inside_remote_drains(rows)
+    order_interrupted(rows, when, inside)
+    order_before_remote_drains(rows, when)
     order_slab(rows, when)
-    return sorted(range(len(rows)), key=when.__getitem__), locked_out
+    return sorted(range(len(rows)), key=when.__getitem__), find_locked_out(rows, inside)
 
 
 def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
@@ -42,7 +48,7 @@ def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
     isolated: dict[int, int] = {}
     for row, kind in enumerate(rows.kind):
         who = rows.context[row]
-        if kind == Kind.mm_page_alloc_zone_locked:
+        if kind in _TAKES:
             refilled.setdefault(who, row)
             if rows.kind[begun.get(who, row)] == Kind.gpf:
                 when[begun.pop(who)] = row - 0.5
@@ -62,4 +68,4 @@ def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
             isolated[who] = row
         elif kind == Kind.mm_compaction_fast_isolate_freepages:
             # logged once the lock is free again
-            when[row] = isolated.pop(who, row) + 0.25
+            when[row] = isolated.pop(who, row) + BEFORE

@@ -271,6 +271,7 @@ class Reader:
 
     def end(self, lines_per_cpu: dict[str, Any]) -> None:
         """All lines were read: of a capture as many as meta.json tells, and the window's?"""
+        self.rows.facts.way_back = self.interrupts.way_back()
         self.rows.facts.interrupts = len(self.rows.interrupts) // NUMBERS
         for cpu, seen in enumerate(self.seen if self.is_capture else ()):
             first, last = self.first[cpu], self.last[cpu]

@@ -58,29 +58,13 @@ class Requests(Base):
         if context in self.requests and self.requests[context].order != order:
             self._drop_request(context)
         request = self.requests.pop(context, None)
-        if request is not None:
-            page = request.page
-        elif row in self.locked_out:
-            page = self._answer_locked_out(row, order, gfp_mask, pfn)
-        else:
-            page = self._answer(row, order, gfp_mask, pfn)
+        page = self._answer(row, order, gfp_mask, pfn) if request is None else request.page
         self.preferred.pop(context, None)
         self._compare(row, page, pfn, order, gfp_mask)
         if pfn != NULL:
             self.pages.allocated(pfn, page, order)
         elif page != NULL:
             free_unref_page(self.vm, page, order)
-
-    def _answer_locked_out(self, row: int, order: int, gfp_mask: int, pfn: int) -> int:
-        """A request that found the locks of this CPU's pcps taken."""
-        pcps = [zone.per_cpu_pageset[self.vm.cpu] for zone in self.vm.zones]
-        free = [pcp for pcp in pcps if not pcp.locked and pcp.batch > 1]
-        for pcp in free:
-            pcp.locked = True
-        page = self._answer(row, order, gfp_mask, pfn)
-        for pcp in free:
-            pcp.locked = False
-        return page
 
     def _answer(self, row: int, order: int, gfp_mask: int, pfn: int) -> int:
         """A request whose slow path, if any, is not in the trace."""

@@ -11,7 +11,6 @@ from memsim.replay.holds import runs_of_holds
 from memsim.replay.inputs import INPUTS, Kind
 from memsim.replay.lock_order import operation_order
 from memsim.replay.requests import Requests
-from memsim.replay.slab_fields import is_slab
 from memsim.replay.slab_run import SlabRun
 from memsim.replay.tracepoints import COMPARED
 from memsim.replay.workers import Workers
@@ -33,7 +32,8 @@ class Replay(Requests, Bulk, Workers, Compacting):
             self._handlers |= self.slab.handlers()
             self._instead = self.slab.instead
         order, self.locked_out = operation_order(self.rows)
-        self.refills, self.drained = runs_of_holds(self.rows)
+        self.runs = runs_of_holds(self.rows)
+        self.shows_drains = Kind.mm_page_pcpu_drain in self.rows.kind
         for done, row in enumerate(order):
             self._do(row)
             if done % every == 0:
@@ -48,19 +48,28 @@ class Replay(Requests, Bulk, Workers, Compacting):
             raise self.bad(row, f"CPU {rows.cpu[row]} is not in {self.source}")
         self.vm.set_cpu(rows.cpu[row])
         self.vm.capture_control = self.compactions.captures.get(rows.task[row])
-        if kind in INPUTS and not is_slab(kind):
-            self.unlock(rows.context[row])
-            self.drain_rest(rows.context[row])
         if kind in INPUTS:
             self.result.inputs[_NAMES[kind]] += 1
-        if row in self.refills:
-            self.bulk_part(row, self.refills[row])
-        elif row in self.drained:
-            self.drain_part(rows.context[row], self.drained[row])
+        if self.runs[row] and kind == Kind.mm_page_pcpu_drain:
+            self.drain_part(rows.context[row], self.runs[row])
+        elif self.runs[row]:
+            self.bulk_part(row, self.runs[row])
         handler = self._instead.get(row) or self._handlers.get(kind)
         if handler is not None:
-            handler(row, *rows[row])
+            if self.locked_out[row]:
+                self._locked_out(handler, row)
+            else:
+                handler(row, *rows[row])
             self.tracepoints.collect()
+
+    def _locked_out(self, handler: Callable[..., None], row: int) -> None:
+        """Do a row that found the locks of its CPU's pcps taken; one page refills a batch of 1."""
+        pcps = [zone.per_cpu_pageset[self.vm.cpu] for zone in self.vm.zones]
+        for pcp in pcps:
+            pcp.locked = pcp.batch > 1
+        handler(row, *self.rows[row])
+        for pcp in pcps:
+            pcp.locked = False
 
     def _compared(self, row: int, *fields: int) -> None:
         self.tracepoints.recorded(Kind(self.rows.kind[row]), fields)

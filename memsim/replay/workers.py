@@ -20,8 +20,7 @@ class Workers(Base):
     def _decay(self, row: int, address: int, *_: int) -> None:
         zone = self.zone(row, address)
         pcp = zone.per_cpu_pageset[self.vm.cpu]
-        drain = Drain(zone, pcp, lower_pcp_high(pcp), pcp.batch)
-        self.drains[self.rows.context[row]] = drain
+        self._drain(row, Drain(zone, pcp, lower_pcp_high(pcp), pcp.batch))
 
     def _drain_zone(self, row: int, address: int, *_: int) -> None:
         zone = self.zone(row, address)
@@ -32,24 +31,27 @@ class Workers(Base):
             raise self.bad(row, f"CPU {cpu} is not in {self.source}")
         zone = self.zone(row, address)
         pcp = zone.per_cpu_pageset[cpu]
-        drain = Drain(zone, pcp, NO_LIMIT, pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX)
-        self.drains[self.rows.context[row]] = drain
+        self._drain(row, Drain(zone, pcp, NO_LIMIT, pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX))
+
+    def _drain(self, row: int, drain: Drain) -> None:
+        """A drain begins: it goes on when its events come, or is done now if the trace has none."""
+        context = self.rows.context[row]
+        self.drains[context] = drain
+        if not self.shows_drains:
+            self.drain_part(context, NO_LIMIT)
 
     def drain_part(self, context: int, nr_pages: int) -> None:
-        """The context's drain goes on for so many pages, batch by batch."""
+        """The context's drain goes on for so many pages, whole batches of them."""
         drain = self.drains.get(context)
-        while drain is not None and nr_pages > 0 and drain.to_drain > 0:
+        if drain is None:
+            return
+        drain.seen += nr_pages
+        while drain.seen > 0 and drain.to_drain > 0 and drain.pcp.count:
             count = drain.pcp.count
             batch = min(drain.to_drain, drain.batch)
             free_pcppages_bulk(drain.zone, batch, drain.pcp, 0)
-            drain.to_drain = drain.to_drain - batch if batch < count else 0
-            nr_pages -= count - drain.pcp.count
-
-    def drain_rest(self, context: int) -> None:
-        """The context goes on: its drain is done."""
-        if context in self.drains:
-            self.drain_part(context, NO_LIMIT)
-            del self.drains[context]
+            drain.to_drain -= batch
+            drain.seen -= count - drain.pcp.count
 
     def _balance(self, row: int, address: int, _order: int, highest_zoneidx: int, *_: int) -> None:
         pgdat = self.pgdats.get(address)

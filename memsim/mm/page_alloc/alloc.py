@@ -115,7 +115,7 @@ def _bulk_from_pcp(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> 
     zone, migratetype, alloc_flags = prepare_bulk(vm, gfp_mask, preferred_nid, nr_pages)
     if zone is None:
         return []
-    return take_bulk(zone, migratetype, alloc_flags, nr_pages, NO_LIMIT)
+    return take_bulk(zone, migratetype, alloc_flags, nr_pages, NO_LIMIT)[0]
 
 
 def prepare_bulk(
@@ -135,9 +135,10 @@ def prepare_bulk(
 
 def take_bulk(
     zone: Zone, migratetype: int, alloc_flags: int, nr_pages: int, refill_pages: int
-) -> list[int]:
-    """Up to nr_pages from this CPU's pcp list; it stops before it refills beyond refill_pages.
+) -> tuple[list[int], int]:
+    """(up to nr_pages from this CPU's pcp list, refill_pages left: below 0 when exceeded).
 
+    It stops where it would refill the list and no refill_pages are left.
     Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), its loop
     """
     pcp = zone.per_cpu_pageset[zone.vm.cpu]
@@ -157,7 +158,7 @@ def take_bulk(
         prep_new_page(zone, page, 0)
         pages.append(page)
     zone_statistics(zone, zone, len(pages))
-    return pages
+    return pages, refill_pages
 
 
 def _zone_for_bulk(ac: AllocContext, alloc_flags: int, nr_pages: int) -> Zone | None:
