@@ -188,6 +188,18 @@ def test_a_request_needs_its_time(left: int, before: bool) -> None:
     assert order == ([request, other] if before else [other, request])
 
 
+def test_a_free_comes_before_the_same_task_s_request() -> None:
+    """Which had its page before the interrupt: then the free was committed before it too."""
+    trace = Lines()
+    trace.add("d..3.", 100, LOCKED)
+    trace.add(".....", 111, ALLOC, args=[2, 0])
+    free = trace.add(".....", 150, FREE)
+    other = trace.add("..s..", 400, FREE)
+    trace.add("..s..", 401)
+    request = trace.add(".....", 405, ALLOC, args=[3, 0])
+    assert operations(trace.rows)[1:] == [free, request, other]
+
+
 def test_the_way_back_from_an_interrupt_takes_time_too() -> None:
     """Ten microseconds at least in this trace, as many interrupts show."""
     trace = Lines()

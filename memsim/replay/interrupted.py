@@ -40,13 +40,14 @@ def order_interrupted(rows: Rows, when: array[float], drained: bytearray) -> Non
     for interrupt in interrupts_in(rows.interrupts):
         before, until = interrupt.before, interrupt.until
         direct = went_direct.during(interrupt)
-        if before >= 0 and rows.kind[before] == Kind.mm_page_free and shows_all:
+        if until >= 0 and interrupt.left <= needs.time(interrupt, direct):
+            # and so was all that its context did before
+            when[until] = min(when[until], interrupt.first - 1 + BEFORE)
+        elif before >= 0 and rows.kind[before] == Kind.mm_page_free and shows_all:
             if not direct and _is_committed_later(interrupt):
                 # an interrupt that came into an interrupt is met first, and is done first
                 behind += 1e-9
                 when[before] = max(when[before], interrupt.last + behind)
-        if until >= 0 and interrupt.left <= needs.time(interrupt, direct):
-            when[until] = min(when[until], interrupt.first - 1 + BEFORE)
 
 
 def _is_committed_later(interrupt: Interrupt) -> bool:
