@@ -17,13 +17,13 @@ from memsim.mm.mmzone import PerCpuPages, Vm, Zone, numa_node_id, page_zone, pop
 from memsim.mm.page_alloc.alloc import fast_path, prepare_bulk, take_bulk
 from memsim.mm.page_alloc.buddy import free_one_page
 from memsim.mm.page_alloc.free import commit_batched, free_pages_prepare, pcp_migratetype
-from memsim.mm.page_alloc.freelist import prepare_alloc_pages
 from memsim.mm.page_alloc.pcp import (
     free_pcppages_bulk,
     free_unref_page_commit,
     lower_pcp_high,
     order_to_pindex,
 )
+from memsim.mm.page_alloc.zone_walk import prepare_alloc_pages
 from memsim.mm.vmstat import fold_zone_diffs
 from memsim.trace.events import (
     MM_PAGE_ALLOC_EXTFRAG,

@@ -16,7 +16,16 @@ from memsim import (
     PageAllocationFailure,
 )
 from memsim.mm.mmzone import CaptureControl, Vm, Zone, list_pages
-from memsim.mm.page_alloc import alloc, free, freelist, isolate, pageblock, pcp, setup, watermark
+from memsim.mm.page_alloc import (
+    alloc,
+    free,
+    isolate,
+    pageblock,
+    pcp,
+    setup,
+    watermark,
+    zone_walk,
+)
 from memsim.mm.page_alloc.buddy import _free_one_page, split_large_buddy
 from memsim.mm.page_alloc.highatomic import (
     reserve_highatomic_pageblock,
@@ -92,20 +101,20 @@ def small(nr_pages: int, min_pages: int = 0) -> tuple[Machine, Zone]:
 def test_gfp_to_alloc_flags(gfp_mask: int, order: int, expected: int) -> None:
     """Non-blocking requests get ALLOC_NON_BLOCK, with __GFP_HIGH above order 0 HIGHATOMIC too."""
     machine = Machine.of_pages(16)
-    assert freelist.gfp_to_alloc_flags(machine.vm, gfp_mask, order) == expected
+    assert zone_walk.gfp_to_alloc_flags(machine.vm, gfp_mask, order) == expected
 
 
 def test_gfp_to_alloc_flags_with_cma() -> None:
     """With CONFIG_CMA only movable requests may use CMA areas."""
     vm = Machine("64 MiB", cma="2 MiB").vm
-    assert freelist.gfp_to_alloc_flags(vm, MOVABLE, 0) & ALLOC_CMA
-    assert not freelist.gfp_to_alloc_flags(vm, GFP_KERNEL, 0) & ALLOC_CMA
+    assert zone_walk.gfp_to_alloc_flags(vm, MOVABLE, 0) & ALLOC_CMA
+    assert not zone_walk.gfp_to_alloc_flags(vm, GFP_KERNEL, 0) & ALLOC_CMA
 
 
 def test_gfp_pfmemalloc_flags() -> None:
     """__GFP_MEMALLOC needs no watermark, unless __GFP_NOMEMALLOC forbids."""
     asked = (GFP_KERNEL, GFP_KERNEL | __GFP_MEMALLOC, __GFP_MEMALLOC | __GFP_NOMEMALLOC)
-    assert [freelist._gfp_pfmemalloc_flags(g) for g in asked] == [0, ALLOC_NO_WATERMARKS, 0]
+    assert [zone_walk._gfp_pfmemalloc_flags(g) for g in asked] == [0, ALLOC_NO_WATERMARKS, 0]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +233,17 @@ def test_a_batch_is_prepared_first_and_committed_after() -> None:
     assert fired[:3] == [("mm_page_free", pfn) for pfn in (single, large, pair)]
     batched = [pfn for name, pfn in fired if name == "mm_page_free_batched"]
     assert batched == [single, pair]
+
+
+def test_a_folio_that_finds_the_pcp_locked_is_not_batched() -> None:
+    machine = Machine.of_pages(64, pcp=True)
+    page = machine.alloc_pages(MOVABLE)
+    seen = machine.vm.trace.ring.written
+    pcp = machine.zone().per_cpu_pageset[0]
+    pcp.locked, before = True, pcp.count
+    free.free_unref_folios(machine.vm, [(page, 0)])
+    assert [traced.event.NAME for traced in machine.events(seen)] == ["mm_page_free"]
+    assert pcp.count == before
 
 
 # Isolation. Kernel: mm/page_isolation.c, move_freepages_block_isolate(), find_large_buddy()
@@ -386,14 +406,14 @@ def test_cma_serves_movable_requests_when_it_holds_over_half() -> None:
     machine, zone = cma_machine()
     cma = machine.vm.MIGRATE_CMA
     assert zone.vm_stat[10] == 512
-    ac = freelist.prepare_alloc_pages(machine.vm, MOVABLE, 0)
+    ac = zone_walk.prepare_alloc_pages(machine.vm, MOVABLE, 0)
     ac.zonelist = [zone]
     zone._watermark[:] = [0] * 4
     pages = []
     while zone.vm_stat[10] * 2 <= zone.vm_stat[NR_FREE_PAGES]:
-        pages.append(freelist.get_page_from_freelist(0, ALLOC_WMARK_MIN, ac))
+        pages.append(zone_walk.get_page_from_freelist(0, ALLOC_WMARK_MIN, ac))
     assert all(zone.pageblock[page >> 9] != cma for page in pages)
-    page = freelist.get_page_from_freelist(0, ALLOC_CMA, ac)
+    page = zone_walk.get_page_from_freelist(0, ALLOC_CMA, ac)
     assert zone.pageblock[page >> 9] == cma
 
 
@@ -401,13 +421,13 @@ def test_cma_never_serves_unmovable_requests() -> None:
     """With only CMA pages left, GFP_KERNEL fails and a movable request succeeds."""
     machine, zone = cma_machine()
     zone._watermark[:] = [0] * 4
-    ac = freelist.prepare_alloc_pages(machine.vm, GFP_KERNEL, 0)
+    ac = zone_walk.prepare_alloc_pages(machine.vm, GFP_KERNEL, 0)
     ac.zonelist = [zone]
-    while freelist.get_page_from_freelist(0, ALLOC_WMARK_MIN, ac) != NULL:
+    while zone_walk.get_page_from_freelist(0, ALLOC_WMARK_MIN, ac) != NULL:
         pass
     assert zone.vm_stat[NR_FREE_PAGES] == 512
     ac.migratetype = MIGRATE_MOVABLE
-    assert freelist.get_page_from_freelist(0, ALLOC_WMARK_MIN | ALLOC_CMA, ac) != NULL
+    assert zone_walk.get_page_from_freelist(0, ALLOC_WMARK_MIN | ALLOC_CMA, ac) != NULL
 
 
 # Drains and the pcp switch. Kernel: drain_all_pages(), drain_zone_pages(), zone_pcp_disable()

@@ -29,7 +29,7 @@ from memsim.mm.mmzone import (
 )
 from memsim.mm.page_alloc import alloc, free, pcp
 from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
-from memsim.mm.page_alloc.setup import pageset_update
+from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot
@@ -218,7 +218,9 @@ class Machine(SlabDebugRequests):
                 raise BadRequest(f"{name}={pages}: should be {least} to {_MAX_BULK}")
         found = self.zone(zone)
         name = f"pageset_update({found.name}, {batch}, {high_min}, {high_max})"
-        self._do(name, 0, lambda: pageset_update(found, high_min, high_max, batch))
+        self._do(
+            name, 0, lambda: _zone_set_pageset_high_and_batch(found, high_min, high_max, batch)
+        )
 
     def isolate_pageblock(self, pfn: int) -> None:
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""

@@ -84,7 +84,7 @@ class Zone:
 
     `spanned_pages` counts holes, `present_pages` does not, `managed_pages` are those given to the
     buddy allocator. `deferred_pfn` to `deferred_end` is memsim's own: free blocks of the largest
-    order that are not on their list yet (see page_alloc/deferred.py).
+    order that are not on their list yet (see free_list.py refill_from_deferred()).
     """
 
     __slots__ = (
@@ -180,7 +180,7 @@ class Vm:
         "MIGRATE_ISOLATE", "pageblock_order", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor",
         "slab", "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
-        "page_group_by_mobility_disabled", "memcg_kmem_online", "totalreserve_pages", "fields_seen",
+        "memcg_kmem_online", "totalreserve_pages", "fields_seen",
         "_next_head",
     )  # fmt: skip
 
@@ -229,7 +229,6 @@ class Vm:
         self.watermark_boost_factor = 15000
         self.percpu_pagelist_high_fraction = 0
         self.lowmem_reserve_ratio = list(arch.lowmem_reserve_ratio)
-        self.page_group_by_mobility_disabled = False
         self.memcg_kmem_online = False
         self.totalreserve_pages = 0
         #: What journal.py last saw in each zone's fields, by zone id.
@@ -292,7 +291,7 @@ def zone_spans_pfn(zone: Zone, pfn: int) -> bool:
 
 def PageBuddy(zone: Zone, pfn: int) -> bool:
     """Is pfn the head of a free block? Kernel: PageBuddy()."""
-    return zone.page_state[pfn] & PG_BUDDY != 0
+    return (zone.page_state[pfn] & PG_BUDDY) != 0
 
 
 def buddy_order(zone: Zone, pfn: int) -> int:

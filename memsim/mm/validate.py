@@ -74,7 +74,7 @@ def _marks(zone: Zone) -> Iterator[str]:
     """A block on a free list, and only such a block, is PageBuddy with its order."""
     listed = {page: order for page, order, _ in free_blocks(zone)}
     for page, order in listed.items():
-        if zone.page_state[page] != PG_BUDDY | order:
+        if zone.page_state[page] != (PG_BUDDY | order):
             yield f"free block {page:#x} has state {zone.page_state[page]:#x}"
     states = bytes(zone.page_state[zone.zone_start_pfn : zone.zone_end_pfn])
     for order in range(MAX_PAGE_ORDER + 1):

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from memsim.mm.mmzone import PerCpuPages, PglistData, Vm, Zone, numa_node_id
-from memsim.mm.page_alloc.freelist import AllocContext, prepare_alloc_pages
+from memsim.mm.page_alloc.zone_walk import AllocContext, prepare_alloc_pages
 from memsim.replay.compactions import Compactions
 from memsim.replay.inputs import Rows
 from memsim.replay.pages import Pages

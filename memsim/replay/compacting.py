@@ -5,8 +5,8 @@ from __future__ import annotations
 from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, Zone, get_pageblock_migratetype, page_zone
 from memsim.mm.page_alloc.buddy import free_one_page
-from memsim.mm.page_alloc.freelist import prep_new_page
 from memsim.mm.page_alloc.isolate import _isolate_free_page, _putback_isolated_page
+from memsim.mm.page_alloc.zone_walk import prep_new_page
 from memsim.replay.frees import Frees
 from memsim.words.mmzone import FPI_NONE, MAX_PAGE_ORDER, NULL
 

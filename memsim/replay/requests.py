@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, fast_path
 from memsim.mm.page_alloc.free import free_unref_page
-from memsim.mm.page_alloc.freelist import get_page_from_freelist
 from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
+from memsim.mm.page_alloc.zone_walk import get_page_from_freelist
 from memsim.replay.base import Base, Miss, Request
 from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_NO_WATERMARKS
 from memsim.words.gfp import gfp_migratetype

@@ -186,4 +186,4 @@ def _higher(scene: Scene, step: Step) -> int:
     pfn = (step.pfn & -(1 << order)) ^ (1 << order)
     if order >= MAX_PAGE_ORDER or not scene.start <= pfn < scene.end:
         return -1
-    return pfn if scene.states[pfn - scene.start] == PG_BUDDY | order else -1
+    return pfn if scene.states[pfn - scene.start] == (PG_BUDDY | order) else -1

@@ -131,7 +131,7 @@ def show_gfp_flags(gfp_mask: int) -> str:
         return "none"
     words = []
     for bits, name in GFP_FLAG_NAMES:
-        if gfp_mask & bits == bits:
+        if (gfp_mask & bits) == bits:
             words.append(name)
             gfp_mask &= ~bits
     if gfp_mask:

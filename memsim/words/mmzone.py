@@ -49,7 +49,7 @@ NR_LOWORDER_PCP_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
 NR_PCP_THP = 2
 NR_PCP_LISTS = NR_LOWORDER_PCP_LISTS + NR_PCP_THP
 
-#: A free of this many batches at most is taken back from a pcp at once.
+#: A pcp takes, or gives back, at most batch << this under one hold of zone->lock.
 CONFIG_PCP_BATCH_SCALE_MAX = 5
 MIN_PERCPU_PAGELIST_HIGH_FRACTION = 8
 

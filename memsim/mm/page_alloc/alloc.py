@@ -11,7 +11,9 @@ from memsim.lib.list import list_empty
 from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
 from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
-from memsim.mm.page_alloc.freelist import (
+from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
+from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.page_alloc.zone_walk import (
     AllocContext,
     _gfp_pfmemalloc_flags,
     alloc_flags_nofragment,
@@ -21,8 +23,6 @@ from memsim.mm.page_alloc.freelist import (
     prep_new_page,
     prepare_alloc_pages,
 )
-from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
-from memsim.mm.page_alloc.watermark import zone_watermark_fast
 from memsim.mm.vmstat import wmark_pages, zone_statistics
 from memsim.trace.events import MM_PAGE_ALLOC, TP_MM_PAGE_ALLOC
 from memsim.words.alloc_flags import (
@@ -94,7 +94,7 @@ def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
 
 
 def alloc_pages_bulk(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
-    """Allocate up to nr_pages single pages from one zone's pcp list; no event is fired.
+    """Allocate up to nr_pages single pages from one zone's pcp list, without mm_page_alloc events.
 
     Falls back to one page by alloc_pages() when no zone of the preferred node has room.
     Kernel: mm/page_alloc.c alloc_pages_bulk_noprof()

@@ -56,7 +56,7 @@ def find_buddy_page_pfn(zone: Zone, pfn: int, order: int) -> int:
     Kernel: mm/internal.h find_buddy_page_pfn(), page_is_buddy()
     """
     buddy_pfn = _find_buddy_pfn(pfn, order)
-    if buddy_pfn < zone.zone_end_pfn and zone.page_state[buddy_pfn] == PG_BUDDY | order:
+    if buddy_pfn < zone.zone_end_pfn and zone.page_state[buddy_pfn] == (PG_BUDDY | order):
         return buddy_pfn if buddy_pfn >= zone.zone_start_pfn else NULL
     return NULL
 

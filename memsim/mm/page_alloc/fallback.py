@@ -58,12 +58,13 @@ RMQUEUE_STEAL = 3
 def can_steal_fallback(zone: Zone, order: int, start_mt: int) -> bool:
     """Is it worth trying to claim the pageblock of a free block of this order?
 
+    NOT MODELLED: page_group_by_mobility_disabled, which the kernel sets where there are fewer
+    pageblocks than migratetypes: below 10 MiB, all is UNMOVABLE there.
     Kernel: mm/page_alloc.c can_steal_fallback()
     """
-    return (
-        order >= zone.vm.pageblock_order // 2
-        or start_mt in (MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE)
-        or zone.vm.page_group_by_mobility_disabled
+    return order >= zone.vm.pageblock_order // 2 or start_mt in (
+        MIGRATE_RECLAIMABLE,
+        MIGRATE_UNMOVABLE,
     )
 
 
@@ -128,8 +129,7 @@ def _is_worth_claiming(zone: Zone, start: int, start_type: int, block_type: int)
     else:
         # UNMOVABLE and RECLAIMABLE cannot be told apart page by page
         alike = 0
-    enough = num_free + alike >= pageblock_nr_pages // 2
-    return enough or zone.vm.page_group_by_mobility_disabled
+    return num_free + alike >= pageblock_nr_pages // 2
 
 
 def find_suitable_fallback(zone: Zone, order: int, migratetype: int) -> tuple[int, bool]:

@@ -89,11 +89,13 @@ def free_unref_folios(vm: Vm, folios: list[tuple[int, int]]) -> None:
 
 
 def commit_batched(zone: Zone, page: int, order: int) -> None:
-    """Put one prepared folio of a batch where it belongs, and fire mm_page_free_batched.
+    """Put one prepared folio of a batch where it belongs.
 
+    mm_page_free_batched is fired for those that go to the pcp list only.
     Kernel: mm/page_alloc.c free_unref_folios(), its second loop
     """
     isolated = get_pageblock_migratetype(zone, page) == zone.vm.MIGRATE_ISOLATE
-    if not isolated and zone.trace.mask & TP_MM_PAGE_FREE_BATCHED:
+    to_pcp = not isolated and not zone.per_cpu_pageset[zone.vm.cpu].locked
+    if to_pcp and zone.trace.mask & TP_MM_PAGE_FREE_BATCHED:
         zone.trace.emit(MM_PAGE_FREE_BATCHED, page)
     commit_to_pcp(zone, page, order)

@@ -20,7 +20,7 @@ from memsim.mm.page_alloc.free_list import (
     list_all_deferred,
     move_to_free_list,
 )
-from memsim.words.mmzone import FPI_NONE, MAX_PAGE_ORDER, NULL
+from memsim.words.mmzone import FPI_NONE, NR_PAGE_ORDERS, NULL
 
 
 def pageblock_start_pfn(zone: Zone, pfn: int) -> int:
@@ -54,7 +54,7 @@ def count_pageblock(zone: Zone, start: int) -> tuple[int, int]:
             num_free += nr_pages
             pfn += nr_pages
             continue
-        num_movable += zone.page_state[pfn] & PG_LRU != 0
+        num_movable += (zone.page_state[pfn] & PG_LRU) != 0
         pfn += 1
     return num_free, num_movable
 
@@ -94,11 +94,10 @@ def find_large_buddy(zone: Zone, start: int) -> int:
 
     Kernel: mm/page_alloc.c find_large_buddy()
     """
-    pfn = start
-    for order in range(1, MAX_PAGE_ORDER + 2):
+    for order in range(NR_PAGE_ORDERS):
+        pfn = start & -(1 << order)
         if PageBuddy(zone, pfn):
             return pfn if pfn + (1 << buddy_order(zone, pfn)) > start else start
-        pfn &= -(1 << order)
     return start
 
 

@@ -53,11 +53,14 @@ def zone_set_pageset_high_and_batch(zone: Zone) -> None:
     high_max = zone_highsize(zone, batch, fraction or MIN_PERCPU_PAGELIST_HIGH_FRACTION)
     zone.pageset_high_min, zone.pageset_high_max = high_min, high_max
     zone.pageset_batch = batch
-    pageset_update(zone, high_min, high_max, batch)
+    _zone_set_pageset_high_and_batch(zone, high_min, high_max, batch)
 
 
-def pageset_update(zone: Zone, high_min: int, high_max: int, batch: int) -> None:
-    """Give every CPU's pcp these limits. Kernel: __zone_set_pageset_high_and_batch()."""
+def _zone_set_pageset_high_and_batch(zone: Zone, high_min: int, high_max: int, batch: int) -> None:
+    """Give every CPU's pcp these limits.
+
+    Kernel: mm/page_alloc.c __zone_set_pageset_high_and_batch(), pageset_update()
+    """
     for pcp in zone.per_cpu_pageset:
         pcp.batch, pcp.high_min, pcp.high_max = batch, high_min, high_max
 
@@ -67,18 +70,20 @@ def zone_pcp_disable(zone: Zone) -> None:
 
     Kernel: mm/page_alloc.c zone_pcp_disable()
     """
-    pageset_update(zone, 0, 0, 1)
+    _zone_set_pageset_high_and_batch(zone, 0, 0, 1)
 
 
 def zone_pcp_enable(zone: Zone) -> None:
     """Give the pcp lists their limits back. Kernel: mm/page_alloc.c zone_pcp_enable()."""
-    pageset_update(zone, zone.pageset_high_min, zone.pageset_high_max, zone.pageset_batch)
+    _zone_set_pageset_high_and_batch(
+        zone, zone.pageset_high_min, zone.pageset_high_max, zone.pageset_batch
+    )
 
 
 def nr_free_buffer_pages(vm: Vm) -> int:
     """Managed pages up to ZONE_NORMAL, less the high watermarks.
 
-    Kernel: mm/page_alloc.c nr_free_zone_pages()
+    Kernel: mm/page_alloc.c nr_free_buffer_pages(), nr_free_zone_pages()
     """
     total = 0
     for zone in populated_zones(vm):

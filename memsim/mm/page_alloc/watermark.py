@@ -113,7 +113,7 @@ def zone_watermark_fast(
         not order
         and alloc_flags & ALLOC_MIN_RESERVE
         and zone.watermark_boost
-        and alloc_flags & ALLOC_WMARK_MASK == WMARK_MIN
+        and (alloc_flags & ALLOC_WMARK_MASK) == WMARK_MIN
     ):
         mark = zone._watermark[WMARK_MIN]
         return _zone_watermark_ok(zone, order, mark, highest_zoneidx, alloc_flags, free_pages)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from memsim.mm.mmzone import numa_node_id
-from memsim.mm.page_alloc.freelist import node_zonelist
+from memsim.mm.page_alloc.zone_walk import node_zonelist
 from memsim.mm.slub.debug_requests import alloc_single_from_new_slab, get_partial_node_debug
 from memsim.mm.slub.debug_track import TRACK_ALLOC, set_track, slub_debug_orig_size
 from memsim.mm.slub.freelist import freeze_slab, get_freelist, get_freepointer

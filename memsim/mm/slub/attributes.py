@@ -57,7 +57,7 @@ def attributes(s: KmemCache) -> dict[str, str]:
         "remote_node_defrag_ratio": s.remote_node_defrag_ratio // 10,
         "usersize": s.usersize,
     }
-    flags = {name: int(s.flags & flag != 0) for name, flag in _FLAG_FILES.items()}
+    flags = {name: int((s.flags & flag) != 0) for name, flag in _FLAG_FILES.items()}
     counts = {
         "partial": _by_node(s, lambda n: n.nr_partial),
         "objects_partial": _by_node(s, lambda n: _count_partial(s, n, lambda slab: slab.inuse)),

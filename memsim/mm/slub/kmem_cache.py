@@ -76,7 +76,7 @@ def kmem_cache_alloc(s: KmemCache, gfpflags: int, node: int, call_site: int = 0)
     called_from(s, call_site)
     obj = slab_alloc_node(s, gfpflags, node)
     if s.vm.trace.mask & TP_KMEM_CACHE_ALLOC:
-        accounted = is_accounted(gfpflags) or s.flags & SLAB_ACCOUNT != 0
+        accounted = is_accounted(gfpflags) or (s.flags & SLAB_ACCOUNT) != 0
         s.vm.trace.emit(
             KMEM_CACHE_ALLOC, call_site, signed(address_of(obj)), s.object_size, s.size, gfpflags,
             node << 1 | accounted,

@@ -30,7 +30,7 @@ def partial_slabs(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
 
 def kmem_cache_has_cpu_partial(s: KmemCache) -> bool:
     """Do CPUs keep partial slabs? Kernel: mm/slub.c kmem_cache_has_cpu_partial()."""
-    return s.flags & SLAB_DEBUG_FLAGS == 0
+    return (s.flags & SLAB_DEBUG_FLAGS) == 0
 
 
 def get_partial_node(s: KmemCache, n: KmemCacheNode | None) -> Slab | None:

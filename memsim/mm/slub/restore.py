@@ -162,7 +162,7 @@ class _Slabs:
         zone = page_zone(vm, pfn)
         if zone is None or pfn + (1 << order) > zone.zone_end_pfn:
             raise field.bad(f"pfn {pfn:#x} is in no zone")
-        if vm.page_state[pfn] != PG_INUSE | order:
+        if vm.page_state[pfn] != (PG_INUSE | order):
             raise field.bad(f"pfn {pfn:#x} is no block of order {order} in use")
         if order not in (s.oo[0], s.min[0]):
             raise field.bad(f"order {order} is none of the cache's")

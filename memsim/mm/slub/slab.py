@@ -222,7 +222,7 @@ class SlabState:
 
 def kmem_cache_debug(s: KmemCache) -> bool:
     """Does every object of the cache take the slow path? Kernel: mm/slub.c kmem_cache_debug()."""
-    return s.flags & SLAB_DEBUG_FLAGS != 0
+    return (s.flags & SLAB_DEBUG_FLAGS) != 0
 
 
 def get_node(s: KmemCache, nid: int) -> KmemCacheNode:

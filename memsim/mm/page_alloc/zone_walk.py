@@ -142,7 +142,7 @@ def _zone_has_room(zone: Zone, order: int, alloc_flags: int, ac: AllocContext) -
     mark = wmark_pages(zone, alloc_flags & ALLOC_WMARK_MASK)
     if zone_watermark_fast(zone, order, mark, ac.highest_zoneidx, alloc_flags):
         return True
-    return alloc_flags & ALLOC_NO_WATERMARKS != 0
+    return (alloc_flags & ALLOC_NO_WATERMARKS) != 0
 
 
 def prep_new_page(zone: Zone, page: int, order: int) -> None:
@@ -157,7 +157,8 @@ def get_page_from_freelist(order: int, alloc_flags: int, ac: AllocContext) -> in
     """Take a block from the first zone of the zonelist that has room; NULL if none has.
 
     A first pass with ALLOC_NOFRAGMENT is repeated without it, at once when it would have to go to
-    another node. NOT MODELLED: cpusets, dirty limits, node_reclaim, unaccepted memory.
+    another node. NOT MODELLED: cpusets, dirty limits, node_reclaim, unaccepted memory,
+    struct pages that are not initialised yet.
     Kernel: mm/page_alloc.c get_page_from_freelist()
     """
     for zone in ac.zonelist:
