@@ -6,13 +6,15 @@ import random
 
 import pytest
 
-from memsim import GFP_KERNEL, Machine
+from memsim import GFP_KERNEL, Machine, PageAllocationFailure
 from memsim.mm.kmalloc import kmalloc_slab, kmem_cache_init
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
-from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.alloc import Object, chain_of, slab_alloc_node
+from memsim.mm.slub.bulk import kmem_cache_alloc_bulk
 from memsim.mm.slub.free import kmem_cache_free_bulk, slab_free
 from memsim.mm.slub.shrink import kmem_cache_shrink
 from memsim.mm.slub.slab import KmemCache
+from memsim.words.gfp import __GFP_MEMALLOC
 from memsim.words.slab import NUMA_NO_NODE, SLAB_HWCACHE_ALIGN
 
 
@@ -87,3 +89,36 @@ def test_a_cache_with_objects_out_cannot_be_taken_away_whole() -> None:
     assert vm.slab.log[-1] == (
         "kmem_cache_destroy mine: Slab cache still has objects when called from 0x0"
     )
+
+
+def test_a_cache_s_structs_lie_on_the_nodes_they_are_for() -> None:
+    """struct kmem_cache on this CPU's node, each struct kmem_cache_node on its own."""
+    vm = Machine(["64 MiB"] * 3, cpus=3, slab=True).vm
+    s, _ = kmem_cache_create(vm, "mine", 100, 0, KmemCacheArgs(usersize=1))
+    assert s is not None
+    assert [(slab.slab_cache.name, slab.nid) for slab, _ in s.structs] == [
+        ("kmem_cache", 0), ("kmem_cache_node", 0), ("kmem_cache_node", 1), ("kmem_cache_node", 2),
+    ]  # fmt: skip
+
+
+def exhaust(machine: Machine) -> None:
+    """Take every page there is; the next request raises."""
+    while True:
+        machine.alloc_pages(GFP_KERNEL | __GFP_MEMALLOC)
+
+
+def test_a_bulk_request_that_fails_leaves_the_freelist_as_it_was() -> None:
+    """What it took was never seen by a user: it goes back unturned, unlike what users free."""
+    machine = booted()
+    s = kmalloc_slab(machine.vm.slab, 512, -1, GFP_KERNEL)
+    taken = kmem_cache_alloc_bulk(s, GFP_KERNEL, 3)
+    c = s.cpu_slab[0]
+    assert c.slab is not None
+    before = chain_of(c.slab, c.freelist)
+    assert len(before) > 1
+    with pytest.raises(PageAllocationFailure):
+        exhaust(machine)
+    assert kmem_cache_alloc_bulk(s, GFP_KERNEL, 1000) == []
+    slab, obj = taken[0]
+    slab_free(s, slab, obj)
+    assert chain_of(slab, slab.freelist if c.slab is not slab else c.freelist) == [obj, *before]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from memsim.lib.bits import align_up, get_order
 from memsim.mm.mmzone import Vm
-from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_options import kmem_cache_flags
 from memsim.mm.slub.debug_report import pr_err, symbol
 from memsim.mm.slub.free import slab_free
-from memsim.mm.slub.shrink import shutdown
+from memsim.mm.slub.shrink import _kmem_cache_shutdown
 from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, SlabState
 from memsim.mm.slub.update import draw_below, draw_long, place_cache, set_cache_field
@@ -26,6 +26,7 @@ from memsim.words.slab import (
     EINVAL,
     ENOMEM,
     KMALLOC_MAX_SIZE,
+    NUMA_NO_NODE,
     SIZEOF_POINTER,
     SLAB_FLAGS_PERMITTED,
     SLAB_HWCACHE_ALIGN,
@@ -93,7 +94,7 @@ def find_mergeable(
     return None
 
 
-def kmem_cache_alias(
+def _kmem_cache_alias(
     state: SlabState, size: int, align: int, flags: int, name: str, ctor: bool
 ) -> KmemCache | None:
     """Share a cache, if there is one to share. Kernel: mm/slub.c __kmem_cache_alias()."""
@@ -110,7 +111,8 @@ def kmem_cache_create(
 ) -> tuple[KmemCache | None, int]:
     """(a cache, 0), perhaps an older one that is shared, or (None, the error).
 
-    Kernel: mm/slab_common.c __kmem_cache_create_args()
+    NOT MODELLED: the warning or, with SLAB_PANIC, the end that an error brings; slab_nomerge.
+    Kernel: mm/slab_common.c __kmem_cache_create_args(), create_cache()
     """
     state = vm.slab
     if not name or object_size > KMALLOC_MAX_SIZE or flags & ~SLAB_FLAGS_PERMITTED:
@@ -119,7 +121,7 @@ def kmem_cache_create(
         return None, -EINVAL
     usercopy = _usercopy(object_size, args)
     if not usercopy[1]:
-        s = kmem_cache_alias(state, object_size, args.align, flags, name, args.ctor)
+        s = _kmem_cache_alias(state, object_size, args.align, flags, name, args.ctor)
         if s is not None:
             return s, 0
     s = KmemCache(vm, name, object_size, calculate_alignment(flags, args.align, object_size), flags)
@@ -130,6 +132,7 @@ def kmem_cache_create(
 
 
 def _has_room_for_freeptr(object_size: int, flags: int, args: KmemCacheArgs) -> bool:
+    """May the free pointer lie where the caller says? Only of objects that RCU readers may see."""
     inside = args.freeptr_offset < object_size and not args.freeptr_offset % SIZEOF_POINTER
     return inside and bool(flags & SLAB_TYPESAFE_BY_RCU)
 
@@ -143,7 +146,8 @@ def _usercopy(object_size: int, args: KmemCacheArgs) -> tuple[int, int]:
 def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
     """Sizes, limits, lists of a new cache, and its place among all caches; 0 or the error.
 
-    Kernel: mm/slub.c do_kmem_cache_create(), mm/slab_common.c create_cache()
+    NOT MODELLED: that caches made at boot get their random_seq later; sysfs.
+    Kernel: mm/slub.c do_kmem_cache_create()
     """
     vm = s.vm
     s.flags = kmem_cache_flags(vm.slab.debug, s.flags, s.name)
@@ -184,27 +188,29 @@ def allocate_structs(s: KmemCache) -> bool:
     """struct kmem_cache, and a struct kmem_cache_node for each node, from their own caches.
 
     At boot, when these caches are made, there is nothing to take them from.
-    NOT MODELLED: the copies that bootstrap() makes, the per-CPU structs, the name.
+    NOT MODELLED: the copies that bootstrap() makes, random_seq, the per-CPU structs, the name.
+    Kernel: mm/slab_common.c create_cache(), mm/slub.c init_kmem_cache_nodes()
     """
     state = s.vm.slab
-    taken: list[Object] = []
-    wanted = [(state.kmem_cache, 1), (state.kmem_cache_node, len(s.vm.nodes))]
-    for cache, nr in wanted:
-        for _ in range(nr if cache is not None else 0):
-            assert cache is not None
-            obj = slab_alloc_node(cache, GFP_KERNEL, -1)
+    nids = range(len(s.vm.nodes))
+    wanted = [(state.kmem_cache, NUMA_NO_NODE), *((state.kmem_cache_node, nid) for nid in nids)]
+    for cache, nid in wanted:
+        if cache is not None:
+            obj = slab_alloc_node(cache, GFP_KERNEL, nid)
             if obj is None:
-                free_objects(taken)
+                free_structs(s)
                 return False
-            taken.append(obj)
-    s.structs = taken
-    s.node = [_new_node(state, nid) for nid in range(len(s.vm.nodes))]
+            s.structs.append(obj)
+    s.node = [_new_node(state, nid) for nid in nids]
     return True
 
 
-def free_objects(objects: list[Object]) -> None:
-    """Free objects of any caches, one by one."""
-    for slab, obj in objects:
+def free_structs(s: KmemCache) -> None:
+    """Give back the objects that hold a cache's structs: those of its nodes first.
+
+    Kernel: mm/slab_common.c slab_kmem_cache_release()
+    """
+    for slab, obj in s.structs[1:] + s.structs[:1]:
         slab_free(slab.slab_cache, slab, obj)
 
 
@@ -221,12 +227,12 @@ def kmem_cache_destroy(s: KmemCache) -> bool:
     set_cache_field(s, "refcount", s.refcount - 1)
     if s.refcount:
         return True
-    emptied = shutdown(s)
+    emptied = _kmem_cache_shutdown(s)
     place_cache(s, NULL)
     if not emptied:
         if s.vm.slab.debug.kunit_errors is None:
             caller = symbol(s, s.vm.slab.debug.call_site)
             pr_err(s, f"kmem_cache_destroy {s.name}: {_STILL_HAS_OBJECTS} from {caller}")
         return False
-    free_objects(s.structs)
+    free_structs(s)
     return True

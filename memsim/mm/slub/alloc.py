@@ -83,18 +83,23 @@ def _slab_alloc(s: KmemCache, gfpflags: int, node: int) -> Object | None:
     Kernel: mm/slub.c ___slab_alloc()
     """
     got = alloc_from_cpu(s, node)
-    for flags in masks(gfpflags, node) if got is None else ():
+    if got is not None:
+        return got
+    for flags in masks(gfpflags, node):
         got = alloc_from_node(s, flags, node)
-        if got is None:
-            slab = new_slab(s, flags, node)
-            got = None if slab is None else alloc_from_new(s, slab)
         if got is not None:
-            break
-    return got
+            return got
+        slab = new_slab(s, flags, node)
+        if slab is not None:
+            return alloc_from_new(s, slab)
+    return None
 
 
 def alloc_from_cpu(s: KmemCache, node: int) -> Object | None:
-    """An object of the CPU's slab, or of one of its partial slabs, which becomes its slab."""
+    """An object of the CPU's slab, or of one of its partial slabs, which becomes its slab.
+
+    Kernel: mm/slub.c ___slab_alloc(), from reread_slab to new_objects
+    """
     c = s.cpu_slab[s.vm.cpu]
     if node != NUMA_NO_NODE and s.node[node] is None:
         node = NUMA_NO_NODE
@@ -110,7 +115,10 @@ def alloc_from_cpu(s: KmemCache, node: int) -> Object | None:
 
 
 def alloc_from_node(s: KmemCache, flags: int, node: int) -> Object | None:
-    """An object of a node's partial slab, which becomes the CPU's slab."""
+    """An object of a node's partial slab, which becomes the CPU's slab.
+
+    Kernel: mm/slub.c ___slab_alloc(), new_objects
+    """
     slab = get_partial(s, node, flags, get_partial_node)
     return None if slab is None else _load_slab(s, slab)
 
@@ -122,7 +130,10 @@ def alloc_from_new(s: KmemCache, slab: Slab) -> Object:
 
 
 def _load_slab(s: KmemCache, slab: Slab) -> Object:
-    """Allocate from a slab that is on no list; what the CPU has by now is flushed."""
+    """Allocate from a slab that is on no list; what the CPU has by now is flushed.
+
+    Kernel: mm/slub.c ___slab_alloc(), retry_load_slab
+    """
     c = s.cpu_slab[s.vm.cpu]
     freelist = freeze_slab(slab)
     while c.slab is not None:
@@ -165,7 +176,10 @@ def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) ->
 
 
 def load_freelist(s: KmemCache, c: KmemCacheCpu, slab: Slab, freelist: int) -> Object:
-    """The first object for the caller, the others for the CPU's lockless list."""
+    """The first object for the caller, the others for the CPU's lockless list.
+
+    Kernel: mm/slub.c ___slab_alloc(), load_freelist
+    """
     update_cpu_freelist(s, c, slab, get_freepointer(slab, freelist))
     return slab, freelist
 
@@ -194,7 +208,11 @@ def _from_cpu_partial(s: KmemCache, c: KmemCacheCpu, node: int) -> Slab | None:
 
 
 def masks(gfpflags: int, node: int) -> list[int]:
-    """A request for a node first tries that node alone, without waiting for memory."""
+    """The masks that a slab is looked for with, one after the other.
+
+    A request for a node first tries that node alone, without waiting for memory.
+    Kernel: mm/slub.c ___slab_alloc(), try_thisnode
+    """
     if node != NUMA_NO_NODE and not gfpflags & __GFP_THISNODE:
         return [GFP_NOWAIT | __GFP_THISNODE, gfpflags]
     return [gfpflags]

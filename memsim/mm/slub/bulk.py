@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from memsim.mm.slub.alloc import Object, slab_alloc_node
 from memsim.mm.slub.debug_track import called_from
-from memsim.mm.slub.free import kmem_cache_free_bulk
+from memsim.mm.slub.free import _kmem_cache_free_bulk
 from memsim.mm.slub.freelist import get_freepointer
 from memsim.mm.slub.slab import KmemCache
 from memsim.mm.slub.update import update_cpu_freelist
@@ -16,7 +16,7 @@ from memsim.words.slab import NUMA_NO_NODE
 
 
 def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
-    """So many objects, or none at all. No event is fired.
+    """size objects, or none when memory is short. No event is fired.
 
     What lies on the lockless list is taken in one operation, and so counts once in the tid.
     Kernel: mm/slub.c __kmem_cache_alloc_bulk()
@@ -30,7 +30,7 @@ def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
             return objects
         obj = slab_alloc_node(s, flags, NUMA_NO_NODE)
         if obj is None:
-            kmem_cache_free_bulk(objects)
+            _kmem_cache_free_bulk(objects)
             return []
         objects.append(obj)
 

@@ -175,13 +175,13 @@ def slab_pad_check(s: KmemCache, slab: Slab) -> None:
 
 
 def check_object(s: KmemCache, slab: Slab, obj: int, val: int) -> bool:
-    """Is all as it should be in and around an object? Every zone is looked at, and repaired.
+    """Is all as it should be in and around an object? Everything is looked at, and repaired.
 
     val: SLUB_RED_ACTIVE for an object in use, else SLUB_RED_INACTIVE. Only the first finding shows
     the object. Kernel: mm/slub.c check_object()
     """
     ok = True
-    for what, at, value, count in _zones(s, slab, obj, val):
+    for what, at, value, count in _known(s, slab, obj, val):
         if not check_bytes_and_report(s, slab, obj, what, at, value, count, show=ok):
             ok = False
     if s.flags & SLAB_POISON and not check_pad_bytes(s, slab, obj):
@@ -195,27 +195,28 @@ def check_object(s: KmemCache, slab: Slab, obj: int, val: int) -> bool:
     return ok
 
 
-Zone = tuple[str, int, int, int]
+#: Name, offset, value and number of bytes whose value is known.
+Known = tuple[str, int, int, int]
 
 
-def _zones(s: KmemCache, slab: Slab, obj: int, val: int) -> list[Zone]:
-    """(name, offset, value, bytes) of what is checked, in the kernel's order."""
+def _known(s: KmemCache, slab: Slab, obj: int, val: int) -> list[Known]:
+    """What is checked around and in the object, in the kernel's order."""
     at = obj_offset(slab, obj)
     behind = ("Right Redzone", at + s.object_size, val, s.inuse - s.object_size)
-    zones: list[Zone] = []
+    known: list[Known] = []
     if s.flags & SLAB_RED_ZONE:
-        zones = [("Left Redzone", at - s.red_left_pad, val, s.red_left_pad), behind]
-        zones += _kmalloc_redzone(s, slab, obj, val)
+        known = [("Left Redzone", at - s.red_left_pad, val, s.red_left_pad), behind]
+        known += _kmalloc_redzone(s, slab, obj, val)
     elif s.flags & SLAB_POISON and s.object_size < s.inuse:
-        zones = [("Alignment padding", at + s.object_size, POISON_INUSE, behind[3])]
+        known = [("Alignment padding", at + s.object_size, POISON_INUSE, behind[3])]
     if s.flags & SLAB_POISON and val != SLUB_RED_ACTIVE and s.flags & OBJECT_POISON:
         if s.object_size > 1:
-            zones.append(("Poison", at, POISON_FREE, s.object_size - 1))
-        zones.append(("End Poison", at + s.object_size - 1, POISON_END, 1))
-    return zones
+            known.append(("Poison", at, POISON_FREE, s.object_size - 1))
+        known.append(("End Poison", at + s.object_size - 1, POISON_END, 1))
+    return known
 
 
-def _kmalloc_redzone(s: KmemCache, slab: Slab, obj: int, val: int) -> list[Zone]:
+def _kmalloc_redzone(s: KmemCache, slab: Slab, obj: int, val: int) -> list[Known]:
     """What kmalloc() gave beyond what it was asked for."""
     if val != SLUB_RED_ACTIVE or not slub_debug_orig_size(s):
         return []

@@ -26,7 +26,7 @@ from memsim.words.slab import MAX_OBJS_PER_PAGE
 _INUSE_MASK = 0xFFFF
 
 
-def fill_map(slab: Slab) -> set[int]:
+def _fill_map(slab: Slab) -> set[int]:
     """The objects on the slab's freelist. Kernel: mm/slub.c __fill_map().
 
     NOT MODELLED: that the kernel never ends on a list that has become a ring.
@@ -91,7 +91,7 @@ def list_slab_objects(s: KmemCache, slab: Slab) -> None:
     debug = s.vm.slab.debug
     if not debug.slab_add_kunit_errors():
         slab_bug(s, "Objects remaining on __kmem_cache_shutdown()")
-    free = fill_map(slab)
+    free = _fill_map(slab)
     for obj in range(slab.objects):
         if obj in free or debug.slab_add_kunit_errors():
             continue

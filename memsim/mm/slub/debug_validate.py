@@ -5,10 +5,10 @@ Kernel: mm/slub.c validate_slab() to validate_slab_cache()
 
 from __future__ import annotations
 
-from memsim.lib.list import list_for_each
 from memsim.mm.slub.debug_check import check_object, check_slab
-from memsim.mm.slub.debug_freelist import fill_map, on_freelist
+from memsim.mm.slub.debug_freelist import _fill_map, on_freelist
 from memsim.mm.slub.debug_report import pr_err
+from memsim.mm.slub.partial import slabs_on
 from memsim.mm.slub.shrink import flush_all, nodes_of
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, Slab
 from memsim.words.mmzone import NULL
@@ -28,16 +28,11 @@ def validate_slab(s: KmemCache, slab: Slab) -> None:
     """Check a slab and its objects, up to the first that is wrong. Kernel: validate_slab()."""
     if not check_slab(s, slab) or not on_freelist(s, slab, NULL):
         return
-    free = fill_map(slab)
+    free = _fill_map(slab)
     for obj in range(slab.objects):
         val = SLUB_RED_INACTIVE if obj in free else SLUB_RED_ACTIVE
         if slab.memory is not None and not check_object(s, slab, obj, val):
             break
-
-
-def _slabs(s: KmemCache, head: int) -> list[Slab]:
-    by_id = s.vm.slab.by_id
-    return [by_id[entry] for entry in list_for_each(s.vm.slab.next, head)]
 
 
 def validate_slab_node(s: KmemCache, n: KmemCacheNode) -> int:
@@ -45,14 +40,14 @@ def validate_slab_node(s: KmemCache, n: KmemCacheNode) -> int:
 
     Returns how many they are. Kernel: mm/slub.c validate_slab_node()
     """
-    slabs = _slabs(s, n.partial)
+    slabs = slabs_on(s, n.partial)
     for slab in slabs:
         validate_slab(s, slab)
     if len(slabs) != n.nr_partial:
         text = f"SLUB {s.name}: {len(slabs)} partial slabs counted but counter={n.nr_partial}"
         _count_err(s, text)
     if s.flags & SLAB_STORE_USER:
-        full = _slabs(s, n.full)
+        full = slabs_on(s, n.full)
         for slab in full:
             validate_slab(s, slab)
         slabs += full

@@ -32,10 +32,7 @@ def do_slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> No
     """
     c = s.cpu_slab[s.vm.cpu]
     if slab is not c.slab:
-        if kmem_cache_debug(s):
-            free_to_partial_list(s, slab, head, tail, cnt)
-        else:
-            _slab_free(s, slab, head, tail, cnt)
+        _slab_free(s, slab, head, tail, cnt)
         return
     if tail == c.freelist:
         oops(s, DOUBLE_FREE)
@@ -50,6 +47,9 @@ def _slab_free(s: KmemCache, slab: Slab, head: int, tail: int, cnt: int) -> None
     A full slab becomes partial: it goes to the CPU's partial list. An empty one on the node's
     list is given back if the node has enough. Kernel: mm/slub.c __slab_free()
     """
+    if kmem_cache_debug(s):
+        free_to_partial_list(s, slab, head, tail, cnt)
+        return
     prior = slab.freelist
     if tail == prior:
         oops(s, DOUBLE_FREE)
@@ -97,6 +97,19 @@ def build_detached_freelist(objects: list[Object], size: int) -> tuple[int, int,
         if not lookahead:
             break
     return same, head, tail, cnt
+
+
+def _kmem_cache_free_bulk(objects: list[Object]) -> None:
+    """Free objects that no user has seen: as they are chained, without a look at them.
+
+    Changes the list's order. Kernel: mm/slub.c __kmem_cache_free_bulk()
+    """
+    size = len(objects)
+    while size:
+        slab = objects[size - 1][0]
+        size, head, tail, cnt = build_detached_freelist(objects, size)
+        if cnt:
+            do_slab_free(slab.slab_cache, slab, head, tail, cnt)
 
 
 def kmem_cache_free_bulk(objects: list[Object]) -> None:

@@ -39,13 +39,13 @@ def init_freelist(s: KmemCache, slab: Slab) -> None:
     Kernel: mm/slub.c allocate_slab()
     """
     in_order = slab.objects < 2 or not s.random_seq
-    order = list(range(slab.objects)) if in_order else shuffled(s, slab)
+    order = list(range(slab.objects)) if in_order else shuffle_freelist(s, slab)
     for obj, following in zip(order, [*order[1:], NULL], strict=True):
         set_freepointer(slab, obj, following)
     slab_update_freelist(slab, order[0], 0, False)
 
 
-def shuffled(s: KmemCache, slab: Slab) -> list[int]:
+def shuffle_freelist(s: KmemCache, slab: Slab) -> list[int]:
     """The cache's random sequence from a random place on, without objects that do not fit.
 
     Kernel: mm/slub.c shuffle_freelist(), next_freelist_entry()

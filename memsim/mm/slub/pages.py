@@ -5,7 +5,7 @@ Kernel: mm/slub.c alloc_slab_page() to discard_slab()
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import page_zone
+from memsim.mm.mmzone import numa_node_id, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.debug_check import check_all_objects, clear_memory, setup_slab_debug
@@ -88,8 +88,11 @@ def page_requests(s: KmemCache, flags: int) -> list[tuple[int, int]]:
 
 
 def alloc_slab_page(s: KmemCache, flags: int, nid: int, order: int) -> int:
-    """A block of pages from the page allocator. Kernel: mm/slub.c alloc_slab_page()."""
-    preferred = s.vm.cpu_to_node[s.vm.cpu] if nid == NUMA_NO_NODE else nid
+    """A block of pages from the page allocator.
+
+    NOT MODELLED: the task's memory policy. Kernel: mm/slub.c alloc_slab_page()
+    """
+    preferred = numa_node_id(s.vm) if nid == NUMA_NO_NODE else nid
     return alloc_pages(s.vm, flags, order, preferred)
 
 
@@ -110,7 +113,7 @@ def discard_slab(s: KmemCache, slab: Slab) -> None:
     """Give an empty slab's pages back.
 
     NOT MODELLED: that caches with SLAB_TYPESAFE_BY_RCU wait for a grace period first.
-    Kernel: mm/slub.c discard_slab(), __free_slab()
+    Kernel: mm/slub.c discard_slab(), free_slab(), __free_slab()
     """
     count_slab(s, slab, -1)
     if s.flags & SLAB_CONSISTENCY_CHECKS:

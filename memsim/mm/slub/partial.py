@@ -22,10 +22,15 @@ from memsim.words.mmzone import NULL
 from memsim.words.slab import SLAB_DEBUG_FLAGS
 
 
+def slabs_on(s: KmemCache, head: int) -> list[Slab]:
+    """The slabs of a node's list, first to last."""
+    by_id = s.vm.slab.by_id
+    return [by_id[entry] for entry in list_for_each(s.vm.slab.next, head)]
+
+
 def partial_slabs(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
     """The node's partial slabs, first to last."""
-    by_id = s.vm.slab.by_id
-    return [by_id[entry] for entry in list_for_each(s.vm.slab.next, n.partial)]
+    return slabs_on(s, n.partial)
 
 
 def kmem_cache_has_cpu_partial(s: KmemCache) -> bool:

@@ -31,7 +31,7 @@ def nodes_of(s: KmemCache) -> list[KmemCacheNode]:
 def kmem_cache_shrink(s: KmemCache) -> bool:
     """Give back all empty slabs; the fullest come to the front of each node's list. Any left?
 
-    Kernel: mm/slub.c __kmem_cache_shrink(), __kmem_cache_do_shrink()
+    Kernel: mm/slab_common.c kmem_cache_shrink(), mm/slub.c __kmem_cache_do_shrink()
     """
     flush_all(s)
     for n in nodes_of(s):
@@ -59,11 +59,10 @@ def _promote(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
     return empty
 
 
-def shutdown(s: KmemCache) -> bool:
+def _kmem_cache_shutdown(s: KmemCache) -> bool:
     """Give back everything of a cache that is to go; False if objects are still in use.
 
     Objects in use are listed, but not those of full slabs.
-
     Kernel: mm/slub.c __kmem_cache_shutdown(), free_partial()
     """
     flush_all(s)

@@ -226,7 +226,7 @@ def kmem_cache_debug(s: KmemCache) -> bool:
 
 
 def get_node(s: KmemCache, nid: int) -> KmemCacheNode:
-    """What the node keeps of the cache. Kernel: mm/slab.h get_node()."""
+    """What the node keeps of the cache. Kernel: mm/slub.c get_node()."""
     node = s.node[nid]
     assert node is not None
     return node
@@ -238,5 +238,5 @@ def slab_address(slab: Slab, page_offset_base: int) -> int:
 
 
 def obj_to_index(s: KmemCache, slab: Slab, address: int, page_offset_base: int) -> int:
-    """The object that holds this address. Kernel: include/linux/slub_def.h obj_to_index()."""
+    """The object that holds this address. Kernel: mm/slab.h obj_to_index()."""
     return (address - slab_address(slab, page_offset_base)) // s.size
