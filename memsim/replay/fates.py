@@ -10,12 +10,12 @@ from __future__ import annotations
 from array import array
 
 from memsim.lib.flat import Ints, zeroed_ints
-from memsim.replay.inputs import Kind, Rows
-from memsim.replay.slab_fields import is_slab
+from memsim.replay.inputs import ARGUMENTS, NOT_SLAB, Kind, Rows
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 #: What else a task does that frees page after page.
 _CLEANING = frozenset({Kind.direct, Kind.pcpfree, Kind.mm_page_pcpu_drain})
+_FREES = frozenset({Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct})
 
 
 class _Compaction:
@@ -51,15 +51,15 @@ def _follow_frees(rows: Rows, max_pfn: int) -> None:
         Kind.mm_page_free_batched: (0, Kind.free_then_batched),
         Kind.direct: (1, Kind.free_then_direct),
     }
-    for row, kind in enumerate(rows.kind):
-        if kind not in followed:
-            continue
+    frees = int(Kind.mm_page_free)
+    for row in rows.of_kinds(followed):
+        kind = rows.kind[row]
         argument, becomes = followed[kind]
-        pfn = rows[row][argument]
+        pfn = rows.arguments[row * ARGUMENTS + argument]
         if 0 <= pfn < max_pfn:
             if becomes is not None and pending[pfn]:
                 rows.kind[pending[pfn] - 1] = becomes
-            pending[pfn] = row + 1 if kind == Kind.mm_page_free else 0
+            pending[pfn] = row + 1 if kind == frees else 0
 
 
 def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
@@ -70,15 +70,17 @@ def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
     before mm_compaction_end: those are real.
     Kernel: mm/compaction.c compaction_free(), compact_zone()
     """
+    if Kind.mm_compaction_begin not in rows.kind:
+        return
     #: By pfn: the number of the compaction that isolated it last.
     isolated = zeroed_ints(max_pfn)
     last_number = 0
     running: dict[int, _Compaction] = {}
-    for row, kind in enumerate(rows.kind):
-        if is_slab(kind):
-            continue
+    begins = int(Kind.mm_compaction_begin)
+    for row in rows.of_kinds(NOT_SLAB):
+        kind = rows.kind[row]
         compaction = running.get(rows.context[row])
-        if kind == Kind.mm_compaction_begin:
+        if kind == begins:
             last_number += 1
             running[rows.context[row]] = _Compaction(last_number)
         elif compaction is None:
@@ -88,8 +90,8 @@ def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
             compaction.goes_on(rows)
         elif kind == Kind.mm_compaction_end:
             del running[rows.context[row]]
-        elif _is_free(kind):
-            pfn = rows[row][0]
+        elif kind in _FREES:
+            pfn = rows.argument(row, 0)
             if 0 <= pfn < max_pfn and isolated[pfn] == compaction.number:
                 compaction.freed.append(row)
         elif kind not in _CLEANING:
@@ -101,7 +103,3 @@ def _mark(pages: Ints, pfn: int, order: int, number: int) -> None:
     if 0 <= pfn < len(pages) and 0 <= order <= MAX_PAGE_ORDER:
         nr_pages = min(1 << order, len(pages) - pfn)
         pages[pfn : pfn + nr_pages] = array("i", (number,)) * nr_pages
-
-
-def _is_free(kind: int) -> bool:
-    return kind in (Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from array import array
 
-from memsim.replay.inputs import Kind, Rows
-from memsim.replay.slab_fields import is_slab
+from memsim.replay.inputs import NOT_SLAB, Kind, Rows
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 #: Events of who has zone->lock.
@@ -20,6 +19,8 @@ _LOCKED = frozenset(
     }
 )  # fmt: skip
 _DRAINS = frozenset({Kind.decay, Kind.drain_pages})
+_BULK_BEGINS = frozenset({Kind.bulk})
+_BULK_ENDS = frozenset({Kind.bulk_ret, Kind.mm_page_alloc})
 #: What a context that drained goes on with, and whose drains are not in batches.
 _GOES_ON = frozenset(
     {
@@ -57,10 +58,8 @@ def runs_of_holds(rows: Rows) -> array[int]:
     holder = -1
     on_cpu: dict[int, int] = {}
     last: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        if is_slab(kind):
-            continue
-        who, cpu = rows.context[row], rows.cpu[row]
+    for row in rows.of_kinds(NOT_SLAB):
+        kind, who, cpu = rows.kind[row], rows.context[row], rows.cpu[row]
         if on_cpu.setdefault(cpu, who) != who:
             runs.cut(on_cpu[cpu])
             on_cpu[cpu] = who
@@ -71,16 +70,16 @@ def runs_of_holds(rows: Rows) -> array[int]:
             if who in bulk and takes_page(rows, row, last.get(who, -1)):
                 runs.add(row, who, 1)
             elif kind == Kind.mm_page_pcpu_drain and who in draining:
-                runs.add(row, who, 1 << max(0, min(rows[row][1], MAX_PAGE_ORDER)))
+                runs.add(row, who, 1 << max(0, min(rows.argument(row, 1), MAX_PAGE_ORDER)))
         elif kind in _DRAINS:
             draining.add(who)
             runs.cut(who)
         elif kind in _GOES_ON:
             draining.discard(who)
-        if kind == Kind.bulk:
+        if kind in _BULK_BEGINS:
             bulk.add(who)
             runs.cut(who)
-        elif kind in (Kind.bulk_ret, Kind.mm_page_alloc):
+        elif kind in _BULK_ENDS:
             bulk.discard(who)
         last[who] = row
     return runs.pages

@@ -7,8 +7,10 @@ tracepoint to compare with.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from itertools import compress
 
 #: A trace with more rows than this is refused. So many of them, on two CPUs, with the largest
 #: machine, take under 480 MB in all.
@@ -81,6 +83,8 @@ class Kind(IntEnum):
 LAST_TRACED = Kind.objects
 #: Rows of the slab allocator.
 FIRST_SLAB, LAST_SLAB = Kind.kmem_cache_alloc, Kind.objects
+SLAB_KINDS = frozenset(kind for kind in Kind if FIRST_SLAB <= kind <= LAST_SLAB)
+NOT_SLAB = frozenset(Kind) - SLAB_KINDS
 
 #: Rows that are inputs, and what they tell besides the requests themselves.
 INPUTS = {
@@ -178,6 +182,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def of_kinds(self, kinds: Iterable[int]) -> Iterator[int]:
+        """Numbers of the rows that are of these kinds now. The others cost next to nothing."""
+        wanted = bytearray(256)
+        for kind in kinds:
+            wanted[kind] = 1
+        return compress(range(len(self)), self.kind.translate(wanted))
+
     def complete(self, kind: Kind) -> None:
         """Rows of this kind, alike the last one, for all arguments that have no row yet."""
         for _ in range(len(self.arguments) // ARGUMENTS - len(self.kind)):
@@ -185,6 +196,10 @@ class Rows:
             self.time.append(self.time[-1])
             for column in (self.cpu, self.context, self.task, self.line):
                 column.append(column[-1])
+
+    def argument(self, row: int, number: int) -> int:
+        """One of the row's arguments."""
+        return self.arguments[row * ARGUMENTS + number]
 
     def __getitem__(self, row: int) -> array[int]:
         return self.arguments[row * ARGUMENTS : (row + 1) * ARGUMENTS]

@@ -11,9 +11,8 @@ from array import array
 from bisect import bisect_left
 from math import inf
 
-from memsim.replay.inputs import FIRST_SLAB, LAST_SLAB, Kind, Rows
+from memsim.replay.inputs import NOT_SLAB, SLAB_KINDS, Kind, Rows
 from memsim.replay.interrupts import Interrupt, interrupts_in
-from memsim.replay.slab_fields import is_slab
 from memsim.words.mmzone import HPAGE_PMD_ORDER, PAGE_ALLOC_COSTLY_ORDER
 
 #: What a place has above the row in front of it, that is right before the next.
@@ -24,6 +23,9 @@ _ROUNDED = 2
 #: Orders of blocks that go to a pcp list, if its lock is free.
 _PCP_ORDERS = frozenset({*range(PAGE_ALLOC_COSTLY_ORDER + 1), HPAGE_PMD_ORDER})
 _TAKES = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_alloc_extfrag})
+#: Requests, of which it is known how long they took.
+_MEASURED = frozenset({Kind.mm_page_alloc, Kind.bulk, Kind.bulk_ret})
+_TO_PCP = frozenset({Kind.mm_page_free, Kind.mm_page_free_batched})
 
 
 def order_interrupted(rows: Rows, when: array[float], drained: bytearray) -> None:
@@ -62,8 +64,7 @@ def _is_committed_later(interrupt: Interrupt) -> bool:
 
 def _shows_all(rows: Rows) -> bool:
     """Has the trace more than page events? Else what a context went on with may be unseen."""
-    slab = range(FIRST_SLAB, LAST_SLAB + 1)
-    return rows.facts.events > len(rows) - sum(rows.kind.count(kind) for kind in slab)
+    return rows.facts.events > len(rows) - sum(rows.kind.count(kind) for kind in SLAB_KINDS)
 
 
 class _WentDirect:
@@ -80,15 +81,15 @@ class _WentDirect:
         self._direct: dict[int, array[int]] = {}
         #: By CPU: rows of what they freed to pcp lists.
         self._to_pcp: dict[int, array[int]] = {}
-        for row, kind in enumerate(rows.kind):
+        for row in rows.of_kinds({Kind.direct, *_TO_PCP}):
             if rows.context[row] == rows.task[row]:
                 continue
-            if kind == Kind.direct and rows[row][2] in _PCP_ORDERS:
+            if rows.kind[row] in _TO_PCP:
+                self._to_pcp.setdefault(rows.cpu[row], array("i")).append(row)
+            elif rows.argument(row, 2) in _PCP_ORDERS:
                 self._direct.setdefault(rows.cpu[row], array("i")).append(row)
                 if not drained[row]:
                     self._certain.setdefault(rows.cpu[row], array("i")).append(row)
-            elif kind == Kind.mm_page_free or kind == Kind.mm_page_free_batched:
-                self._to_pcp.setdefault(rows.cpu[row], array("i")).append(row)
 
     def during(self, interrupt: Interrupt) -> bool:
         """Did it?"""
@@ -117,17 +118,16 @@ class _Needs:
         self._by_page = inf
         last: dict[int, int] = {}
         bulk: dict[int, int] = {}
-        for row, kind in enumerate(rows.kind):
-            if is_slab(kind):
-                continue
-            who = rows.context[row]
-            if kind == Kind.mm_page_alloc and rows[row][0] >= 0:
-                self._request(row, last.get(who, -1))
-            elif kind == Kind.bulk:
-                bulk[who] = row
-            elif kind == Kind.bulk_ret and who in bulk:
-                took = self._microseconds(bulk.pop(who), row)
-                self._by_page = min(self._by_page, took / max(1, rows[row][1]))
+        for row in rows.of_kinds(NOT_SLAB):
+            kind, who = rows.kind[row], rows.context[row]
+            if kind in _MEASURED:
+                if kind == Kind.mm_page_alloc and rows.argument(row, 0) >= 0:
+                    self._request(row, last.get(who, -1))
+                elif kind == Kind.bulk:
+                    bulk[who] = row
+                elif kind == Kind.bulk_ret and who in bulk:
+                    took = self._microseconds(bulk.pop(who), row)
+                    self._by_page = min(self._by_page, took / max(1, rows.argument(row, 1)))
             last[who] = row
 
     def _microseconds(self, first: int, last: int) -> float:

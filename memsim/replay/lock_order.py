@@ -24,8 +24,13 @@ _BEGINS = frozenset(
         Kind.gpf,
     }
 )  # fmt: skip
-
-
+_ATTEMPTS = frozenset({Kind.gpf})
+_OTHERS = frozenset(
+    {
+        Kind.mm_page_pcpu_drain, Kind.mm_page_alloc, Kind.bulk_ret, Kind.isolate_ret,
+        Kind.mm_compaction_fast_isolate_freepages,
+    }
+)  # fmt: skip
 #: Events of a page taken under the lock; the second is alone when a whole pageblock is claimed.
 _TAKES = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_alloc_extfrag})
 
@@ -46,26 +51,26 @@ def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
     refilled: dict[int, int] = {}
     begun: dict[int, int] = {}
     isolated: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        who = rows.context[row]
+    for row in rows.of_kinds(_TAKES | _BEGINS | _OTHERS):
+        kind, who = rows.kind[row], rows.context[row]
         if kind in _TAKES:
             refilled.setdefault(who, row)
-            if rows.kind[begun.get(who, row)] == Kind.gpf:
+            if rows.kind[begun.get(who, row)] in _ATTEMPTS:
                 when[begun.pop(who)] = row - 0.5
+        elif kind in _BEGINS:
+            begun[who] = row
+            if kind in _ATTEMPTS:
+                refilled.pop(who, None)
         elif kind == Kind.mm_page_pcpu_drain:
-            if who in begun and rows.kind[begun[who]] != Kind.gpf:
+            if who in begun and rows.kind[begun[who]] not in _ATTEMPTS:
                 when[begun.pop(who)] = row - 0.5
         elif kind == Kind.mm_page_alloc:
             when[row] = refilled.pop(who, row + 0.5) - 0.5
             begun.pop(who, None)
-        elif kind in _BEGINS:
-            begun[who] = row
-            if kind == Kind.gpf:
-                refilled.pop(who, None)
         elif kind == Kind.bulk_ret:
             refilled.pop(who, None)
         elif kind == Kind.isolate_ret:
             isolated[who] = row
-        elif kind == Kind.mm_compaction_fast_isolate_freepages:
-            # logged once the lock is free again
+        else:
+            # mm_compaction_fast_isolate_freepages, logged once the lock is free again
             when[row] = isolated.pop(who, row) + BEFORE

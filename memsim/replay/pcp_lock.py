@@ -25,13 +25,13 @@ def find_locked_out(rows: Rows, inside: bytearray) -> bytearray:
     #: By context: pages taken since the last request, the row of the last; the last attempt.
     taken: dict[int, tuple[int, int]] = {}
     attempts: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        who = rows.context[row]
+    for row in rows.of_kinds(_LOCKED | _REQUESTS):
+        kind, who = rows.kind[row], rows.context[row]
         if kind in _LOCKED:
             nr_pages, last = taken.get(who, (0, -1))
             if takes_page(rows, row, last):
                 taken[who] = nr_pages + 1, row
-        elif kind in _REQUESTS:
+        else:
             nr_pages, last = taken.pop(who, (0, -1))
             attempt = attempts.pop(who, row)
             if kind == Kind.gpf:
@@ -44,4 +44,4 @@ def find_locked_out(rows: Rows, inside: bytearray) -> bytearray:
 
 def _uses_pcp(rows: Rows, row: int) -> bool:
     """Is the request one for which a pcp list is refilled with several blocks?"""
-    return rows[row][1] <= PAGE_ALLOC_COSTLY_ORDER
+    return rows.argument(row, 1) <= PAGE_ALLOC_COSTLY_ORDER

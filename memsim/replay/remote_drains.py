@@ -33,7 +33,7 @@ _FREES = frozenset({Kind.mm_page_free, Kind.mm_page_free_batched})
 def rows_inside_remote_drains(rows: Rows) -> bytearray:
     """By row: 1 for those under zone->lock of CPUs whose lists others drained at that time."""
     drains = _RemoteDrains(rows)
-    if Kind.drain_pages in rows.kind:
+    if _has_some(rows):
         for row, kind in enumerate(rows.kind):
             drains.row(row, kind)
     return drains.inside
@@ -45,7 +45,7 @@ def order_before_remote_drains(rows: Rows, when: array[float]) -> None:
     when: by row, its place in the order. Requests that were moved in front of an interrupt,
     which may free, are looked at there.
     """
-    if Kind.drain_pages not in rows.kind:
+    if not _has_some(rows):
         return
     moved: dict[int, list[int]] = {}
     for row, kind in enumerate(rows.kind):
@@ -58,6 +58,11 @@ def order_before_remote_drains(rows: Rows, when: array[float]) -> None:
         if kind in _ENDS and when[row] == row:
             when[row] = drains.place(row, row)
         drains.row(row, kind)
+
+
+def _has_some(rows: Rows) -> bool:
+    """Does a CPU drain another's lists?"""
+    return any(rows.argument(row, 0) != rows.cpu[row] for row in rows.of_kinds({Kind.drain_pages}))
 
 
 class _Drained:

@@ -16,7 +16,7 @@ from collections import Counter
 
 from memsim.mm.kmalloc import kmalloc_slab
 from memsim.mm.slub.slab import KmemCache, SlabState
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.inputs import Kind, Rows
 from memsim.replay.slab_fields import word_of
 from memsim.words.gfp import __GFP_ACCOUNT, __GFP_NOWARN, GFP_USER
 from memsim.words.slab import KMALLOC_MAX_CACHE_SIZE, SLAB_ACCOUNT
@@ -26,6 +26,10 @@ NO_CACHE = -1
 _UNKNOWN = -2
 _ACCOUNT = __GFP_ACCOUNT
 _MSG_MSG, _MEMDUP_USER = 0, 1
+
+#: Rows that tell something.
+_FREES = frozenset({Kind.kmem_cache_free})
+_TELLING = _FREES | {Kind.kmem_cache_alloc, Kind.kmalloc, Kind.newslab}
 
 #: (call site, bytes_req, bytes_alloc, accounted): requests like each other.
 _Site = tuple[int, int, int, int]
@@ -59,25 +63,26 @@ class CachesOfRequests:
         live: dict[int, int] = {}
         new_slab: dict[int, int] = {}
         rows = self._rows
-        for row, kind in enumerate(rows.kind):
-            if kind == Kind.kmem_cache_alloc:
-                ptr = rows.arguments[row * ARGUMENTS]
-                self._cache[row] = self._alone(row, new_slab.pop(rows.context[row], _UNKNOWN))
+        for row in rows.of_kinds(_TELLING):
+            kind, context = rows.kind[row], rows.context[row]
+            if kind in _FREES:
+                request = live.pop(rows.argument(row, 0), -1)
+                if request >= 0:
+                    number = self._by_name.get(rows.argument(row, 2), _UNKNOWN)
+                    self._freed(request, number)
+            elif kind == Kind.kmem_cache_alloc:
+                self._cache[row] = self._alone(row, new_slab.pop(context, _UNKNOWN))
                 if self._cache[row] == _UNKNOWN:
-                    live[ptr] = row
-            elif kind == Kind.kmem_cache_free:
-                ptr, _, name = rows[row][:3]
-                if ptr in live:
-                    self._freed(live.pop(ptr), self._by_name.get(name, _UNKNOWN))
-            elif kind == Kind.newslab:
-                s = self._addresses.get(rows.arguments[row * ARGUMENTS] & (1 << 64) - 1)
-                if s is not None:
-                    new_slab[rows.context[row]] = self._number[id(s)]
+                    live[rows.argument(row, 0)] = row
             elif kind == Kind.kmalloc:
-                new_slab.pop(rows.context[row], None)
+                new_slab.pop(context, None)
                 self._cache[row] = self._of_kmalloc(row)
-        for row, kind in enumerate(rows.kind):
-            if kind == Kind.kmem_cache_alloc and self._cache[row] == _UNKNOWN:
+            else:
+                s = self._addresses.get(rows.argument(row, 0) & (1 << 64) - 1)
+                if s is not None:
+                    new_slab[context] = self._number[id(s)]
+        for row in rows.of_kinds({Kind.kmem_cache_alloc}):
+            if self._cache[row] == _UNKNOWN:
                 self._cache[row] = self._by_site(row)
 
     def _site(self, row: int) -> _Site:
@@ -101,17 +106,15 @@ class CachesOfRequests:
 
     def _candidates(self, row: int) -> list[int]:
         """Caches whose objects have these sizes, and are accounted when these are."""
-        site = self._site(row)
-        gfp_mask = self._rows[row][4]
-        _, bytes_req, bytes_alloc, accounted = site
-        key = (bool(gfp_mask & _ACCOUNT), bytes_req, bytes_alloc, accounted)
+        _, _, bytes_req, bytes_alloc, gfp_mask, where = self._rows[row]
+        key = (gfp_mask & _ACCOUNT != 0, bytes_req, bytes_alloc, where & 1)
         if key not in self._of_sizes:
             self._of_sizes[key] = [
                 number
                 for number, s in enumerate(self.caches)
                 if (s.object_size, s.size) == (bytes_req, bytes_alloc)
                 and number not in self._of_kmalloc_only
-                and bool(accounted) == (key[0] or s.flags & SLAB_ACCOUNT != 0)
+                and bool(where & 1) == (key[0] or s.flags & SLAB_ACCOUNT != 0)
             ]
         return self._of_sizes[key]
 

@@ -35,6 +35,8 @@ def order_slab(rows: Rows, when: array[float]) -> None:
         for interrupt in interrupts_in(rows.interrupts)
         if is_slab(rows.kind[interrupt.first]) or is_slab(rows.kind[interrupt.last])
     ]
+    if not into:
+        return
     for interrupt, what in into:
         depths.setdefault(what, Counter())[max(0, interrupt.over)] += 1
     usual = _usual(depths)

@@ -397,10 +397,11 @@ def askers(rows: Rows) -> dict[int, int]:
     """The request that each call for a slab is for: row of newslab -> row of the request."""
     waiting: dict[int, list[int]] = {}
     asker: dict[int, int] = {}
-    for row, kind in enumerate(rows.kind):
-        if kind == Kind.newslab:
-            waiting.setdefault(rows.context[row], []).append(row)
-        elif kind in (Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc):
+    requests = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
+    for row in rows.of_kinds({Kind.newslab, *requests}):
+        if rows.kind[row] in requests:
             for call in waiting.pop(rows.context[row], ()):
                 asker[call] = row
+        else:
+            waiting.setdefault(rows.context[row], []).append(row)
     return asker
