@@ -98,7 +98,6 @@ class InexactReplay(Replay):
             for cpu in range(self.vm.nr_cpus):
                 self.vm.set_cpu(cpu)
                 refresh_cpu_vm_stats(self.vm, True)
-            self.tracepoints.collect()
         super()._do(row)
 
     def block(self, row: int, pfn: int, order: int) -> tuple[int, int]:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, auto
 from itertools import compress
+from struct import Struct
 
 #: A trace with more rows than this is refused. So many of them, on two CPUs, with the largest
 #: machine, take under 480 MB in all.
 MAX_ROWS = 1_800_000
 ARGUMENTS = 6
+_ARGUMENTS_OF_ROW = Struct(f"{ARGUMENTS}q")
 
 
 class Kind(IntEnum):
@@ -201,5 +203,5 @@ class Rows:
         """One of the row's arguments."""
         return self.arguments[row * ARGUMENTS + number]
 
-    def __getitem__(self, row: int) -> array[int]:
-        return self.arguments[row * ARGUMENTS : (row + 1) * ARGUMENTS]
+    def __getitem__(self, row: int) -> tuple[int, ...]:
+        return _ARGUMENTS_OF_ROW.unpack_from(self.arguments, row * _ARGUMENTS_OF_ROW.size)

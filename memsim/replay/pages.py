@@ -69,10 +69,17 @@ class Pages:
 
     def page_of(self, pfn: int, order: int) -> int:
         """memsim's page for a recorded page that is in use; NULL when there is none."""
-        head, _ = self._head(pfn, order)
-        if head != NULL:
-            page = self._live[head] - 2
-            return NULL if page == NULL else page + pfn - head
+        return self._page_in(self._head(pfn, order)[0], pfn)
+
+    def _page_in(self, head: int, pfn: int) -> int:
+        """memsim's page for a recorded one in the live block at head, which may be NULL."""
+        if head == NULL:
+            return self._of_no_block(pfn)
+        page = self._live[head] - 2
+        return NULL if page == NULL else page + pfn - head
+
+    def _of_no_block(self, pfn: int) -> int:
+        """memsim's page for one whose allocation the recording does not show."""
         if pfn in self._untraced:
             return pfn
         return NULL if self._gone[pfn] or self._free_at_start[pfn] else pfn
@@ -83,20 +90,16 @@ class Pages:
         return (page, self._order[pfn]) if page >= 0 else (NULL, 0)
 
     def freed(self, pfn: int, order: int) -> int:
-        """page_of() a page that the recording frees, and forget it."""
-        page = self.page_of(pfn, order)
+        """page_of() a page that the recording frees, and forget it, or cut it out of its block."""
+        head, live_order = self._head(pfn, order)
+        page = self._page_in(head, pfn)
         if page == NULL and self._untraced:
             page = next(iter(self._untraced))
         self._untraced.pop(page, None)
-        self._forget(pfn, order)
-        return page
-
-    def _forget(self, pfn: int, order: int) -> None:
-        """Drop the allocation, or cut what is freed out of a larger one."""
-        head, live_order = self._head(pfn, order)
         if head != NULL:
             self._cut(head, self._live[head] - 2, live_order, pfn, order)
         self._gone[pfn] = 1
+        return page
 
     def _cut(self, head: int, page: int, live_order: int, pfn: int, order: int) -> None:
         """Keep the halves of a live block that do not hold pfn, down to order."""

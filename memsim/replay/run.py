@@ -27,6 +27,8 @@ class Replay(Requests, Bulk, Workers, Compacting):
 
     def run(self, every: int = 8192) -> Iterator[int]:
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
+        self._check_cpus()
+        self._count_inputs()
         self._handlers = {kind: getattr(self, name) for kind, name in _HANDLERS.items()}
         if self.slab is not None:
             self._handlers |= self.slab.handlers()
@@ -41,26 +43,38 @@ class Replay(Requests, Bulk, Workers, Compacting):
                 yield done
         self.tracepoints.match()
 
+    def _check_cpus(self) -> None:
+        cpus = self.rows.cpu
+        if max(cpus, default=0) >= self.vm.nr_cpus:
+            row = next(row for row, cpu in enumerate(cpus) if cpu >= self.vm.nr_cpus)
+            raise self.bad(row, f"CPU {cpus[row]} is not in {self.source}")
+
+    def _count_inputs(self) -> None:
+        for kind in INPUTS:
+            if kind in self.rows.kind:
+                self.result.inputs[kind.name] = self.rows.kind.count(kind)
+
     def _do(self, row: int) -> None:
-        rows = self.rows
-        kind = rows.kind[row]
-        if rows.cpu[row] >= self.vm.nr_cpus:
-            raise self.bad(row, f"CPU {rows.cpu[row]} is not in {self.source}")
-        self.vm.set_cpu(rows.cpu[row])
-        self.vm.capture_control = self.compactions.captures.get(rows.task[row])
-        if kind in INPUTS:
-            self.result.inputs[_NAMES[kind]] += 1
-        if self.runs[row] and kind == Kind.mm_page_pcpu_drain:
-            self.drain_part(rows.context[row], self.runs[row])
-        elif self.runs[row]:
+        rows, vm, captures = self.rows, self.vm, self.compactions.captures
+        if rows.cpu[row] != vm.cpu:
+            vm.set_cpu(rows.cpu[row])
+        vm.capture_control = captures.get(rows.task[row]) if captures else None
+        if self.runs[row]:
+            self._part(row)
+        handler = self._instead.get(row) or self._handlers.get(rows.kind[row])
+        if handler is None:
+            return
+        if self.locked_out[row]:
+            self._locked_out(handler, row)
+        else:
+            handler(row, *rows[row])
+
+    def _part(self, row: int) -> None:
+        """A run of events under zone->lock begins here: see runs_of_holds()."""
+        if self.rows.kind[row] == Kind.mm_page_pcpu_drain:
+            self.drain_part(self.rows.context[row], self.runs[row])
+        else:
             self.bulk_part(row, self.runs[row])
-        handler = self._instead.get(row) or self._handlers.get(kind)
-        if handler is not None:
-            if self.locked_out[row]:
-                self._locked_out(handler, row)
-            else:
-                handler(row, *rows[row])
-            self.tracepoints.collect()
 
     def _locked_out(self, handler: Callable[..., None], row: int) -> None:
         """Do a row that found the locks of its CPU's pcps taken; one page refills a batch of 1."""
@@ -72,10 +86,9 @@ class Replay(Requests, Bulk, Workers, Compacting):
             pcp.locked = False
 
     def _compared(self, row: int, *fields: int) -> None:
-        self.tracepoints.recorded(Kind(self.rows.kind[row]), fields)
+        self.tracepoints.recorded(self.rows.kind[row], fields)
 
 
-_NAMES = {int(kind): kind.name for kind in Kind}
 #: The method for each kind of row that has one.
 _HANDLERS: dict[int, str] = {
     Kind.gpf: "_gpf",

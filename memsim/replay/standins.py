@@ -56,13 +56,9 @@ class StandIns(Pages):
         end = min(pfn + (1 << order), len(self._gone))
         self._gone[pfn:end] = b"\1" * (end - pfn)
 
-    def page_of(self, pfn: int, order: int) -> int:
-        """memsim's page for a page that the recording allocated; NULL for any other."""
-        head, _ = self._head(pfn, order)
-        if head == NULL:
-            return NULL
-        page = self._live[head] - 2
-        return NULL if page == NULL else page + pfn - head
+    def _of_no_block(self, pfn: int) -> int:
+        """None: what was in use before the recording is not known."""
+        return NULL
 
     def freed(self, pfn: int, order: int) -> int:
         """page_of(), or for a page in use since the start its stand-in; and forget it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from memsim.mm.mmzone import Vm, page_zone
@@ -12,6 +13,7 @@ from memsim.trace.events import (
     MM_PAGE_ALLOC_ZONE_LOCKED,
     MM_PAGE_PCPU_DRAIN,
 )
+from memsim.trace.ring import Record, Ring
 
 #: Compared kinds: the number of the event in memsim's ring, and how many of its fields.
 COMPARED = {
@@ -19,8 +21,8 @@ COMPARED = {
     Kind.mm_page_alloc_extfrag: (MM_PAGE_ALLOC_EXTFRAG, 6),
     Kind.mm_page_pcpu_drain: (MM_PAGE_PCPU_DRAIN, 3),
 }
-_KIND_OF = {event: (kind, nr) for kind, (event, nr) in COMPARED.items()}
-
+_KIND_OF = {event: int(kind) for kind, (event, _) in COMPARED.items()}
+_NR_FIELDS = {int(kind): nr for kind, (_, nr) in COMPARED.items()}
 
 #: One side this far ahead of the other: the two are out of step, and no more is compared.
 MAX_AHEAD = 1 << 16
@@ -54,45 +56,52 @@ class Lane:
             self.fired.clear()
 
 
+class _Fired(Ring):
+    """In the place of the ring: what memsim fires is compared, and not kept."""
+
+    def __init__(self, take: Callable[[Record], None]) -> None:
+        super().__init__(1)
+        self._take = take
+
+    def write(self, record: Record) -> None:
+        """Hand it on."""
+        self._take(record)
+
+
 class Tracepoints:
     """A stream for each compared kind."""
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
-        self._seen = vm.trace.ring.written
         self.streams = {kind: Stream() for kind in COMPARED}
-        self._lanes: dict[tuple[Kind, int], Lane] = {}
+        #: By kind and zone, the last for pages of none.
+        self._lanes = {
+            int(kind): [Lane(stream) for _ in (*vm.zones, None)]
+            for kind, stream in self.streams.items()
+        }
+        vm.trace.ring = _Fired(self._fired)
 
-    def _lane(self, kind: Kind, pfn: int) -> Lane:
+    def _lane(self, kind: int, pfn: int) -> Lane:
         zone = page_zone(self._vm, pfn)
-        key = (kind, -1 if zone is None else zone.id)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(self.streams[kind])
-        return lane
+        return self._lanes[kind][-1 if zone is None else zone.id]
 
-    def recorded(self, kind: Kind, fields: tuple[int, ...]) -> None:
+    def recorded(self, kind: int, fields: tuple[int, ...]) -> None:
         """The recording shows this event."""
-        self.streams[kind].total += 1
-        self._lane(kind, fields[0]).recorded.append(fields[: COMPARED[kind][1]])
+        lane = self._lane(kind, fields[0])
+        lane.stream.total += 1
+        lane.recorded.append(fields[: _NR_FIELDS[kind]])
 
-    def collect(self) -> None:
-        """Take what memsim fired since the last time out of its ring."""
-        ring = self._vm.trace.ring
-        if ring.written == self._seen:
-            return
-        for record in ring.read(self._seen):
-            kind_nr = _KIND_OF.get(record[1] & 0xFF)
-            if kind_nr is not None:
-                kind, nr_fields = kind_nr
-                lane = self._lane(kind, record[2])
-                lane.fired.append(tuple(record[2 : 2 + nr_fields]))
-                lane.stream.fired += 1
-                if len(lane.fired) > MAX_AHEAD:
-                    lane.match()
-        self._seen = ring.written
+    def _fired(self, record: Record) -> None:
+        kind = _KIND_OF.get(record[1] & 0xFF)
+        if kind is not None:
+            lane = self._lane(kind, record[2])
+            lane.stream.fired += 1
+            lane.fired.append(record[2 : 2 + _NR_FIELDS[kind]])
+            if len(lane.fired) > MAX_AHEAD:
+                lane.match()
 
     def match(self) -> None:
         """Compare what has come from both sides."""
-        for lane in self._lanes.values():
-            lane.match()
+        for lanes in self._lanes.values():
+            for lane in lanes:
+                lane.match()
