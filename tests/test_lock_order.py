@@ -7,7 +7,7 @@ import pytest
 from memsim.replay.fates import settle_frees
 from memsim.replay.holds import runs_of_holds
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
-from memsim.replay.interrupts import Interrupts
+from memsim.replay.interrupts import Interrupts, Who
 from memsim.replay.lock_order import operation_order
 
 LOCKED = Kind.mm_page_alloc_zone_locked
@@ -118,7 +118,7 @@ class Lines:
         if kind is not None:
             context = pid + 1000 * ".shH".find(flags[2])
             row = add_row(self.rows, kind, 0, (context, pid), time=time, args=args)
-        self.interrupts.line((0, pid, flags), time / 1e6, row)
+        self.interrupts.line(Who(0, pid, flags), time / 1e6, row)
         self.rows.facts.events += 1
         return row
 

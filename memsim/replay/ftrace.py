@@ -1,4 +1,4 @@
-"""Events' fields from text. One regular expression for each event; quicker ways for the usual.
+"""Events' fields from text. One regular expression for each event.
 
 Kernel: include/trace/events/*.h TP_printk
 """
@@ -6,10 +6,9 @@ Kernel: include/trace/events/*.h TP_printk
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable
 
-from memsim.replay.inputs import ARGUMENTS, Kind
+from memsim.replay.inputs import Kind
 from memsim.replay.slab_fields import MAX_SLAB_TEXT, SLAB_EVENTS, is_slab, slab_values
 from memsim.trace.text import parse_fields
 from memsim.words.gfp import parse_gfp_flags
@@ -17,9 +16,6 @@ from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
 
 #: An event's text longer than this is refused.
 MAX_TEXT = 1024
-#: Ends of lines that are remembered, at most, for each kind of event.
-_MAX_ENDS = 4096
-
 #: Events of pages, `page=… pfn=…` and then these fields, in whatever order, others between them.
 #: The page is an address, hashed or not; of the number of a pfn only its 0x says what it is.
 _PAGE_FIELDS = {
@@ -87,23 +83,17 @@ _EVENTS = {kind: re.compile(text, re.ASCII) for kind, text in _PATTERNS.items()}
 KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)} | SLAB_EVENTS
 #: The names of the others.
 EVENT_NAMES = frozenset(KINDS) - frozenset(SLAB_EVENTS)
-#: Slab events whose lines repeat but for a pointer.
-_REPEATING = (Kind.kmem_cache_alloc, Kind.kmem_cache_free, Kind.kmalloc, Kind.kfree)
 _PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
 
 
 class Fields:
-    """Numbers from events' texts; ends of lines, which repeat, are remembered.
+    """Numbers from events' texts.
 
     vmemmap_base: the address of the array of struct page, in which probes name pages.
     """
 
     def __init__(self, vmemmap_base: int) -> None:
         self._vmemmap_base = vmemmap_base
-        #: By kind and what follows a pfn: the numbers behind the pfn's, as many as a row has.
-        self.ends: dict[int, dict[str, array[int]]] = {kind: {} for kind in _PAGE_FIELDS}
-        #: By slab event, and what stands around its pointer: the numbers behind the pointer's.
-        self.around: dict[int, dict[str, array[int]]] = {kind: {} for kind in _REPEATING}
         #: Is there a gfp_flags that is a bare number?
         self.hex_flags = False
 
@@ -113,40 +103,19 @@ class Fields:
         if len(text) > limit:
             raise ValueError(f"over {limit} characters of fields")
         if is_slab(kind):
-            return self._slab_values(Kind(kind), text)
-        page = kind in _PAGE_FIELDS
-        values = self._page_values(kind, text) if page else self._other_values(kind, text)
+            values = slab_values(Kind(kind), text, self._vmemmap_base)
+        elif kind in _PAGE_FIELDS:
+            values = self._page_values(kind, text)
+        else:
+            values = self._other_values(kind, text)
         return None if values is None else [_signed(value) for value in values]
 
     def _page_values(self, kind: int, text: str) -> list[int] | None:
-        match = _PAGE.match(text.strip())
+        match = _PAGE.match(text)
         if match is None:
             return None
-        end = match[3] or ""
-        numbers = self._end_values(kind, end)
-        if numbers is None:
-            return None
-        ends = self.ends[kind]
-        if len(ends) >= _MAX_ENDS:
-            ends.clear()
-        padded = [*numbers, 0, 0, 0, 0, 0][: ARGUMENTS - 1]
-        ends[end] = array("q", [_signed(number) for number in padded])
-        return [self._pfn(kind, match[1], match[2]), *numbers]
-
-    def _slab_values(self, kind: Kind, text: str) -> list[int] | None:
-        """One row's numbers, or, of several objects, those of rows of Kind.objects behind it."""
-        numbers = slab_values(kind, text, self._vmemmap_base)
-        if numbers is None:
-            return None
-        values = [_signed(value) for value in numbers]
-        around = self.around.get(kind)
-        before, _, after = text.partition(" ptr=")
-        end = after.partition(" ")[2]
-        if around is not None and " " not in before:
-            if len(around) >= _MAX_ENDS:
-                around.clear()
-            around[before + " " + end] = array("q", [*values[1:], 0, 0, 0, 0, 0][: ARGUMENTS - 1])
-        return values
+        numbers = self._end_values(kind, match[3] or "")
+        return None if numbers is None else [self._pfn(kind, match[1], match[2]), *numbers]
 
     def _pfn(self, kind: int, page: str, text: str) -> int:
         pfn = int(text, 16 if text.startswith("0x") else 10)

@@ -23,8 +23,24 @@ _MAX_LEFT = 1 << 30
 MAX_INTERRUPTS = 1 << 16
 #: Interrupts that tell together how long the way back takes.
 _ENOUGH = 16
-#: Who runs: CPU, pid, flags.
-Who = tuple[int, int, str]
+
+
+class Who:
+    """Who runs, from a line's head: the CPU, a task's pid, and ftrace's flags.
+
+    level: what interrupts there, 0 if nothing does. depth: preempt_count() as far as it is shown.
+    context, task: see Rows; -1 before they have numbers.
+    """
+
+    __slots__ = ("context", "cpu", "depth", "flags", "level", "pid", "task")
+
+    def __init__(self, cpu: int, pid: int, flags: str) -> None:
+        self.cpu = cpu
+        self.pid = pid
+        self.flags = flags
+        self.level = _LEVELS.get(flags[2:3], 0)
+        self.depth = _DEPTHS.get(flags[3:4], 0)
+        self.context = self.task = -1
 
 
 class Interrupt(NamedTuple):
@@ -98,10 +114,8 @@ class Interrupts:
 
     def line(self, known: Who, time: float, row: int) -> None:
         """A line at a time in seconds; row is -1 if it makes none."""
-        cpu, pid, flags = known
-        level = _LEVELS.get(flags[2:3], 0)
-        depth = _DEPTHS.get(flags[3:4], 0)
-        frames = self._frames_of(cpu, pid)
+        cpu, level, depth = known.cpu, known.level, known.depth
+        frames = self._frames_of(cpu, known.pid)
         while frames[-1].level > level:
             self._go_on(frames.pop(), -1, -1.0, 0)
         if frames[-1].level < level:

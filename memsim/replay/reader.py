@@ -1,19 +1,21 @@
 """Lines of a trace into rows: the loop, quick for lines like those before it.
 
-A line's head is remembered by its text without the time, the end of its fields by their text. Only
-what is new goes through the regular expressions of forms.py and ftrace.py.
+A line's head is remembered by its text without the time, its fields by their text without the one
+number that differs from line to line. Only what is new goes through the regular expressions of
+forms.py and ftrace.py.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from memsim.lib.text import one_line
 from memsim.replay.forms import OVERWRITTEN, head_of, is_between, lost_events, what_instead
 from memsim.replay.ftrace import KINDS, PAGE_KINDS, Fields
 from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
-from memsim.replay.interrupts import NUMBERS, Interrupts
+from memsim.replay.interrupts import NUMBERS, Interrupts, Who
 from memsim.replay.slab_fields import is_slab
 from memsim.words.errors import BadInput
 
@@ -33,15 +35,33 @@ _MAX_PFN = 1 << 63
 _MAX_POINTER = 1 << 64
 #: Events with rows of Kind.objects behind their own.
 _OF_SEVERAL = frozenset({Kind.bulk_free, Kind.bulk_alloc})
-#: A kind that stands for none that is known yet.
-_UNKNOWN = Kind.unknown
+#: Slab events whose fields repeat but for a pointer.
+_REPEATING = (Kind.kmem_cache_alloc, Kind.kmem_cache_free, Kind.kmalloc, Kind.kfree)
+#: In front of the number that differs; the last is in no line.
+_PFN, _PTR, _NOTHING = " pfn=0x", " ptr=", "\n"
+#: Texts of fields that are remembered, at most, for each name of an event.
+_MAX_TEXTS = 4096
 
 #: Called now and then with how many lines were read.
 Progress = Callable[[int], None]
-#: Who runs: CPU, pid, flags.
-Who = tuple[int, int, str]
 #: Per CPU the first line number inside, counting that CPU's lines, and the one behind the last.
 Window = tuple[list[int], list[int]]
+
+
+class Event(NamedTuple):
+    """An event that is read: its kind, and the fields met so far.
+
+    mark: what stands in front of the number that differs from line to line. known: by the text
+    without that number, what a row has behind it.
+    """
+
+    kind: Kind
+    mark: str
+    known: dict[str, array[int]]
+
+
+#: Stands for an event whose name was not met before.
+_UNKNOWN = Event(Kind.unknown, _NOTHING, {})
 
 
 class Contexts:
@@ -85,12 +105,10 @@ class Reader:
         self.contexts = Contexts()
         self.interrupts = Interrupts(len(self.first), self.rows.interrupts)
         self.fields = Fields(vmemmap_base)
-        self._ends, self._around = self.fields.ends, self.fields.around
         self._after_perf = False
         #: By a head's text without the time.
         self._heads: dict[str, Who] = {}
-        self._who: dict[Who, tuple[int, int]] = {}
-        self._names: dict[str, Kind | None] = {}
+        self._names: dict[str, Event | None] = {}
 
     def bad(self, what: str) -> BadInput:
         """The error that names the line just read."""
@@ -98,7 +116,7 @@ class Reader:
 
     def read(self, lines: list[str]) -> None:
         """Take some lines, without their ends. Cost: one or two microseconds a line."""
-        heads, names, who, like_before = self._heads, self._names, self._who, self._like_before
+        heads, names, like_before = self._heads, self._names, self._like_before
         seen, first, last, latest, above = self.seen, self.first, self.last, self.time, self.number
         rows, events, last_inside = self.rows, self.rows.facts.events, self.rows.facts.last
         kinds, cpus, contexts, tasks = rows.kind, rows.cpu, rows.context, rows.task
@@ -117,7 +135,7 @@ class Reader:
             if not latest <= now < MAX_TIME:
                 self._out_of_order(number, now, time)
             latest = now
-            cpu = known[0]
+            cpu = known.cpu
             index = seen[cpu]
             seen[cpu] = index + 1
             if not first[cpu] <= index < last[cpu]:
@@ -127,53 +145,61 @@ class Reader:
             events += 1
             last_inside = now
             name, _, text = rest.partition(": ")
-            kind = names.get(name, _UNKNOWN)
-            if kind is _UNKNOWN:
-                kind = self._new_name(name)
+            event = names.get(name, _UNKNOWN)
+            if event is _UNKNOWN:
+                event = self._new_name(name)
             if known is calm[cpu]:
-                tail[cpu] = -1 if kind is None else len(kinds)
+                tail[cpu] = -1 if event is None else len(kinds)
             else:
-                interrupts.line(known, now, -1 if kind is None else len(kinds))
-            if kind is None:
+                interrupts.line(known, now, -1 if event is None else len(kinds))
+            if event is None:
                 continue
-            if not like_before(kind, text):
-                rows.arguments.extend(self._new_fields(kind, text, number))
+            if not like_before(event, text):
+                rows.arguments.extend(self._new_fields(event, text, number))
+            if known.context < 0:
+                self._number(known, number)
             times.append(now)
-            context, task = who[known] if known in who else self._new_who(known, number)
-            kinds.append(kind)
+            kinds.append(event.kind)
             cpus.append(cpu)
-            contexts.append(context)
-            tasks.append(task)
+            contexts.append(known.context)
+            tasks.append(known.task)
             numbers.append(number)
-            if kind in _OF_SEVERAL:
+            if event.kind in _OF_SEVERAL:
                 rows.complete(Kind.objects)
         self.number = above + len(lines)
         self.time = latest
         rows.facts.events, rows.facts.last = events, last_inside
         self._check_bounds()
 
-    def _like_before(self, kind: Kind, text: str) -> bool:
+    def _like_before(self, event: Event, text: str) -> bool:
         """The row's arguments, if all but one number stands in the text as it did before."""
-        around = self._around.get(kind)
-        if around is None:
-            before, _, after = text.partition(" pfn=0x")
-            number, _, end = after.partition(" ")
-            more = self._ends[kind].get(end) if kind in self._ends else None
-            if more is None or " " in before or before[-16:] == _NULL_POINTER:
-                return False
-            value = _hex(number) if number.isalnum() else 0
-            usual = 0 < value < _MAX_PFN
-        else:
-            before, _, after = text.partition(" ptr=")
-            number, _, end = after.partition(" ")
-            more = around.get(before + " " + end)
-            value = (_hex(number) if number.isalnum() else 0) - _MAX_POINTER
-            usual = -_MAX_PFN <= value < 0
-        if not usual or more is None:
+        before, _, after = text.partition(event.mark)
+        number, _, end = after.partition(" ")
+        is_pfn = event.mark is _PFN
+        more = event.known.get(end if is_pfn else f"{before} {end}")
+        if more is None or not number.isalnum():
             return False
+        value = _hex(number)
+        if is_pfn:
+            if not 0 < value < _MAX_PFN or " " in before or before.endswith(_NULL_POINTER):
+                return False
+        elif value >= _MAX_PFN:
+            value -= _MAX_POINTER
+            if value >= 0:
+                return False
         self.rows.arguments.append(value)
         self.rows.arguments.extend(more)
         return True
+
+    def _remember(self, event: Event, text: str, values: list[int]) -> None:
+        """What _like_before() finds again: values are those of the text."""
+        before, found, after = text.partition(event.mark)
+        if found and " " not in before:
+            if len(event.known) >= _MAX_TEXTS:
+                event.known.clear()
+            end = after.partition(" ")[2]
+            known = end if event.mark is _PFN else f"{before} {end}"
+            event.known[known] = array("q", values[1:])
 
     def _check_bounds(self) -> None:
         if self.number > MAX_LINES:
@@ -182,8 +208,6 @@ class Reader:
             raise self.bad(f"over {MAX_ROWS} events; record less")
         if len(self._heads) > _MAX_KNOWN:
             self._heads.clear()
-        if len(self._who) > _MAX_KNOWN:
-            self._who.clear()
 
     def _new_head(
         self, line: str, start: str, time: str, number: int
@@ -197,7 +221,7 @@ class Reader:
             return None
         if head.cpu >= len(self.seen):
             raise self._no_cpu(head.cpu)
-        known = (head.cpu, head.pid, head.flags)
+        known = Who(head.cpu, head.pid, head.flags)
         if line.startswith(f"{start} {head.time}: ") and time == head.time:
             self._heads[start] = known
         self._after_perf |= head.is_perf
@@ -233,8 +257,8 @@ class Reader:
             raise self.bad(f"its time, {time[:20]}, is before that of the line above")
         self.rows.facts.backwards += 1
 
-    def _new_name(self, name: str) -> Kind | None:
-        """The kind of an event by this name, if it is one that is read."""
+    def _new_name(self, name: str) -> Event | None:
+        """The event by this name, if it is one that is read."""
         plain = name.strip().rstrip(":")
         for system in _SYSTEMS:
             plain = plain.removeprefix(system)
@@ -243,31 +267,33 @@ class Reader:
             kind = None
         if kind is not None and is_slab(kind) and not self._slab:
             kind = None
+        mark = _PFN if kind in PAGE_KINDS else _PTR if kind in _REPEATING else _NOTHING
+        event = None if kind is None else Event(kind, mark, {})
         if len(self._names) < _MAX_KNOWN:
-            self._names[name] = kind
-        return kind
+            self._names[name] = event
+        return event
 
-    def _new_fields(self, kind: Kind, text: str, number: int) -> list[int]:
+    def _new_fields(self, event: Event, text: str, number: int) -> list[int]:
         """The row's arguments, from fields unlike those before."""
         self.number = number
-        text = text.strip()
+        kind = event.kind
         try:
-            values = self.fields.values(kind, text)
+            values = self.fields.values(kind, text.strip())
         except ValueError as error:
             raise self.bad(f"{kind.name}: {one_line(error, 100)}") from None
         if values is None:
             raise self.bad(f"{kind.name} without its fields: {text[:60]!r}")
         self.rows.facts.hex_flags |= self.fields.hex_flags
-        return values + [0] * (-len(values) % ARGUMENTS if values else ARGUMENTS)
+        values += [0] * (-len(values) % ARGUMENTS if values else ARGUMENTS)
+        self._remember(event, text, values)
+        return values
 
-    def _new_who(self, known: Who, number: int) -> tuple[int, int]:
-        """(context, task) of who runs there."""
-        cpu, pid, flags = known
-        contexts = self._who[known] = self.contexts.of(pid, cpu, flags)
+    def _number(self, known: Who, number: int) -> None:
+        """Number the context and the task of who runs there."""
+        known.context, known.task = self.contexts.of(known.pid, known.cpu, known.flags)
         if len(self.contexts) > MAX_CONTEXTS:
             self.number = number
             raise self.bad(f"over {MAX_CONTEXTS} tasks; record less")
-        return contexts
 
     def end(self, lines_per_cpu: dict[str, Any]) -> None:
         """All lines were read: of a capture as many as meta.json tells, and the window's?"""
