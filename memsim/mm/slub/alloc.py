@@ -60,6 +60,14 @@ def node_match(slab: Slab, node: int) -> bool:
     return node in (NUMA_NO_NODE, slab.nid)
 
 
+def node_with_slabs(s: KmemCache, node: int) -> int:
+    """The node that a request is for; a node without memory counts as none.
+
+    Kernel: mm/slub.c ___slab_alloc(), slab_nodes
+    """
+    return NUMA_NO_NODE if node != NUMA_NO_NODE and s.node[node] is None else node
+
+
 def slab_alloc_node(s: KmemCache, gfpflags: int, node: int, orig_size: int = 0) -> Object | None:
     """An object of the cache, from the CPU's lockless list if it has one; None if none is left.
 
@@ -82,6 +90,7 @@ def _slab_alloc(s: KmemCache, gfpflags: int, node: int) -> Object | None:
 
     Kernel: mm/slub.c ___slab_alloc()
     """
+    node = node_with_slabs(s, node)
     got = alloc_from_cpu(s, node)
     if got is not None:
         return got
@@ -101,8 +110,7 @@ def alloc_from_cpu(s: KmemCache, node: int) -> Object | None:
     Kernel: mm/slub.c ___slab_alloc(), from reread_slab to new_objects
     """
     c = s.cpu_slab[s.vm.cpu]
-    if node != NUMA_NO_NODE and s.node[node] is None:
-        node = NUMA_NO_NODE
+    node = node_with_slabs(s, node)
     if c.slab is not None:
         if node_match(c.slab, node):
             freelist = _refill(s, c)
@@ -160,6 +168,7 @@ def _slab_alloc_debug(s: KmemCache, gfpflags: int, node: int, orig_size: int) ->
 
 
 def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) -> Object | None:
+    node = node_with_slabs(s, node)
     take = partial(get_partial_node_debug, orig_size=orig_size)
     for flags in masks(gfpflags, node):
         while True:
