@@ -9,6 +9,7 @@ from math import isqrt
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
+GOLDEN_RATIO_64 = 0x61C8864680B583EB
 
 
 def align_down(value: int, size: int) -> int:
@@ -42,6 +43,11 @@ def get_order(size: int) -> int:
     Kernel: include/asm-generic/getorder.h get_order()
     """
     return ((size - 1) >> PAGE_SHIFT).bit_length()
+
+
+def hash_64(value: int, bits: int) -> int:
+    """The highest bits of value times the golden ratio. Kernel: include/linux/hash.h hash_64()."""
+    return (value * GOLDEN_RATIO_64 & (1 << 64) - 1) >> 64 - bits
 
 
 def int_sqrt(value: int) -> int:

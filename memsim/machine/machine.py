@@ -52,7 +52,8 @@ class Machine(SlabDebugRequests):
     split evenly. cma, movablecore: sizes too. pcp=False keeps no pages on per-CPU lists, as
     zone_pcp_disable() does. transparent_hugepage=True lets khugepaged raise min_free_kbytes.
     arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages;
-    slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does.
+    slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does;
+    random_kmalloc_caches=True makes 16 copies of kmalloc's caches, of which a caller gets one.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -73,6 +74,7 @@ class Machine(SlabDebugRequests):
         arch: str = X86_64.name,
         slab: bool = False,
         slab_debug: str | None = None,
+        random_kmalloc_caches: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -82,7 +84,7 @@ class Machine(SlabDebugRequests):
         )  # fmt: skip
         vm = boot_vm(description, Trace(mask=0))
         if slab:
-            kmem_cache_init(vm, seed, slab_debug)
+            kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches)
         self._adopt(vm, seed, steps)
 
     @classmethod

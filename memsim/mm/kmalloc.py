@@ -6,7 +6,7 @@ kmalloc_slab(); include/linux/slab.h kmalloc_type(); mm/slub.c __do_kmalloc_node
 
 from __future__ import annotations
 
-from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order
+from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order, hash_64
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, numa_node_id, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
@@ -15,12 +15,19 @@ from memsim.mm.slab_common import (
     calculate_alignment,
     do_kmem_cache_create,
     kmem_cache_create,
+    kmem_cache_destroy,
 )
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_options import setup_slub_debug
 from memsim.mm.slub.debug_track import called_from, skip_orig_size_check
 from memsim.mm.slub.free import slab_free
-from memsim.mm.slub.kmem_cache import address_of, object_at, virt_to_slab
+from memsim.mm.slub.kmem_cache import (
+    address_of,
+    kmem_cache_alloc,
+    kmem_cache_free,
+    object_at,
+    virt_to_slab,
+)
 from memsim.mm.slub.memory import ptr_to_obj, read_bytes, write_bytes
 from memsim.mm.slub.pages import GFP_SLAB_BUG_MASK, kmalloc_fix_flags
 from memsim.mm.slub.slab import KmemCache, Random, SlabState, obj_to_index
@@ -41,6 +48,7 @@ from memsim.words.gfp import (
 from memsim.words.mmzone import MAX_PAGE_ORDER, NULL
 from memsim.words.slab import (
     EINVAL,
+    ENOMEM,
     KMALLOC_MAX_CACHE_SIZE,
     KMALLOC_MAX_SIZE,
     KMALLOC_MIN_SIZE,
@@ -48,6 +56,8 @@ from memsim.words.slab import (
     NULL_PTR,
     NUMA_NO_NODE,
     PAGE_OFFSET,
+    RANDOM_KMALLOC_CACHES_NR,
+    SIZEOF_KMEM_BUCKETS,
     SIZEOF_KMEM_CACHE,
     SIZEOF_KMEM_CACHE_NODE,
     SLAB_ACCOUNT,
@@ -65,12 +75,18 @@ from memsim.words.slab import (
 )
 
 KMALLOC_NORMAL, KMALLOC_RECLAIM, KMALLOC_DMA, KMALLOC_CGROUP = range(4)
+#: Copy n of KMALLOC_NORMAL, from 1 on, is this type and n. The kernel puts them before RECLAIM.
+KMALLOC_RANDOM_START = KMALLOC_CGROUP
 #: Name before the size, and flags, of each type's caches, with CONFIG_MEMCG.
 KMALLOC_TYPES = (
     ("kmalloc", SLAB_NO_MERGE),
     ("kmalloc-rcl", SLAB_RECLAIM_ACCOUNT),
     ("dma-kmalloc", SLAB_CACHE_DMA),
     ("kmalloc-cg", SLAB_ACCOUNT),
+)
+#: The same of the copies, which only CONFIG_RANDOM_KMALLOC_CACHES makes.
+KMALLOC_COPIES = tuple(
+    (f"kmalloc-rnd-{copy:02}", SLAB_NO_MERGE) for copy in range(1, RANDOM_KMALLOC_CACHES_NR + 1)
 )
 #: Call sites in the recorded kernel: from where a large request traces a first time, and kvmalloc.
 KMALLOC_HELPER = "__kmalloc_noprof+0x2e2/0x400"
@@ -79,16 +95,28 @@ KMALLOC_TRACK_HELPER = "__kmalloc_node_track_caller_noprof+0x34a/0x430"
 KVMALLOC_SITE = "__kvmalloc_node_noprof+0x37/0xd0"
 
 
-def kmalloc_type(gfp_mask: int) -> int:
-    """Which caches serve the request. Kernel: include/linux/slab.h kmalloc_type().
+def kmalloc_type(gfp_mask: int, caller: int = 0, seed: int | None = None) -> int:
+    """Which caches serve the request; with a seed, the caller's address picks one of 16 copies.
 
-    NOT MODELLED: CONFIG_RANDOM_KMALLOC_CACHES, which picks one of 16 by the caller's address.
+    Kernel: include/linux/slab.h kmalloc_type()
     """
     if gfp_mask & __GFP_DMA:
         return KMALLOC_DMA
     if gfp_mask & __GFP_RECLAIMABLE:
         return KMALLOC_RECLAIM
-    return KMALLOC_CGROUP if gfp_mask & __GFP_ACCOUNT else KMALLOC_NORMAL
+    if gfp_mask & __GFP_ACCOUNT:
+        return KMALLOC_CGROUP
+    copy = 0 if seed is None else hash_64(caller ^ seed, RANDOM_KMALLOC_CACHES_NR.bit_length())
+    return KMALLOC_RANDOM_START + copy if copy else KMALLOC_NORMAL
+
+
+def caller_of(vm: Vm, call_site: int) -> int:
+    """The address that a call site's number stands for.
+
+    NOT MODELLED: where functions lie: a caller that is known by its name has address 0.
+    """
+    name = vm.trace.names[call_site]
+    return int(name, 16) if name.startswith("0x") else 0
 
 
 def kmalloc_index(size: int) -> int:
@@ -103,12 +131,15 @@ def kmalloc_index(size: int) -> int:
     return max(size - 1, KMALLOC_MIN_SIZE - 1).bit_length()
 
 
-def kmalloc_slab(state: SlabState, size: int, buckets: int, gfp_mask: int) -> KmemCache:
+def kmalloc_slab(
+    state: SlabState, size: int, buckets: int, gfp_mask: int, caller: int = 0
+) -> KmemCache:
     """The cache for a request of up to 8 KiB; buckets: a set of its own, or -1.
 
+    NOT MODELLED: __GFP_NO_OBJ_EXT, which asks for kmalloc's own caches once more.
     Kernel: mm/slab.h kmalloc_slab()
     """
-    caches = state.kmalloc_caches[kmalloc_type(gfp_mask)]
+    caches = state.kmalloc_caches[kmalloc_type(gfp_mask, caller, state.random_kmalloc_seed)]
     if buckets >= 0:
         caches = state.buckets[buckets]
     return caches[kmalloc_index(size)]
@@ -119,11 +150,14 @@ def size_name(size: int) -> str:
     return f"{size >> 10}k" if size >= 1024 else str(size)
 
 
-def kmem_cache_init(vm: Vm, seed: int, slab_debug: str | None = None) -> None:
+def kmem_cache_init(
+    vm: Vm, seed: int, slab_debug: str | None = None, random_kmalloc_caches: bool = False
+) -> None:
     """Boot: the caches that caches are made of, then the kmalloc caches of every type.
 
     slab_debug: what stands behind slab_debug= on the command line, or None without it.
-    Kernel: mm/slub.c kmem_cache_init(), mm/slab_common.c create_kmalloc_caches()
+    random_kmalloc_caches: is CONFIG_RANDOM_KMALLOC_CACHES set?
+    Kernel: mm/slub.c kmem_cache_init()
     """
     state = vm.slab = SlabState(Random(seed))
     if slab_debug is not None:
@@ -135,8 +169,26 @@ def kmem_cache_init(vm: Vm, seed: int, slab_debug: str | None = None) -> None:
     state.kmem_cache_node = node
     # bootstrap() lists them the other way round
     state.slab_caches.reverse()
-    for prefix, flags in KMALLOC_TYPES:
-        state.kmalloc_caches.append(_create_kmalloc_caches(vm, prefix, flags))
+    create_kmalloc_caches(vm, KMALLOC_COPIES if random_kmalloc_caches else ())
+
+
+def create_kmalloc_caches(vm: Vm, copies: tuple[tuple[str, int], ...]) -> None:
+    """The kmalloc caches of every type, copies behind the first, and the cache of bucket sets.
+
+    Kernel: mm/slab_common.c create_kmalloc_caches()
+    """
+    state = vm.slab
+    normal, *others = KMALLOC_TYPES
+    made = {
+        prefix: _create_kmalloc_caches(vm, prefix, flags)
+        for prefix, flags in (normal, *copies, *others)
+    }
+    state.kmalloc_caches = [made[prefix] for prefix, _ in (*KMALLOC_TYPES, *copies)]
+    if copies:
+        state.random_kmalloc_seed = state.random.get_random_long()
+    state.kmem_buckets_cache, _ = kmem_cache_create(
+        vm, "kmalloc_buckets", SIZEOF_KMEM_BUCKETS, SLAB_NO_MERGE, KmemCacheArgs()
+    )
 
 
 def create_boot_cache(vm: Vm, name: str, size: int, flags: int, usersize: int) -> KmemCache:
@@ -168,17 +220,27 @@ def kmem_buckets_create(
 
     Kernel: mm/slab_common.c kmem_buckets_create()
     """
-    caches = {}
+    state = vm.slab
+    assert state.kmem_buckets_cache is not None
+    own_site = vm.trace.number_of("kmem_buckets_create")
+    mask = GFP_KERNEL | __GFP_ZERO
+    b = kmem_cache_alloc(state.kmem_buckets_cache, mask, NUMA_NO_NODE, own_site)
+    if b is None:
+        return -ENOMEM
+    caches: dict[int, KmemCache] = {}
     for size in KMALLOC_SIZES:
         region = (useroffset, min(size - useroffset, usersize)) if useroffset < size else (0, 0)
         args = KmemCacheArgs(useroffset=region[0], usersize=region[1], ctor=ctor)
         cache_name = f"{name}-{size_name(size)}"
         s, error = kmem_cache_create(vm, cache_name, size, flags | SLAB_NO_MERGE, args)
         if s is None:
+            for made in caches.values():
+                kmem_cache_destroy(made)
+            kmem_cache_free(state.kmem_buckets_cache, address_of(b), own_site)
             return error
         caches[kmalloc_index(size)] = s
-    vm.slab.buckets.append(caches)
-    return len(vm.slab.buckets) - 1
+    state.buckets.append(caches)
+    return len(state.buckets) - 1
 
 
 def kmalloc(
@@ -212,7 +274,7 @@ def do_kmalloc_node(
         return address
     if not size:
         return ZERO_SIZE_PTR
-    s = kmalloc_slab(vm.slab, size, buckets, gfp_mask)
+    s = kmalloc_slab(vm.slab, size, buckets, gfp_mask, caller_of(vm, call_site))
     called_from(s, call_site)
     address = address_of(slab_alloc_node(s, gfp_mask, node, size))
     trace_kmalloc(vm, call_site, address, size, s.size, gfp_mask, node)

@@ -92,9 +92,13 @@ KMALLOC_MAX_SIZE = 4 << 20
 KMALLOC_MIN_SIZE = 8
 #: In the order in which boot makes the caches. Kernel: mm/slab_common.c kmalloc_info[]
 KMALLOC_SIZES = (96, 192, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+#: Copies of kmalloc's caches besides the first. Kernel: include/linux/slab.h
+RANDOM_KMALLOC_CACHES_NR = 15
 #: struct kmem_cache without its nodes' pointers, struct kmem_cache_node: read off a recording.
 SIZEOF_KMEM_CACHE = 216
 SIZEOF_KMEM_CACHE_NODE = 64
+#: kmem_buckets: a pointer for each number from 0 to KMALLOC_SHIFT_HIGH.
+SIZEOF_KMEM_BUCKETS = 14 * SIZEOF_POINTER
 
 #: What bytes of objects, red zones and paddings are filled with. Kernel: include/linux/poison.h
 SLUB_RED_INACTIVE = 0xBB

@@ -172,8 +172,9 @@ class SlabState:
 
     __slots__ = (
         "buckets", "by_id", "debug",
-        "caches", "free_ids", "give_back", "kmalloc_caches", "kmem_cache",
-        "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "slab_caches",
+        "caches", "free_ids", "give_back", "kmalloc_caches", "kmem_buckets_cache", "kmem_cache",
+        "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "random_kmalloc_seed",
+        "slab_caches",
     )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
@@ -181,6 +182,9 @@ class SlabState:
         self.by_id: dict[int, Slab] = {}
         self.kmem_cache: KmemCache | None = None
         self.kmem_cache_node: KmemCache | None = None
+        self.kmem_buckets_cache: KmemCache | None = None
+        #: Which copy of kmalloc's caches a caller gets; None where there is one copy only.
+        self.random_kmalloc_seed: int | None = None
         self.kmalloc_caches: list[dict[int, KmemCache]] = []
         self.buckets: list[dict[int, KmemCache]] = []
         self.debug = SlabDebug()
