@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_each_request_is_told_by_one_rule(outcome: Outcome) -> None:
 def test_new_slabs_ask_for_what_the_kernels_asked_for(outcome: Outcome) -> None:
     assert outcome.slab is not None
     assert not [note for note in outcome.slab.notes if note.startswith("page requests")]
+
+
+def test_recorded_slabs_have_no_obj_ext_arrays() -> None:
+    """No cgroup besides the root is there, and no slab asks kmalloc() for one while it is made."""
+    key = "key:memcg_kmem_online_key"
+    assert [snapshot_of(f"snapshot_{end}")["vars"][key] for end in ("start", "end")] == [0, 0]
+    lines = lzma.decompress((SMALL / "trace.txt.xz").read_bytes()).decode().splitlines()
+    order = [
+        line.partition(": ")[2].partition(":")[0]
+        for line in lines
+        if " newslab" in line or " kmalloc: " in line
+    ]
+    assert order.count("newslab") == order.count("newslab_ret") > 10
+    for event, following in pairwise(order):
+        assert event != "newslab" or following == "newslab_ret"
 
 
 def test_a_recording_without_slab_says_so(capsys: pytest.CaptureFixture[str]) -> None:

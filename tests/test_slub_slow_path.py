@@ -20,7 +20,7 @@ from memsim.mm.slub.slab import Random, Slab, get_node
 from memsim.mm.slub.snapshot import cpu_partial_slabs_of, freelist_of
 from memsim.mm.slub.validate import validate_caches
 from memsim.words.gfp import __GFP_MEMALLOC, __GFP_NOWARN, __GFP_THISNODE
-from memsim.words.slab import NUMA_NO_NODE, SLAB_NO_MERGE
+from memsim.words.slab import NUMA_NO_NODE, SLAB_NO_MERGE, TID_STEP
 
 #: An object: the number of its slab, and its place there.
 Named = tuple[int, int]
@@ -332,14 +332,21 @@ def test_a_flushed_slab_that_is_empty_stays_while_its_node_has_few(nr: int, stay
 
 
 def test_a_cpu_without_a_slab_has_nothing_to_flush() -> None:
-    """Its partial slabs go to the node all the same. Kernel: mm/slub.c flush_cpu_slab()."""
+    """Its partial slabs go to the node all the same; flush_slab() itself is one operation more.
+
+    Kernel: mm/slub.c flush_cpu_slab(), flush_slab()
+    """
     w = Worked(cpus=2)
     w.take(4)
     w.free([(0, 2)], cpu=1)
-    tid = w.s.cpu_slab[1].tid
+    c = w.s.cpu_slab[1]
+    tid = c.tid
     flush_all(w.s)
     assert w.node() == [0]
-    assert w.s.cpu_slab[1].tid == tid
+    assert c.tid == tid
+    flush_slab(w.s, c)
+    assert w.node() == [0]
+    assert c.tid == tid + TID_STEP
 
 
 # Shrinking, and the end

@@ -19,7 +19,6 @@ from memsim.mm.slub.update import (
     update_cpu_freelist,
 )
 from memsim.words.mmzone import NULL
-from memsim.words.slab import SLAB_DEBUG_FLAGS
 
 
 def slabs_on(s: KmemCache, head: int) -> list[Slab]:
@@ -31,11 +30,6 @@ def slabs_on(s: KmemCache, head: int) -> list[Slab]:
 def partial_slabs(s: KmemCache, n: KmemCacheNode) -> list[Slab]:
     """The node's partial slabs, first to last."""
     return slabs_on(s, n.partial)
-
-
-def kmem_cache_has_cpu_partial(s: KmemCache) -> bool:
-    """Do CPUs keep partial slabs? Kernel: mm/slub.c kmem_cache_has_cpu_partial()."""
-    return (s.flags & SLAB_DEBUG_FLAGS) == 0
 
 
 def get_partial_node(s: KmemCache, n: KmemCacheNode | None) -> Slab | None:

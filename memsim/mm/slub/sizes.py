@@ -10,7 +10,6 @@ from memsim.mm.slub.slab import KmemCache
 from memsim.words.gfp import __GFP_COMP, __GFP_DMA, __GFP_DMA32, __GFP_RECLAIMABLE
 from memsim.words.mmzone import MAX_PAGE_ORDER
 from memsim.words.slab import (
-    MAX_OBJS_PER_PAGE,
     MAX_PARTIAL,
     MIN_PARTIAL,
     OBJECT_POISON,
@@ -50,13 +49,12 @@ def calculate_order(size: int, nr_cpus: int) -> int:
     """Order of the slabs of a cache whose objects take size bytes; -1 if there is none.
 
     More CPUs want more objects in a slab; a sixteenth of it may be wasted, then an eighth, and
-    so on. nr_cpus: those present. Kernel: mm/slub.c calculate_order()
+    so on. nr_cpus: those present. NOT MODELLED: MAX_OBJS_PER_PAGE, which takes larger pages.
+    Kernel: mm/slub.c calculate_order(), calc_slab_order()
     """
     max_objects = max(order_objects(SLUB_MAX_ORDER, size), 1)
     min_objects = min(4 * (fls(nr_cpus) + 1), max_objects)
     min_order = get_order(min_objects * size)
-    if order_objects(min_order, size) > MAX_OBJS_PER_PAGE:
-        return get_order(size * MAX_OBJS_PER_PAGE) - 1
     for fraction in (16, 8, 4, 2):
         order = calc_slab_order(size, min_order, SLUB_MAX_ORDER, fraction)
         if order <= SLUB_MAX_ORDER:
