@@ -26,6 +26,7 @@ settings.register_profile("home", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what drives a browser where there is none."""
     if find_chromium():

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slub_caches import allocated, created, poke
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.list import list_for_each
-from memsim.mm.kmalloc import kmem_cache_init, krealloc
-from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
-from memsim.mm.slub.alloc import Object, slab_alloc_node
+from memsim.mm.kmalloc import krealloc
+from memsim.mm.slab_common import kmem_cache_destroy
+from memsim.mm.slub.alloc import Object
 from memsim.mm.slub.debug_validate import validate_slab_cache
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.memory import obj_to_ptr, read_bytes, slab_start, write_bytes
 from memsim.mm.slub.slab import KmemCache, Slab
 from memsim.words.gfp import __GFP_ZERO
 from memsim.words.slab import (
-    NUMA_NO_NODE,
     SLAB_CONSISTENCY_CHECKS,
     SLAB_KMALLOC,
     SLAB_NO_MERGE,
@@ -36,27 +36,6 @@ EXAMPLES = Path(__file__).parent / "data" / "worked_examples_slab.json"
 DEBUG = SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER
 
 
-def created(name: str, size: int, flags: int) -> KmemCache:
-    """A cache on a machine of its own."""
-    machine = Machine("64 MiB", steps=False)
-    kmem_cache_init(machine.vm, seed=1)
-    args = KmemCacheArgs()
-    s, _ = kmem_cache_create(machine.vm, name, size, flags | SLAB_NO_USER_FLAGS, args)
-    assert s is not None
-    return s
-
-
-def allocated(s: KmemCache, orig_size: int = 0) -> Object:
-    got = slab_alloc_node(s, GFP_KERNEL, NUMA_NO_NODE, orig_size)
-    assert got is not None
-    return got
-
-
-def poke(got: Object, offset: int, data: bytes) -> None:
-    """Write to an object, or beyond it."""
-    assert write_bytes(got[0], obj_to_ptr(*got) + offset, data)
-
-
 def peek(got: Object, offset: int, count: int) -> bytes:
     data = read_bytes(got[0], obj_to_ptr(*got) + offset, count)
     assert data is not None
@@ -67,7 +46,7 @@ class Kunit:
     """One case of the suite: a cache whose errors are counted."""
 
     def __init__(self, size: int, flags: int) -> None:
-        self.s = created("TestSlub", size, flags)
+        self.s = created("TestSlub", size, flags | SLAB_NO_USER_FLAGS)
         self.debug = self.s.vm.slab.debug
         self.debug.kunit_errors = 0
 

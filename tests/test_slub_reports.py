@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from slub_caches import allocated, created, poke
 
-from memsim import GFP_KERNEL, Machine
-from memsim.mm.kmalloc import kmem_cache_init
+from memsim import GFP_KERNEL
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
 from memsim.mm.slub.alloc import Object, slab_alloc_node
 from memsim.mm.slub.debug_requests import cache_from_obj
@@ -38,24 +38,11 @@ FULL_FLAGS = "flags=0xfffffc0000000(node=0|zone=1|lastcpupid=0x1fffff)"
 TAINTED = "Tainted: G    B   W         "
 
 
-def created(size: int, flags: int, name: str = "mine") -> KmemCache:
+def in_order(size: int, flags: int, name: str = "mine") -> KmemCache:
     """A cache whose slabs hand out their objects from the first to the last."""
-    machine = Machine("64 MiB", steps=False)
-    kmem_cache_init(machine.vm, seed=1)
-    s, _ = kmem_cache_create(machine.vm, name, size, flags, KmemCacheArgs())
-    assert s is not None
+    s = created(name, size, flags)
     s.random_seq = []
     return s
-
-
-def allocated(s: KmemCache, orig_size: int = 0) -> Object:
-    got = slab_alloc_node(s, GFP_KERNEL, NUMA_NO_NODE, orig_size)
-    assert got is not None
-    return got
-
-
-def poke(got: Object, offset: int, data: bytes) -> None:
-    assert write_bytes(got[0], obj_to_ptr(*got) + offset, data)
 
 
 def corrupt_pointer(got: Object) -> None:
@@ -86,7 +73,7 @@ def report(title: str, *body: str) -> list[str]:
 
 def test_left_redzone_in_full() -> None:
     """The object is not freed; who allocated and who freed it before is told."""
-    s = created(24, CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
+    s = in_order(24, CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
     debug = s.vm.slab.debug
     opened = s.vm.trace.number_of("open_it+0x1a/0x30 [mine]")
     debug.pid, debug.jiffies = 41, 1000
@@ -124,7 +111,7 @@ def test_left_redzone_in_full() -> None:
 
 
 def test_only_the_first_finding_shows_the_object() -> None:
-    s = created(64, SLAB_KMALLOC | SLAB_STORE_USER | SLAB_RED_ZONE | CHECKS)
+    s = in_order(64, SLAB_KMALLOC | SLAB_STORE_USER | SLAB_RED_ZONE | CHECKS)
     got = allocated(s, 50)
     poke(got, 50, b"abc")
     poke(got, 64, b"\x01\x02")
@@ -151,7 +138,7 @@ def test_use_after_free_is_found_when_the_object_is_wanted(
     at: int, what: str, first: int, last: int, value: int
 ) -> None:
     """The slab is given up: its objects count as used, and another slab serves the request."""
-    s = created(24, CHECKS | SLAB_POISON)
+    s = in_order(24, CHECKS | SLAB_POISON)
     got = allocated(s)
     slab_free(s, *got)
     assert read_bytes(got[0], obj_to_ptr(*got), 24) == b"\x6b" * 23 + b"\xa5"
@@ -177,7 +164,7 @@ def test_use_after_free_is_found_when_the_object_is_wanted(
 
 
 def test_freepointer_of_an_object_in_use() -> None:
-    s = created(24, CHECKS | SLAB_POISON)
+    s = in_order(24, CHECKS | SLAB_POISON)
     got, behind = allocated(s), allocated(s)
     corrupt_pointer(got)
     slab_free(s, *got)
@@ -193,7 +180,7 @@ def test_freepointer_of_an_object_in_use() -> None:
 
 def test_freechain() -> None:
     """Freeing another object of the slab finds it; the rest of the list is lost."""
-    s = created(24, CHECKS | SLAB_POISON)
+    s = in_order(24, CHECKS | SLAB_POISON)
     got, other = allocated(s), allocated(s)
     slab_free(s, *got)
     corrupt_pointer(got)
@@ -210,7 +197,7 @@ def test_freechain() -> None:
 
 
 def test_object_already_free() -> None:
-    s = created(24, CHECKS)
+    s = in_order(24, CHECKS)
     kept, got = allocated(s), allocated(s)
     slab_free(s, *got)
     slab_free(s, *got)
@@ -240,7 +227,7 @@ def hexes(got: Object, offset: int, count: int) -> str:
 
 
 def test_a_pointer_into_an_object() -> None:
-    s = created(24, CHECKS | SLAB_RED_ZONE)
+    s = in_order(24, CHECKS | SLAB_RED_ZONE)
     got = allocated(s)
     slab_free(s, got[0], ptr_to_obj(got[0], obj_to_ptr(*got) + 8))
     assert logged(got) == [
@@ -254,7 +241,7 @@ def test_a_pointer_into_an_object() -> None:
 
 
 def test_wrong_slab_cache() -> None:
-    s = created(24, CHECKS | SLAB_STORE_USER)
+    s = in_order(24, CHECKS | SLAB_STORE_USER)
     other, _ = kmem_cache_create(s.vm, "other", 100, SLAB_NO_MERGE, KmemCacheArgs())
     assert other is not None
     s.vm.slab.debug.call_site = 0xABC
@@ -269,7 +256,7 @@ def test_wrong_slab_cache() -> None:
 
 @pytest.mark.parametrize("flags", [SLAB_NO_MERGE, SLAB_STORE_USER])
 def test_objects_remaining(flags: int) -> None:
-    s = created(24, flags)
+    s = in_order(24, flags)
     s.vm.slab.debug.call_site = 0xABC
     got, freed, third = allocated(s), allocated(s), allocated(s)
     slab_free(s, *freed)
@@ -293,7 +280,7 @@ def test_objects_remaining(flags: int) -> None:
 
 def test_the_end_of_the_slab() -> None:
     """The report names a range, and dumps all bytes that no object uses."""
-    s = created(1000, CHECKS | SLAB_POISON)
+    s = in_order(1000, CHECKS | SLAB_POISON)
     slab = allocated(s)[0]
     size = slab.objects * s.size
     total = 4096 << slab.order
@@ -319,7 +306,7 @@ def test_the_end_of_the_slab() -> None:
     ],
 )
 def test_paddings(flags: int, at: int, what: str) -> None:
-    s = created(20, flags | CHECKS)
+    s = in_order(20, flags | CHECKS)
     got = allocated(s)
     poke(got, at, b"\xff")
     validate_slab_cache(s)
@@ -332,7 +319,7 @@ def test_paddings(flags: int, at: int, what: str) -> None:
 
 
 def test_traced_requests() -> None:
-    s = created(8, SLAB_TRACE)
+    s = in_order(8, SLAB_TRACE)
     got = allocated(s)
     poke(got, 0, b"memories")
     slab_free(s, *got)
@@ -345,7 +332,7 @@ def test_traced_requests() -> None:
 
 def test_without_checks_a_corrupt_list_kills() -> None:
     """The wild pointer becomes the slab's freelist; the next request oopses and does nothing."""
-    s = created(24, SLAB_POISON)
+    s = in_order(24, SLAB_POISON)
     got = allocated(s)
     slab_free(s, *got)
     corrupt_pointer(got)
@@ -366,7 +353,7 @@ def test_without_checks_a_corrupt_list_kills() -> None:
 
 
 def test_more_freed_than_there_are() -> None:
-    s = created(24, CHECKS)
+    s = in_order(24, CHECKS)
     got, other = allocated(s), allocated(s)
     do_slab_free(s, got[0], got[1], got[1], 3)
     assert logged(got) == [
@@ -389,7 +376,7 @@ def test_more_freed_than_there_are() -> None:
 @pytest.mark.parametrize("cpus_slab", [True, False])
 def test_double_free_without_debugging(cpus_slab: bool) -> None:
     """Hardened free pointers: an object that is first on its list already kills the kernel."""
-    s = created(24, SLAB_NO_MERGE)
+    s = in_order(24, SLAB_NO_MERGE)
     live = [allocated(s) for _ in range(300)]
     slab, obj = live[-1] if cpus_slab else live[0]
     slab_free(s, slab, obj)
@@ -406,7 +393,7 @@ def list_of(pointers: object) -> list[int]:
 
 
 def test_the_same_object_twice_in_a_batch() -> None:
-    s = created(24, SLAB_NO_MERGE)
+    s = in_order(24, SLAB_NO_MERGE)
     got = allocated(s)
     kmem_cache_free_bulk([got, got])
     assert s.vm.slab.debug.oops == "kernel BUG at mm/slub.c:547!"

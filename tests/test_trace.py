@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -20,7 +21,6 @@ from memsim.trace.events import (
     MmPageAlloc,
     MmPageFree,
     Traced,
-    fields_of,
 )
 from memsim.trace.ring import RECORD, Ring
 from memsim.trace.steps import STEP_RECORD, Journal
@@ -223,7 +223,7 @@ def test_a_record_of_the_ring_is_the_event_again(wanted: list[Event], cpu: int) 
     trace.cpu = cpu
     for event in wanted:
         is_page = isinstance(event, PAGE_EVENT_CLASSES)
-        fields = fields_of(event) if is_page else event.record(trace.number_of)
+        fields = astuple(event) if is_page else event.record(trace.number_of)
         trace.emit(EVENT_CLASSES.index(type(event)), *fields)
     got = list(trace.events())
     assert [traced.event for traced in got] == wanted

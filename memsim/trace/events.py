@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
@@ -50,9 +50,9 @@ def page_pointer(pfn: int) -> str:
     return f"{0 if pfn < 0 else VMEMMAP_START + pfn * SIZEOF_STRUCT_PAGE:016x}"
 
 
-def shown_pfn(pfn: int) -> str:
-    """pfn as kmem tracepoints print it: no page is 0x0."""
-    return f"{max(pfn, 0):#x}"
+def page_and_pfn(pfn: int) -> str:
+    """How kmem tracepoints begin; no page is (null) and 0x0."""
+    return f"page={page_pointer(pfn)} pfn={max(pfn, 0):#x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class MmPageAlloc:
     def text(self) -> str:
         """What follows `mm_page_alloc: ` in a trace."""
         return (
-            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
+            f"{page_and_pfn(self.pfn)} order={self.order} "
             f"migratetype={self.migratetype} gfp_flags={show_gfp_flags(self.gfp_flags)}"
         )
 
@@ -86,7 +86,7 @@ class MmPageAllocZoneLocked:
     def text(self) -> str:
         """What follows `mm_page_alloc_zone_locked: ` in a trace."""
         return (
-            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
+            f"{page_and_pfn(self.pfn)} order={self.order} "
             f"migratetype={self.migratetype} percpu_refill={self.percpu_refill}"
         )
 
@@ -106,7 +106,7 @@ class MmPageAllocExtfrag:
     def text(self) -> str:
         """What follows `mm_page_alloc_extfrag: ` in a trace."""
         return (
-            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} "
+            f"{page_and_pfn(self.pfn)} "
             f"alloc_order={self.alloc_order} fallback_order={self.fallback_order} "
             f"pageblock_order={PAGEBLOCK_ORDER} alloc_migratetype={self.alloc_migratetype} "
             f"fallback_migratetype={self.fallback_migratetype} "
@@ -126,10 +126,7 @@ class MmPagePcpuDrain:
 
     def text(self) -> str:
         """What follows `mm_page_pcpu_drain: ` in a trace."""
-        return (
-            f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order} "
-            f"migratetype={self.migratetype}"
-        )
+        return f"{page_and_pfn(self.pfn)} order={self.order} migratetype={self.migratetype}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,7 @@ class MmPageFree:
 
     def text(self) -> str:
         """What follows `mm_page_free: ` in a trace."""
-        return f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order={self.order}"
+        return f"{page_and_pfn(self.pfn)} order={self.order}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,7 @@ class MmPageFreeBatched:
 
     def text(self) -> str:
         """What follows `mm_page_free_batched: ` in a trace."""
-        return f"page={page_pointer(self.pfn)} pfn={shown_pfn(self.pfn)} order=0"
+        return f"{page_and_pfn(self.pfn)} order=0"
 
 
 PageEvent = (
@@ -206,8 +203,3 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     else:
         event = PAGE_EVENT_CLASSES[number](*record[2 : 2 + _NR_FIELDS[number]])
     return Traced(record[0], record[1] >> 8, event)
-
-
-def fields_of(event: PageEvent) -> tuple[int, ...]:
-    """The event's fields, in the kernel's order."""
-    return astuple(event)

@@ -22,14 +22,18 @@ def signed(ptr: int) -> int:
     return (ptr & _64_BITS ^ 1 << 63) - (1 << 63)
 
 
-def shown(accounted: bool) -> str:
-    """A truth value as tracepoints print it."""
-    return "true" if accounted else "false"
-
-
 def is_accounted(gfp_flags: int) -> bool:
     """Does the request itself ask for a charge to its memcg?"""
     return bool(gfp_flags & __GFP_ACCOUNT)
+
+
+def allocation_text(event: Kmalloc | KmemCacheAlloc, accounted: bool) -> str:
+    """What follows the name of an event that hands out memory."""
+    return (
+        f"call_site={event.call_site} ptr={event.ptr:016x} bytes_req={event.bytes_req} "
+        f"bytes_alloc={event.bytes_alloc} gfp_flags={show_gfp_flags(event.gfp_flags)} "
+        f"node={event.node} accounted={'true' if accounted else 'false'}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,7 @@ class Kmalloc:
 
     def text(self) -> str:
         """What follows `kmalloc: ` in a trace; accounted follows from gfp_flags."""
-        return (
-            f"call_site={self.call_site} ptr={self.ptr:016x} bytes_req={self.bytes_req} "
-            f"bytes_alloc={self.bytes_alloc} gfp_flags={show_gfp_flags(self.gfp_flags)} "
-            f"node={self.node} accounted={shown(is_accounted(self.gfp_flags))}"
-        )
+        return allocation_text(self, is_accounted(self.gfp_flags))
 
     def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
         """The fields as a record holds them; number_of tells the number of a text."""
@@ -113,11 +113,7 @@ class KmemCacheAlloc:
 
     def text(self) -> str:
         """What follows `kmem_cache_alloc: ` in a trace."""
-        return (
-            f"call_site={self.call_site} ptr={self.ptr:016x} bytes_req={self.bytes_req} "
-            f"bytes_alloc={self.bytes_alloc} gfp_flags={show_gfp_flags(self.gfp_flags)} "
-            f"node={self.node} accounted={shown(self.accounted)}"
-        )
+        return allocation_text(self, self.accounted)
 
     def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
         """The fields as a record holds them: seven in six, `accounted` is a bit beside node."""
