@@ -12,6 +12,7 @@ from memsim.mm.slub.alloc import chain_of, free_objects_of
 from memsim.mm.slub.partial import partial_slabs
 from memsim.mm.slub.shrink import nodes_of
 from memsim.mm.slub.slab import KmemCache, Slab
+from memsim.mm.slub.snapshot import cpu_partial_slabs_of
 from memsim.words.errors import ValidationError
 from memsim.words.mmzone import NULL
 
@@ -20,16 +21,6 @@ def slabs_of(s: KmemCache) -> list[Slab]:
     """Every slab of the cache, by pfn."""
     found = {slab.pfn: slab for slab in s.vm.slab.by_id.values() if slab.slab_cache is s}
     return [found[pfn] for pfn in sorted(found)]
-
-
-def cpu_partial_slabs(s: KmemCache, cpu: int) -> list[Slab]:
-    """The slabs of a CPU's partial list, first to last."""
-    slabs = []
-    slab = s.cpu_slab[cpu].partial
-    while slab is not None:
-        slabs.append(slab)
-        slab = slab.next
-    return slabs
 
 
 def _counters(s: KmemCache) -> Iterator[str]:
@@ -62,8 +53,8 @@ def _frozen(s: KmemCache) -> Iterator[str]:
 def _places(s: KmemCache) -> Iterator[str]:
     """A slab is in one place: a CPU's slab, a CPU's partial list, a node's list, or full."""
     places = [c.slab.pfn for c in s.cpu_slab if c.slab is not None]
-    for cpu in range(len(s.cpu_slab)):
-        places += [slab.pfn for slab in cpu_partial_slabs(s, cpu)]
+    for c in s.cpu_slab:
+        places += [slab.pfn for slab in cpu_partial_slabs_of(c)]
     for n in nodes_of(s):
         places += [slab.pfn for slab in partial_slabs(s, n)]
     for pfn in {pfn for pfn in places if places.count(pfn) > 1}:
@@ -85,11 +76,10 @@ def _node_counts(s: KmemCache) -> Iterator[str]:
 
 def _cpu_partial_counts(s: KmemCache) -> Iterator[str]:
     """Each slab of a CPU's partial list knows how many there are from it on."""
-    for cpu in range(len(s.cpu_slab)):
-        slabs = cpu_partial_slabs(s, cpu)
-        told = [slab.slabs for slab in slabs]
-        if told != list(range(len(slabs), 0, -1)):
-            yield f"CPU {cpu}: {told}"
+    for c in s.cpu_slab:
+        told = [slab.slabs for slab in cpu_partial_slabs_of(c)]
+        if told != list(range(len(told), 0, -1)):
+            yield f"CPU {c.cpu}: {told}"
 
 
 def _lockless(s: KmemCache) -> Iterator[str]:
