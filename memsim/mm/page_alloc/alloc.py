@@ -138,7 +138,8 @@ def take_bulk(
 ) -> tuple[list[int], int]:
     """(up to nr_pages from this CPU's pcp list, refill_pages left: below 0 when exceeded).
 
-    It stops where it would refill the list and no refill_pages are left.
+    It stops where it would refill the list and no refill_pages are left: that limit is memsim's
+    own, for a replay, where others can come to the zone between two refills.
     Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), its loop
     """
     pcp = zone.per_cpu_pageset[zone.vm.cpu]
