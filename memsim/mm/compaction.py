@@ -10,6 +10,7 @@ from __future__ import annotations
 from memsim.mm.mmzone import Zone
 from memsim.mm.page_alloc.free_list import list_all_deferred, rotate_free_list
 from memsim.mm.page_alloc.isolate import _isolate_free_page
+from memsim.mm.page_alloc.pageblock import pageblock_start_pfn
 from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_UNMOVABLE, NULL, PAGE_ALLOC_COSTLY_ORDER
 
 COMPACT_CLUSTER_MAX = 32
@@ -43,7 +44,7 @@ class CompactControl:
 
     def block_start(self, pfn: int) -> int:
         """First pfn of pfn's pageblock."""
-        return pfn & -(1 << self.zone.vm.pageblock_order)
+        return pageblock_start_pfn(self.zone, pfn)
 
 
 def freelist_scan_limit(cc: CompactControl) -> int:
@@ -95,7 +96,7 @@ def fast_isolate_freepages(cc: CompactControl) -> int:
     if cc.order <= 0:
         return NULL
     if cc.free_pfn >= cc.zone.compact_init_free_pfn:
-        limit = (1 << cc.zone.vm.pageblock_order) >> 1
+        limit = cc.zone.vm.pageblock_nr_pages >> 1
     distance = cc.free_pfn - cc.migrate_pfn
     low_pfn = cc.block_start(cc.free_pfn - (distance >> 2))
     min_pfn = cc.block_start(cc.free_pfn - (distance >> 1))

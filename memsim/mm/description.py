@@ -209,7 +209,7 @@ def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
 
 def _lend_to_cma(vm: Vm, size: int, free: list[Range]) -> None:
     """Make the last pageblocks of the largest free range a CMA area of this size, rounded up."""
-    pageblock_nr_pages = 1 << vm.pageblock_order
+    pageblock_nr_pages = vm.pageblock_nr_pages
     first, last = max(free, key=lambda pfns: pfns[1] - pfns[0])
     end = align_down(last, pageblock_nr_pages)
     start = end - align_up(nr_pages_of(size), pageblock_nr_pages)

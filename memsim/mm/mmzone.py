@@ -176,11 +176,10 @@ class Vm:
     __slots__ = (
         "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
         "trace", "cpu", "capture_control", "nodes", "zones", "arch", "cpu_to_node",
-        "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA",
-        "MIGRATE_ISOLATE", "pageblock_order", "min_free_kbytes", "user_min_free_kbytes",
-        "watermark_scale_factor",
-        "slab", "watermark_boost_factor", "percpu_pagelist_high_fraction", "lowmem_reserve_ratio",
-        "memcg_kmem_online", "totalreserve_pages", "fields_seen",
+        "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
+        "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
+        "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
+        "lowmem_reserve_ratio", "memcg_kmem_online", "totalreserve_pages", "slab", "fields_seen",
         "_next_head",
     )  # fmt: skip
 
@@ -212,6 +211,7 @@ class Vm:
         self.node_distance = default_distances(nr_nodes)
         self.movable_zone = arch.ZONE_NORMAL
         self.pageblock_order = pageblock_order = pageblock_order or arch.pageblock_order
+        self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
         self._next_head = max_pfn

@@ -24,18 +24,16 @@ from memsim.mm.mmzone import (
     get_pageblock_migratetype,
     list_pages,
 )
+from memsim.mm.page_alloc.pcp import pindex_to_order
 from memsim.mm.snapshot import PCP_FIELDS, VARS, ZONE_FIELDS, Snapshot
 from memsim.trace.trace import Trace
 from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
 from memsim.words.errors import BadInput
 from memsim.words.mmzone import (
-    HPAGE_PMD_ORDER,
     MAX_PAGE_ORDER,
     MIGRATE_HIGHATOMIC,
-    MIGRATE_PCPTYPES,
     NR_FREE_CMA_PAGES,
     NR_FREE_PAGES,
-    NR_LOWORDER_PCP_LISTS,
     NR_PAGE_ORDERS,
     NR_PCP_LISTS,
     NUMA_STAT_ITEMS,
@@ -294,7 +292,7 @@ def _zone_at(vm: Vm, field: Field) -> Zone:
 def _restore_pageblock(vm: Vm, field: Field) -> None:
     first, migratetype, skip = field.items(3, 3)
     pfn = first.integer(0, MAX_SNAPSHOT_PFN)
-    if pfn & (1 << vm.pageblock_order) - 1:
+    if pfn % vm.pageblock_nr_pages:
         raise first.bad(f"{pfn:#x} is not the start of a pageblock")
     block = pfn >> vm.pageblock_order
     if block < len(vm.pageblock):
@@ -354,11 +352,7 @@ def _restore_lists(zone: Zone, field: Field, covered: _Covered) -> None:
     for pcp, pcp_field in zip(zone.per_cpu_pageset, field["pcp"].items(), strict=True):
         lists = pcp_field["lists"].items(NR_PCP_LISTS, NR_PCP_LISTS)
         for pindex, (head, pages) in enumerate(zip(pcp.lists, lists, strict=True)):
-            _fill_list(zone, head, pages, _pcp_order(pindex), 0, covered)
-
-
-def _pcp_order(pindex: int) -> int:
-    return HPAGE_PMD_ORDER if pindex >= NR_LOWORDER_PCP_LISTS else pindex // MIGRATE_PCPTYPES
+            _fill_list(zone, head, pages, pindex_to_order(pindex), 0, covered)
 
 
 def _fill_list(
@@ -415,7 +409,7 @@ def _check_pcps(zone: Zone, field: Field) -> None:
     """pcp->count is the pages on its lists: the allocator empties lists until it is 0."""
     for pcp, pcp_field in zip(zone.per_cpu_pageset, field["pcp"].items(), strict=True):
         listed = sum(
-            len(list_pages(zone, head)) << _pcp_order(pindex)
+            len(list_pages(zone, head)) << pindex_to_order(pindex)
             for pindex, head in enumerate(pcp.lists)
         )
         if pcp.count != listed:

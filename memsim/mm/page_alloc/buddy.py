@@ -77,7 +77,7 @@ def change_pageblock_range(zone: Zone, page: int, order: int, migratetype: int) 
 
     Kernel: mm/page_alloc.c change_pageblock_range()
     """
-    for start in range(page, page + (1 << order), 1 << zone.vm.pageblock_order):
+    for start in range(page, page + (1 << order), zone.vm.pageblock_nr_pages):
         set_pageblock_migratetype(zone, start, migratetype)
 
 

@@ -74,7 +74,7 @@ def boost_watermark(zone: Zone) -> bool:
     Kernel: mm/page_alloc.c boost_watermark()
     """
     vm = zone.vm
-    pageblock_nr_pages = 1 << vm.pageblock_order
+    pageblock_nr_pages = vm.pageblock_nr_pages
     if not vm.watermark_boost_factor or pageblock_nr_pages * 4 > zone.managed_pages:
         return False
     max_boost = mult_frac(zone._watermark[WMARK_HIGH], vm.watermark_boost_factor, 10000)
@@ -119,7 +119,7 @@ def _take_whole_blocks(
 
 def _is_worth_claiming(zone: Zone, start: int, start_type: int, block_type: int) -> bool:
     """Are at least half of the pageblock's pages free, or compatible with start_type?"""
-    pageblock_nr_pages = 1 << zone.vm.pageblock_order
+    pageblock_nr_pages = zone.vm.pageblock_nr_pages
     num_free, num_movable = count_pageblock(zone, start)
     if start_type == MIGRATE_MOVABLE:
         alike = num_movable

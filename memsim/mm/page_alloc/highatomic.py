@@ -18,7 +18,7 @@ def reserve_highatomic_pageblock(zone: Zone, page: int, order: int) -> None:
 
     Kernel: mm/page_alloc.c reserve_highatomic_pageblock()
     """
-    pageblock_nr_pages = 1 << zone.vm.pageblock_order
+    pageblock_nr_pages = zone.vm.pageblock_nr_pages
     one_percent = zone.managed_pages // 100
     if one_percent < pageblock_nr_pages:
         return
@@ -42,7 +42,7 @@ def unreserve_highatomic_pageblock(zonelist: list[Zone], migratetype: int, force
     pageblock. Kernel: mm/page_alloc.c unreserve_highatomic_pageblock()
     """
     for zone in zonelist:
-        if not force and zone.nr_reserved_highatomic <= 1 << zone.vm.pageblock_order:
+        if not force and zone.nr_reserved_highatomic <= zone.vm.pageblock_nr_pages:
             continue
         for order in range(NR_PAGE_ORDERS):
             page = get_page_from_free_area(zone, zone.free_area[order], MIGRATE_HIGHATOMIC)
@@ -53,7 +53,7 @@ def unreserve_highatomic_pageblock(zonelist: list[Zone], migratetype: int, force
 
 def _unreserve(zone: Zone, page: int, order: int, migratetype: int) -> bool:
     """Turn the pageblock(s) of one free HIGHATOMIC block. Did any free page move?"""
-    pageblock_nr_pages = 1 << zone.vm.pageblock_order
+    pageblock_nr_pages = zone.vm.pageblock_nr_pages
     old_mt = get_pageblock_migratetype(zone, page)
     if old_mt == MIGRATE_HIGHATOMIC:
         size = max(pageblock_nr_pages, 1 << order)

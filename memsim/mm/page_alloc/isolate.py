@@ -51,7 +51,7 @@ def _isolate_free_page(zone: Zone, page: int, order: int) -> int:
 def _make_pageblocks_movable(zone: Zone, page: int, order: int) -> None:
     """Turn the mergeable pageblocks under a block MOVABLE, with their other free blocks."""
     end = page + (1 << order) - 1
-    for start in range(page, end, 1 << zone.vm.pageblock_order):
+    for start in range(page, end, zone.vm.pageblock_nr_pages):
         migratetype = get_pageblock_migratetype(zone, start)
         if migratetype_is_mergeable(migratetype):
             move_freepages_block(zone, start, migratetype, MIGRATE_MOVABLE)

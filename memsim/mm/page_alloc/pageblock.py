@@ -25,7 +25,7 @@ from memsim.words.mmzone import FPI_NONE, NR_PAGE_ORDERS, NULL
 
 def pageblock_start_pfn(zone: Zone, pfn: int) -> int:
     """First pfn of the pageblock that holds pfn. Kernel: pageblock_start_pfn()."""
-    return pfn & -(1 << zone.vm.pageblock_order)
+    return pfn & -zone.vm.pageblock_nr_pages
 
 
 def prep_move_freepages_block(zone: Zone, page: int) -> int:
@@ -34,7 +34,7 @@ def prep_move_freepages_block(zone: Zone, page: int) -> int:
     Kernel: mm/page_alloc.c prep_move_freepages_block()
     """
     start = pageblock_start_pfn(zone, page)
-    end = start + (1 << zone.vm.pageblock_order)
+    end = start + zone.vm.pageblock_nr_pages
     if not zone_spans_pfn(zone, start) or not zone_spans_pfn(zone, end - 1):
         return NULL
     return start
@@ -47,7 +47,7 @@ def count_pageblock(zone: Zone, start: int) -> tuple[int, int]:
     Kernel: mm/page_alloc.c prep_move_freepages_block(), with num_free
     """
     num_free = num_movable = 0
-    pfn, end = start, start + (1 << zone.vm.pageblock_order)
+    pfn, end = start, start + zone.vm.pageblock_nr_pages
     while pfn < end:
         if PageBuddy(zone, pfn):
             nr_pages = 1 << buddy_order(zone, pfn)
@@ -65,7 +65,7 @@ def _move_freepages_block(zone: Zone, start: int, old_mt: int, new_mt: int) -> i
     Returns the pages moved. Kernel: mm/page_alloc.c __move_freepages_block()
     """
     pages_moved = 0
-    pfn, end = start, start + (1 << zone.vm.pageblock_order)
+    pfn, end = start, start + zone.vm.pageblock_nr_pages
     while pfn < end:
         if not PageBuddy(zone, pfn):
             pfn += 1
