@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slub_caches import allocated, created, poke
+from slub_objects import allocated, created, poke
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.list import list_for_each

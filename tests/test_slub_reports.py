@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from slub_caches import allocated, created, poke
+from slub_objects import allocated, created, poke
 
 from memsim import GFP_KERNEL
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
