@@ -3,6 +3,8 @@
 Each CPU collects a zone's changes in vm_stat_diff and adds them to the zone's counter when they
 pass stat_threshold: between two additions the counter drifts from the truth.
 
+NOT MODELLED: counters of nodes (NR_SLAB_RECLAIMABLE_B), and events (PGALLOC, PGFREE).
+
 Kernel: mm/vmstat.c
 """
 

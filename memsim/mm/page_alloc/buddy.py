@@ -86,6 +86,7 @@ def compaction_capture(
 ) -> bool:
     """Give a block that is being freed to the task that compacts for just this order.
 
+    NOT MODELLED: that kernel threads take nothing; capc is a task's.
     Kernel: mm/page_alloc.c task_capc(), compaction_capture()
     """
     if capc.page != NULL or capc.zone is not zone or capc.order != order:

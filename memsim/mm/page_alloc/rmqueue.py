@@ -1,5 +1,7 @@
 """Taking pages out of one zone: by the pcp list where the order allows, else from the buddy.
 
+NOT MODELLED: check_new_pages(), which throws a corrupt page away and takes the next one.
+
 Kernel: mm/page_alloc.c rmqueue_buddy(), rmqueue_pcplist(), rmqueue()
 """
 

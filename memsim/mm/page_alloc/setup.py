@@ -45,6 +45,8 @@ def zone_highsize(zone: Zone, batch: int, high_fraction: int) -> int:
 def zone_set_pageset_high_and_batch(zone: Zone) -> None:
     """Compute a zone's pcp limits and give them to every CPU.
 
+    NOT MODELLED: zone_pcp_update_cacheinfo(), which sets PCPF_FREE_HIGH_BATCH where a CPU's share
+    of the data caches holds more than three batches; a snapshot's flags are kept.
     Kernel: mm/page_alloc.c zone_set_pageset_high_and_batch()
     """
     batch = max(1, zone_batchsize(zone.managed_pages))
