@@ -76,6 +76,8 @@ class Result:
     requests: int = 0
     exact: int = 0
     first_miss: Miss | None = None
+    #: By cause: requests missed.
+    causes: Counter[str] = field(default_factory=Counter)
     inputs: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 

@@ -12,14 +12,14 @@ from memsim.mm.restore import Field, restore
 from memsim.mm.slub.restore import address_in, restore_slab
 from memsim.replay.base import Result
 from memsim.replay.capture import Capture
-from memsim.replay.compare import Comparison, Tally, compare_end
+from memsim.replay.compare import Comparison, compare_end
 from memsim.replay.fates import settle_frees
 from memsim.replay.inputs import Kind
 from memsim.replay.reader import Progress as Reading
 from memsim.replay.rows_of import rows_of_capture
 from memsim.replay.run import Replay
 from memsim.replay.slab_closed import ClosedSlabRun
-from memsim.replay.slab_compare import compare_caches
+from memsim.replay.slab_compare import CacheTally, compare_caches
 from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
 from memsim.replay.tracepoints import Stream
 from memsim.trace.events import TRACED_ON_THE_WAY
@@ -44,7 +44,7 @@ class Outcome:
     lost: int = 0
     #: The slab allocator; None where the recording tells nothing of it.
     slab: SlabResult | None = None
-    caches: Tally = field(default_factory=Tally)
+    caches: CacheTally = field(default_factory=CacheTally)
 
     @property
     def all_exact(self) -> bool:
@@ -121,13 +121,21 @@ def _slab_run(capture: Capture, replay: Replay, closed: bool) -> SlabRun:
     if not closed:
         return SlabRun(*parts)
     run = ClosedSlabRun(*parts)
-    run.open(replay._mm_page_alloc)
+    run.open(
+        replay._mm_page_alloc,
+        {
+            Kind.mm_page_free: replay._mm_page_free,
+            Kind.free_then_batched: replay._free_prepared,
+            Kind.free_then_direct: replay._free_prepared,
+        },
+    )
     return run
 
 
-def _compare_slab(capture: Capture, slab: SlabRun) -> Tally:
+def _compare_slab(capture: Capture, slab: SlabRun) -> CacheTally:
+    told, result = Field(capture.end, "")["slab"], slab.result
     try:
-        return compare_caches(slab.addresses, Field(capture.end, "")["slab"])
+        return compare_caches(slab.addresses, told, result.asked, result.missed)
     except BadInput as error:
         raise BadInput(f"{capture.folder / 'snapshot_end.json.xz'}: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 from memsim.replay.base import Miss
 from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome
+from memsim.replay.slab_compare import CacheTally
 from memsim.replay.slab_run import SlabResult
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MIGRATETYPE_NAMES
@@ -37,18 +38,42 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             },
         },
         "slab": None if outcome.slab is None else _slab_json(outcome.slab, outcome.caches),
+        "misses": [
+            {"of": of, "cause": cause, "count": count} for of, cause, count in _misses(outcome)
+        ],
     }
 
 
-def _slab_json(slab: SlabResult, caches: Tally) -> dict[str, Any]:
+def _misses(outcome: Outcome) -> list[tuple[str, str, int]]:
+    """What was missed, why, and how often: each cause once, the most frequent first."""
+    of = [("page", outcome.result.causes)]
+    of += [] if outcome.slab is None else [("object", outcome.slab.causes)]
+    return [(what, *found) for what, causes in of for found in causes.most_common()]
+
+
+def _slab_json(slab: SlabResult, caches: CacheTally) -> dict[str, Any]:
+    all_exact, otherwise = caches.all_exact()
     return {
         "requests": slab.requests,
         "exact": slab.exact,
         "first_miss": None if slab.first_miss is None else asdict(slab.first_miss),
-        "caches": {"total": caches.total, "equal": caches.equal},
+        "caches": {
+            "total": caches.total,
+            "equal": caches.equal,
+            "all_exact": all_exact,
+            "all_exact_equal": all_exact - len(otherwise),
+        },
+        "each_cache": {
+            cache.name: {
+                "requests": cache.requests,
+                "exact": cache.exact,
+                "equal": not cache.difference,
+                **({"difference": cache.difference} if cache.difference else {}),
+            }
+            for cache in caches.each
+        },
         "rules": dict(slab.rules.most_common()),
         "put_right": slab.put_right,
-        "missed": dict(slab.missed.most_common()),
         "notes": dict(slab.notes.most_common()),
     }
 
@@ -70,11 +95,11 @@ def _miss_json(miss: Miss) -> dict[str, Any]:
 def as_text(outcome: Outcome) -> str:
     """The outcome as a short table, with the first miss explained."""
     result = outcome.result
-    share = 100 * result.exact / result.requests if result.requests else 100.0
+    share = _share(result.exact, result.requests)
     lines = [
         f"{outcome.capture}: {outcome.events} events of {outcome.kernel}, "
         f"replayed in {outcome.seconds:.1f} s",
-        f"  page requests        {result.exact} of {result.requests} exact ({share:.2f} %)",
+        f"  page requests        {result.exact} of {result.requests} exact ({share})",
     ]
     if outcome.lost:
         lines.append(f"  {outcome.lost} events are missing in the trace: it cannot be exact")
@@ -86,8 +111,24 @@ def as_text(outcome: Outcome) -> str:
     if result.first_miss is not None:
         lines += _explain(result.first_miss)
     lines += _slab_text(outcome)
+    lines += _misses_text(outcome)
     lines += [f"  note: {count} {what}" for what, count in sorted(result.notes.items())]
     return "\n".join(lines)
+
+
+def _misses_text(outcome: Outcome) -> list[str]:
+    """How often which cause had a request answered otherwise than by the kernel."""
+    misses = _misses(outcome)
+    if not misses:
+        return ["  misses               none"]
+    return ["  misses, by cause:"] + [
+        f"    {count:>7} {of}{'s' if count > 1 else ' '}  {cause}" for of, cause, count in misses
+    ]
+
+
+def _share(exact: int, requests: int) -> str:
+    """In percent, rounded down: 100.00 % is all of them."""
+    return f"{10_000 * exact // requests / 100 if requests else 100:.2f} %"
 
 
 def _differences(tallies: list[Tally]) -> list[str]:
@@ -100,11 +141,14 @@ def _slab_text(outcome: Outcome) -> list[str]:
     slab, caches = outcome.slab, outcome.caches
     if slab is None:
         return ["  slab                 not in this recording"]
-    share = 100 * slab.exact / slab.requests if slab.requests else 100.0
+    share = _share(slab.exact, slab.requests)
+    all_exact, otherwise = caches.all_exact()
     rules = ", ".join(f"{rule} {count}" for rule, count in slab.rules.most_common())
     lines = [
-        f"  slab objects         {slab.exact} of {slab.requests} exact ({share:.2f} %)",
-        f"  at the end: caches         {caches.equal} of {caches.total} equal",
+        f"  slab objects         {slab.exact} of {slab.requests} exact ({share})",
+        f"  at the end: caches         {caches.equal} of {caches.total} equal; of {all_exact} with "
+        f"no miss {all_exact - len(otherwise)}",
+        *(f"    {cache.name}: no miss, but {cache.difference}" for cache in otherwise[:3]),
         *(f"    {line}" for line in caches.differences[:3]),
         f"    caches told by: {rules}",
     ]

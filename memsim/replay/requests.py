@@ -7,6 +7,7 @@ from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
 from memsim.mm.page_alloc.zone_walk import get_page_from_freelist
 from memsim.replay.base import Base, Miss, Request
+from memsim.replay.misses import why_page
 from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_NO_WATERMARKS
 from memsim.words.gfp import gfp_migratetype
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, MIGRATE_PCPTYPES, NULL
@@ -84,7 +85,9 @@ class Requests(Base):
         result.requests += 1
         if page == pfn:
             result.exact += 1
-        elif result.first_miss is None:
+            return
+        result.causes[why_page(self.pages, page, pfn, order)] += 1
+        if result.first_miss is None:
             result.first_miss = Miss(
                 result.requests, self.rows.line[row], self.vm.cpu, order,
                 gfp_migratetype(gfp_mask), gfp_mask, pfn, page, self._around(),

@@ -1,13 +1,15 @@
 """The closed loop: slabs ask memsim's page allocator, and give their pages back to it.
 
 What the recording's slabs asked for is not fed in: order and gfp_mask are the model's own, and
-pages are freed when the model discards a slab. Taken from the recording are the moments at which
-requests reach the page allocator, the attempts of its slow path, and the ends of grace periods.
+pages are freed only if the model discards a slab. Taken from the recording are the moments at which
+requests and frees reach the page allocator, the attempts of its slow path, and whether a free found
+pcp->lock taken and went straight to the buddy, all of which the model of slab cannot know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.alloc import Object, alloc_from_new
@@ -24,16 +26,19 @@ _FREES = frozenset({Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_di
 class ClosedSlabRun(SlabRun):
     """SlabRun, whose slabs come from and go to the page allocator. open() it first."""
 
-    def open(self, ask: Callable[..., None]) -> None:
-        """ask: what does a row of mm_page_alloc."""
+    def open(self, ask: Callable[..., None], free: dict[int, Callable[..., None]]) -> None:
+        """ask: what does a row of mm_page_alloc; free: what does a row that frees, by its kind."""
         self._ask = ask
-        #: Slabs that are given back after a grace period, by their first pfn.
-        self._waiting: dict[int, int] = {}
-        asks, frees, drops = rows_of_slabs(self.rows, set(self.vm.slab.page_slab))
+        self._free_by_kind = free
+        #: Slabs discarded whose pages are still to be freed: first pfn -> order.
+        self._discarded: dict[int, int] = {}
+        #: Those among them that wait for no grace period, by the context that discarded them.
+        self._due: dict[int, list[int]] = {}
+        self._context = -1
+        asks, frees = rows_of_slabs(self.rows, set(self.vm.slab.page_slab))
         self.instead = {
             **dict.fromkeys(asks, self._page_alloc),
             **dict.fromkeys(frees, self._page_free),
-            **dict.fromkeys(drops, _nothing),
         }
 
     def _page_alloc(
@@ -67,38 +72,51 @@ class ClosedSlabRun(SlabRun):
         self.pages.taken(slab.pfn, slab.order)
         return alloc_from_new(s, slab)
 
+    def handlers(self) -> dict[int, Callable[..., None]]:
+        """Those of every SlabRun, and before each: what its context discarded and did not free."""
+        handlers = super().handlers()
+        return {kind: partial(self._in_context, handlers[kind]) for kind in handlers}
+
+    def _in_context(self, handler: Callable[..., None], row: int, *fields: int) -> None:
+        self._context = self.rows.context[row]
+        for page in self._due.pop(self._context, ()):
+            if page in self._discarded:
+                self.result.notes["slabs that memsim gives back alone"] += 1
+                self._give(page, self._discarded.pop(page))
+        handler(row, *fields)
+
     def give_back(self, slab: Slab) -> None:
-        """An empty slab's pages are freed, at once or after a grace period."""
+        """An empty slab: a row tells when its pages are freed, before its context's next, or RCU.
+
+        Kernel: mm/slub.c free_slab()
+        """
         self.objects.forget(slab)
-        if slab.slab_cache.flags & SLAB_TYPESAFE_BY_RCU:
-            self._waiting[slab.pfn] = slab.order
-        else:
-            self._give(slab.pfn, slab.order)
+        self._discarded[slab.pfn] = slab.order
+        if not slab.slab_cache.flags & SLAB_TYPESAFE_BY_RCU:
+            self._due.setdefault(self._context, []).append(slab.pfn)
 
     def _give(self, page: int, order: int) -> None:
         if self.pages.given_back(page, order):
             free_unref_page(self.vm, page, order)
 
-    def _page_free(self, _row: int, pfn: int, order: int, *_: int) -> None:
-        """The recorded slab's pages are freed: memsim's were, or their grace period ends now."""
-        if 0 <= pfn < self.vm.max_pfn:
-            page = self.pages.freed(pfn, order)
-            if page in self._waiting:
-                self._give(page, self._waiting.pop(page))
+    def _page_free(self, row: int, pfn: int, order: int, *_: int) -> None:
+        """The recorded slab's pages are freed: memsim's are, if it discarded that slab too."""
+        page = self.pages.page_of(pfn, order) if 0 <= pfn < self.vm.max_pfn else NULL
+        if page in self._discarded:
+            del self._discarded[page]
+            self._free_by_kind[self.rows.kind[row]](row, *self.rows[row])
+        elif page != NULL:
+            self.pages.freed(pfn, order)
+            self.result.notes["page frees of slabs that memsim keeps"] += 1
 
 
-def _nothing(*_: int) -> None:
-    """The row tells what became of a free that was not fed in."""
-
-
-def rows_of_slabs(rows: Rows, slab_pages: set[int]) -> tuple[list[int], list[int], list[int]]:
-    """Rows by which slabs ask for pages, by which they free them, and those that follow a free.
+def rows_of_slabs(rows: Rows, slab_pages: set[int]) -> tuple[list[int], list[int]]:
+    """Rows by which slabs ask for pages, and those by which they free them.
 
     slab_pages: recorded pfns that slabs have when the recording begins.
     """
-    asks, frees, drops = [], [], []
+    asks, frees = [], []
     growing: dict[int, int] = {}
-    freed: set[int] = set()
     for row, kind in enumerate(rows.kind):
         context = rows.context[row]
         if kind == Kind.newslab:
@@ -114,10 +132,4 @@ def rows_of_slabs(rows: Rows, slab_pages: set[int]) -> tuple[list[int], list[int
         elif kind in _FREES and rows[row][0] in slab_pages:
             slab_pages.discard(rows[row][0])
             frees.append(row)
-            freed.add(rows[row][0])
-        elif kind in (Kind.direct, Kind.mm_page_free_batched):
-            pfn = rows[row][1 if kind == Kind.direct else 0]
-            if pfn in freed:
-                drops.append(row)
-                freed.discard(pfn)
-    return asks, frees, drops
+    return asks, frees

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from memsim.mm.restore import Field
@@ -11,19 +13,56 @@ from memsim.mm.slub.snapshot import cache_lists
 from memsim.replay.compare import Tally
 
 
-def compare_caches(addresses: dict[int, KmemCache], end: Field) -> Tally:
-    """Every cache of the recorded end: slabs, freelists, partial lists in order, counts, tids."""
-    tally = Tally()
-    for field in end.items(0, MAX_CACHES):
-        s = addresses.get(address_in(field["addr"]))
+@dataclass
+class CacheEnd:
+    """A cache at the end: its requests, how many were exact, and where it differs, if anywhere."""
+
+    name: str
+    requests: int
+    exact: int
+    difference: str
+
+    @property
+    def all_exact(self) -> bool:
+        """Was every object that it gave the kernel's?"""
+        return self.exact == self.requests
+
+
+@dataclass
+class CacheTally(Tally):
+    """The tally of caches, with each of them."""
+
+    each: list[CacheEnd] = field(default_factory=list)
+
+    def all_exact(self) -> tuple[int, list[CacheEnd]]:
+        """How many gave no object but the kernel's; those among them that end otherwise."""
+        caches = [cache for cache in self.each if cache.all_exact]
+        return len(caches), [cache for cache in caches if cache.difference]
+
+
+def compare_caches(
+    addresses: dict[int, KmemCache],
+    end: Field,
+    asked: Counter[KmemCache],
+    missed: Counter[KmemCache],
+) -> CacheTally:
+    """Every cache of the recorded end: slabs, freelists, partial lists in order, counts, tids.
+
+    asked, missed: by cache, its requests, and those that memsim answered otherwise.
+    """
+    tally = CacheTally()
+    for told in end.items(0, MAX_CACHES):
+        s = addresses.get(address_in(told["addr"]))
         got = {} if s is None else cache_lists(s)
-        expected = {"cpu": field["cpu"].value, "node": field["node"].value}
-        same = got == expected
-        if not same and len(tally.differences) < 20:
-            where = _first_difference(expected, got)
-            tally.differences.append(f"{field['name'].value!s:.40}: {where}")
+        expected = {"cpu": told["cpu"].value, "node": told["node"].value}
+        name = f"{told['name'].value!s:.40}"
+        difference = "" if got == expected else _first_difference(expected, got)
+        if difference and len(tally.differences) < 20:
+            tally.differences.append(f"{name}: {difference}")
+        requests, misses = (0, 0) if s is None else (asked[s], missed[s])
+        tally.each.append(CacheEnd(name, requests, requests - misses, difference))
         tally.total += 1
-        tally.equal += same
+        tally.equal += not difference
     return tally
 
 

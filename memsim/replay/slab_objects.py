@@ -73,6 +73,10 @@ class Objects:
         index = (offset - (slab.pfn << PAGE_SHIFT)) // slab.slab_cache.size
         return (slab, index) if index < slab.objects else None
 
+    def in_use(self, obj: Object) -> bool:
+        """Has somebody this object of memsim's?"""
+        return bool(self._use(obj[0])[obj[1]])
+
     def _use(self, slab: Slab) -> bytearray:
         """Which objects of the slab are in use; of a slab not met before, all but the listed."""
         used = self._used.get(slab)

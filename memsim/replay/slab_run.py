@@ -26,6 +26,7 @@ from memsim.mm.slub.pages import make_slab
 from memsim.mm.slub.shrink import kmem_cache_shrink
 from memsim.mm.slub.slab import KmemCache, Random, Slab
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.misses import why_object
 from memsim.replay.pages import Pages
 from memsim.replay.slab_caches import CachesOfRequests
 from memsim.replay.slab_objects import Objects
@@ -100,8 +101,11 @@ class SlabResult:
     notes: Counter[str] = field(default_factory=Counter)
     #: Misses after which two free objects changed places.
     put_right: int = 0
-    #: By cache: requests missed.
-    missed: Counter[str] = field(default_factory=Counter)
+    #: By cause: requests missed.
+    causes: Counter[str] = field(default_factory=Counter)
+    #: By cache: requests, and those missed.
+    asked: Counter[KmemCache] = field(default_factory=Counter)
+    missed: Counter[KmemCache] = field(default_factory=Counter)
 
 
 class SlabRun:
@@ -206,22 +210,25 @@ class SlabRun:
         """others: what the same bulk request gave besides."""
         result = self.result
         result.requests += 1
+        result.asked[s] += 1
         if obj is not None and self.objects.is_at(obj, ptr):
             result.exact += 1
             self.objects.allocated(ptr, obj)
             return
-        result.missed[s.name] += 1
+        result.missed[s] += 1
+        wanted = self.objects.itself(ptr)
+        in_use = wanted is not None and self.objects.in_use(wanted)
+        result.causes[why_object(s, obj, wanted, in_use)] += 1
         if result.first_miss is None:
             got = 0 if obj is None else self.objects.address(obj)
             result.first_miss = SlabMiss(
                 result.requests, self.rows.line[row], self.vm.cpu, s.name, ptr & _64_BITS, got
             )
-        right = None if others else self._put_right(s, ptr, obj)
+        right = None if others else self._put_right(s, obj, wanted)
         self.objects.allocated(ptr, right or obj)
 
-    def _put_right(self, s: KmemCache, ptr: int, obj: Object | None) -> Object | None:
+    def _put_right(self, s: KmemCache, obj: Object | None, wanted: Object | None) -> Object | None:
         """The object to go on with: the recorded one, where it only was in another place."""
-        wanted = self.objects.itself(ptr)
         if obj is None or wanted is None or not change_places(s, self.vm.cpu, obj, wanted):
             return obj
         self.result.put_right += 1
