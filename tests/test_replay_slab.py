@@ -17,6 +17,7 @@ from memsim.mm.slub.restore import restore_slab
 from memsim.mm.slub.slab import Random
 from memsim.mm.slub.snapshot import cache_lists
 from memsim.replay.inputs import Kind
+from memsim.replay.misses import NO_SLAB
 from memsim.replay.outcome import Outcome, replay_capture
 from memsim.replay.slab_fields import slab_values, word_of
 from memsim.trace.trace import Trace
@@ -108,7 +109,9 @@ def test_closed_goes_with_captures_only(capsys: pytest.CaptureFixture[str]) -> N
     assert said.count("\n") == 1
 
 
-def test_another_answer_is_a_miss_and_the_replay_goes_on(tmp_path: Path) -> None:
+def test_another_answer_is_a_miss_and_the_replay_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     changed: list[int] = []
 
     def change(lines: list[str]) -> None:
@@ -120,7 +123,8 @@ def test_another_answer_is_a_miss_and_the_replay_goes_on(tmp_path: Path) -> None
                 changed.append(index + 1)
                 return
 
-    outcome = replay_capture(altered(tmp_path / "altered", change))
+    folder = altered(tmp_path / "altered", change)
+    outcome = replay_capture(folder)
     slab = outcome.slab
     assert slab is not None
     assert slab.first_miss is not None
@@ -128,6 +132,12 @@ def test_another_answer_is_a_miss_and_the_replay_goes_on(tmp_path: Path) -> None
     assert 0 < slab.requests - slab.exact < 20
     assert not outcome.all_exact
     assert outcome.pages_exact
+    assert slab.causes[NO_SLAB] == 1
+    assert slab.causes.total() == slab.requests - slab.exact
+    assert cli.main(["replay", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert f"  misses, by cause:\n          1 object   {NO_SLAB}\n" in said
+    assert "(100.00 %)" not in said.partition("slab objects")[2]
 
 
 def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +145,29 @@ def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> No
     slab = json.loads(capsys.readouterr().out)["slab"]
     assert slab["requests"] == slab["exact"]
     assert slab["first_miss"] is None
-    assert slab["caches"]["total"] == slab["caches"]["equal"]
+    caches, each = slab["caches"], slab["each_cache"]
+    assert caches["total"] == caches["equal"] == caches["all_exact"] == caches["all_exact_equal"]
+    assert len(each) == caches["total"]
+    assert sum(cache["requests"] for cache in each.values()) == slab["requests"]
+    assert each["filp"]["requests"] == each["filp"]["exact"] > 100
+    assert each["filp"]["equal"] is True
+
+
+def test_a_cache_without_a_miss_that_ends_otherwise_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = snapshot_of("snapshot_end")
+    filp = next(cache for cache in end["slab"] if cache["name"] == "filp")
+    filp["cpu"][0]["tid"] += 1
+    folder = altered(tmp_path / "altered", nothing, snapshot_end=end)
+    assert cli.main(["replay", str(folder)]) == 1
+    said = capsys.readouterr().out
+    tid = filp["cpu"][0]["tid"]
+    assert f"    filp: no miss, but cpu[0].tid: expected {tid}, got {tid - 1}" in said
+    assert cli.main(["replay", "--json", str(folder)]) == 1
+    slab = json.loads(capsys.readouterr().out)["slab"]
+    assert slab["caches"]["all_exact_equal"] == slab["caches"]["all_exact"] - 1
+    assert [name for name, cache in slab["each_cache"].items() if not cache["equal"]] == ["filp"]
 
 
 def test_what_a_snapshot_tells_is_told_back() -> None:
