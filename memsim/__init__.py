@@ -34,10 +34,40 @@ from memsim.words.gfp import (
     GFP_TRANSHUGE_LIGHT,
     GFP_USER,
 )
+from memsim.words.slab import (
+    NUMA_NO_NODE,
+    SLAB_ACCOUNT,
+    SLAB_CACHE_DMA,
+    SLAB_CONSISTENCY_CHECKS,
+    SLAB_HWCACHE_ALIGN,
+    SLAB_NO_MERGE,
+    SLAB_PANIC,
+    SLAB_POISON,
+    SLAB_RECLAIM_ACCOUNT,
+    SLAB_RED_ZONE,
+    SLAB_STORE_USER,
+    SLAB_TRACE,
+    SLAB_TYPESAFE_BY_RCU,
+    ZERO_SIZE_PTR,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SLAB_ACCOUNT",
+    "SLAB_CACHE_DMA",
+    "SLAB_CONSISTENCY_CHECKS",
+    "SLAB_HWCACHE_ALIGN",
+    "SLAB_NO_MERGE",
+    "SLAB_PANIC",
+    "SLAB_POISON",
+    "SLAB_RECLAIM_ACCOUNT",
+    "SLAB_RED_ZONE",
+    "SLAB_STORE_USER",
+    "SLAB_TRACE",
+    "SLAB_TYPESAFE_BY_RCU",
+    "ZERO_SIZE_PTR",
+    "NUMA_NO_NODE",
     "GFP_ATOMIC",
     "GFP_DMA",
     "GFP_DMA32",

@@ -390,6 +390,8 @@ def test_bad_requests_and_pointers_get_one_line_and_change_nothing(undoable: Mac
     machine.kfree(NULL_PTR)
     machine.kfree(machine.kmalloc(0))
     assert machine.snapshot() == before
+    other = machine.kmalloc(64)
     machine.kfree(address)
+    machine.kfree(other)
     with pytest.raises(BadFree, match="free already"):
         machine.kfree(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memsim import GFP_KERNEL, BadRequest, Machine, PageAllocationFailure
+from memsim import GFP_KERNEL, Machine, PageAllocationFailure
 from memsim.mm.kmalloc import kmalloc_size_roundup
 from memsim.mm.mmzone import Vm
 from memsim.mm.slab_common import (
@@ -108,7 +108,7 @@ def test_without_pages_there_is_no_cache_and_no_large_memory() -> None:
     validate_caches(vm)
     with pytest.raises(PageAllocationFailure, match="no memory"):
         machine.kmalloc(8193)
-    with pytest.raises(BadRequest, match="failed with error -12"):
+    with pytest.raises(PageAllocationFailure, match="failed with error -12"):
         machine.kmem_buckets_create("none")
 
 

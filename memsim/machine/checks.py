@@ -5,9 +5,16 @@ from __future__ import annotations
 from operator import index
 
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
-from memsim.words.errors import BadFree, BadRequest
+from memsim.words.arch import X86_64
+from memsim.words.errors import BadDescription, BadFree, BadRequest
 from memsim.words.gfp import __GFP_BITS_MASK, gfp_migratetype, gfp_zone
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_PCPTYPES
+
+_MAX_NAME = 255
+_MAX_ALIGN = 1 << 22
+_MAX_UINT = (1 << 32) - 1
+#: COMMAND_LINE_SIZE of x86.
+_MAX_OPTION = 2048
 
 
 def whole(name: str, value: object) -> None:
@@ -58,9 +65,58 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
     whole("pfn", pfn)
     if page_zone(vm, pfn) is None:
         raise BadFree(f"pfn {pfn} is in no zone")
+    slab = vm.slab.page_slab.get(pfn) if hasattr(vm, "slab") else None
+    if slab is not None:
+        raise BadFree(f"pfn {pfn} is in a slab of cache {slab.slab_cache.name}: free its objects")
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
     if order not in (None, state & PG_ORDER):
         raise BadFree(f"pfn {pfn} was allocated with order {state & PG_ORDER}, not {order}")
     return state & PG_ORDER
+
+
+def check_cache_name(name: object) -> None:
+    """BadRequest unless /proc/slabinfo can show it."""
+    if not isinstance(name, str) or not (name.isascii() and name.isprintable()):
+        raise BadRequest(f"name={str(name)[:40]!r}: should be printable ASCII characters")
+    if not 0 < len(name) <= _MAX_NAME or name.strip() != name:
+        text = f"should be 1 to {_MAX_NAME} characters, no blank at either end"
+        raise BadRequest(f"name={name[:40]!r}: {text}")
+
+
+def check_cache_numbers(numbers: dict[str, int]) -> None:
+    """BadRequest for a size, alignment, offset or flags that no caller can mean."""
+    for what, value in numbers.items():
+        whole(what, value)
+        least = -1 if what == "freeptr_offset" else 0
+        if value < least or value > _MAX_UINT:
+            raise BadRequest(f"{what}={value}: should be {least} to 2**32 - 1")
+    size, align = numbers["object_size"], numbers["align"]
+    if size < 1:
+        raise BadRequest(f"object_size={size}: should be 1 byte or more")
+    if align & (align - 1) or align > _MAX_ALIGN:
+        raise BadRequest(f"align={align}: should be a power of two up to 4 MiB, or 0")
+
+
+def check_slab_options(
+    options: dict[str, bool], slab_debug: str | None, seed: int, arch: str
+) -> None:
+    """BadDescription for boot options of the slab allocator that are none, or without it."""
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
+        if value and not options["slab"]:
+            raise BadDescription(f"{name}=True: needs slab=True")
+    if not hasattr(seed, "__index__") or abs(index(seed)) >> 64:
+        raise BadDescription(f"seed={str(seed)[:40]!r}: should be a whole number of 64 bits")
+    if options["slab"] and arch != X86_64.name:
+        raise BadDescription("slab=True: NOT MODELLED on 32 bits")
+    if slab_debug is None:
+        return
+    if not isinstance(slab_debug, str) or len(slab_debug) > _MAX_OPTION:
+        raise BadDescription(f"slab_debug={str(slab_debug)[:40]!r}: should be text like 'FZPU'")
+    if not slab_debug.isascii() or not (slab_debug or "x").isprintable():
+        raise BadDescription(f"slab_debug={slab_debug[:40]!r}: should be printable ASCII")
+    if not options["slab"]:
+        raise BadDescription(f"slab_debug={slab_debug[:40]!r}: needs slab=True")

@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
-from memsim.machine.checks import check_cpu, check_free, check_order, check_request, whole
+from memsim.machine.checks import (
+    check_cpu,
+    check_free,
+    check_order,
+    check_request,
+    check_slab_options,
+    whole,
+)
 from memsim.machine.slab_debug import SlabDebugRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
@@ -52,8 +59,8 @@ class Machine(SlabDebugRequests):
     split evenly. cma, movablecore: sizes too. pcp=False keeps no pages on per-CPU lists, as
     zone_pcp_disable() does. transparent_hugepage=True lets khugepaged raise min_free_kbytes.
     arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages;
-    slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does;
-    random_kmalloc_caches=True makes 16 copies of kmalloc's caches, of which a caller gets one.
+    slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does; slab_nomerge
+    keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -74,6 +81,7 @@ class Machine(SlabDebugRequests):
         arch: str = X86_64.name,
         slab: bool = False,
         slab_debug: str | None = None,
+        slab_nomerge: bool = False,
         random_kmalloc_caches: bool = False,
         seed: int = 0,
         steps: bool = True,
@@ -82,9 +90,11 @@ class Machine(SlabDebugRequests):
             ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp, movablecore,
             node_distance, transparent_hugepage, arch,
         )  # fmt: skip
+        options = {"slab_nomerge": slab_nomerge, "random_kmalloc_caches": random_kmalloc_caches}
+        check_slab_options({"slab": slab} | options, slab_debug, seed, arch)
         vm = boot_vm(description, Trace(mask=0))
         if slab:
-            kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches)
+            kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         self._adopt(vm, seed, steps)
 
     @classmethod

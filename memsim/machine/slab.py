@@ -9,23 +9,45 @@
 
 from __future__ import annotations
 
-from memsim.machine.checks import check_cpu, check_gfp_mask, whole
+from collections.abc import Sequence
+from typing import NoReturn, TypeVar
+
+from memsim.lib.bits import PAGE_SHIFT
+from memsim.machine.checks import (
+    check_cache_name,
+    check_cache_numbers,
+    check_cpu,
+    check_request,
+    whole,
+)
 from memsim.machine.history import History
 from memsim.mm import slab_common
+from memsim.mm.mmzone import page_zone
+from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.slub import free, kmem_cache, shrink
 from memsim.mm.slub.alloc import Object
+from memsim.mm.slub.debug_report import DOUBLE_FREE
 from memsim.mm.slub.kmem_cache import address_of
+from memsim.mm.slub.pages import GFP_CONSTRAINT_MASK, GFP_RECLAIM_MASK, page_requests
 from memsim.mm.slub.slab import KmemCache, Slab, SlabState
+from memsim.mm.slub.stats import slab_out_of_memory
+from memsim.mm.slub.store import store
 from memsim.mm.slub.validate import validate_caches
-from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
+from memsim.words.errors import BadFree, BadRequest, KernelBug, PageAllocationFailure
 from memsim.words.gfp import GFP_KERNEL, show_gfp_flags
-from memsim.words.slab import NUMA_NO_NODE
+from memsim.words.slab import ENOMEM, NUMA_NO_NODE, PAGE_OFFSET
 
-_MAX_BULK = 1 << 16
+_MAX_NAME = 255
+#: What of a request's mask reaches the page allocator.
+SLAB_GFP_MASK = GFP_RECLAIM_MASK | GFP_CONSTRAINT_MASK
+_T = TypeVar("_T")
 
 
 class SlabRequests(History):
     """The part of a Machine that hands out objects; only where it was booted with slab=True."""
+
+    #: Whose requests these are, a number of Trace.names; 0 for memsim itself.
+    _call_site = 0
 
     def caches(self) -> list[KmemCache]:
         """Every cache, the newest first, as /proc/slabinfo lists them."""
@@ -38,6 +60,23 @@ class SlabRequests(History):
                 return s
         raise BadRequest(f"no cache {str(name)[:40]!r}")
 
+    def called_from(self, call_site: str, *, pid: int = 0, jiffies: int = 0) -> None:
+        """Who asks from now on: a code address as %pS shows it ("open_it+0x1a/0x30"), current->pid.
+
+        Events name it as call_site; caches that track users keep it, with pid and time.
+        """
+        debug = self._state().debug
+        if not isinstance(call_site, str) or not call_site.isprintable():
+            raise BadRequest(f"call_site={str(call_site)[:40]!r}: should be printable text")
+        if not 0 < len(call_site) <= _MAX_NAME:
+            raise BadRequest(f"call_site: should be 1 to {_MAX_NAME} characters")
+        for name, value, most in (("pid", pid, 1 << 22), ("jiffies", jiffies, (1 << 64) - 1)):
+            whole(name, value)
+            if not 0 <= value <= most:
+                raise BadRequest(f"{name}={value}: should be 0 to {most}")
+        debug.pid, debug.jiffies = pid, jiffies
+        self._call_site = self.vm.trace.number_of(call_site)
+
     def kmem_cache_create(
         self,
         name: str,
@@ -49,50 +88,82 @@ class SlabRequests(History):
         usersize: int = 0,
         freeptr_offset: int = -1,
         ctor: bool = False,
+        cpu: int = 0,
     ) -> KmemCache:
         """A cache of objects of object_size bytes, perhaps an older one that is shared.
 
         Sizes and offsets are bytes; align is a power of two or 0. BadRequest for what the kernel
-        refuses, and for a name that is taken. Kernel: mm/slab_common.c kmem_cache_create()
+        refuses, KernelBug with SLAB_PANIC. A name that is taken is warned of in slab_log(), as by
+        kernels with CONFIG_DEBUG_VM. Kernel: mm/slab_common.c kmem_cache_create()
         """
-        for what, value in (("object_size", object_size), ("align", align), ("flags", flags)):
-            whole(what, value)
-        self._check_new_cache(name, object_size, align)
-        args = slab_common.KmemCacheArgs(align, useroffset, usersize, freeptr_offset, ctor)
+        numbers = {
+            "object_size": object_size, "align": align, "flags": flags, "useroffset": useroffset,
+            "usersize": usersize, "freeptr_offset": freeptr_offset,
+        }  # fmt: skip
+        self._state()
+        check_cpu(self.vm, cpu)
+        check_cache_name(name)
+        check_cache_numbers(numbers)
+        args = slab_common.KmemCacheArgs(align, useroffset, usersize, freeptr_offset, bool(ctor))
         s, error = self._do(
             f"kmem_cache_create({name!r}, {object_size})",
-            0,
+            cpu,
             lambda: slab_common.kmem_cache_create(self.vm, name, object_size, flags, args),
         )
-        if s is None:
-            raise BadRequest(f"kmem_cache_create({name!r}) failed with error {error}")
-        return s
+        return self._made(s, error, f"kmem_cache_create({name!r})")
 
-    def _check_new_cache(self, name: str, object_size: int, align: int) -> None:
-        taken = [s.name for s in self._state().slab_caches]
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) < 64:
-            raise BadRequest(f"name={str(name)[:40]!r}: should be 1 to 63 printable characters")
-        if name in taken or " " in name:
-            raise BadRequest(f"name={name!r}: taken, or with a blank, which confuses parsers")
-        if object_size < 1:
-            raise BadRequest(f"object_size={object_size}: should be 1 byte or more")
-        if align < 0 or align & (align - 1) or align > 1 << 22:
-            raise BadRequest(f"align={align}: should be a power of two up to 4 MiB, or 0")
+    def _made(self, s: _T | None, error: int, name: str) -> _T:
+        """What was made; BadRequest, or PageAllocationFailure, where nothing was."""
+        if s is not None:
+            return s
+        if error == -ENOMEM:
+            raise PageAllocationFailure(f"{name} failed with error {error}: no memory", "")
+        if self.vm.fields_seen:
+            self.undo()
+            self._undone.clear()
+        raise BadRequest(f"{name} failed with error {error}")
 
-    def kmem_cache_destroy(self, cache: KmemCache) -> bool:
+    def kmem_cache_destroy(self, cache: KmemCache | None, *, cpu: int = 0) -> bool:
         """Let go of a cache. False, and a line in the log, when objects of it are in use.
 
-        Kernel: mm/slab_common.c kmem_cache_destroy()
+        None is let go of as NULL is, without effect. BadRequest for a cache that kmalloc() or the
+        slab allocator itself needs. Kernel: mm/slab_common.c kmem_cache_destroy()
         """
+        state = self._state()
+        check_cpu(self.vm, cpu)
+        if cache is None:
+            return True
         self._check_cache(cache)
+        sets = [*state.kmalloc_caches, *state.buckets]
+        boot = cache.refcount < 0 or cache is state.kmem_buckets_cache
+        if boot or any(cache is s for caches in sets for s in caches.values()):
+            raise BadRequest(f"cache {cache.name}: the allocator itself needs it")
+        state.debug.call_site = self._site()
         name = f"kmem_cache_destroy({cache.name})"
-        return self._do(name, 0, lambda: slab_common.kmem_cache_destroy(cache))
+        return self._do(name, cpu, lambda: slab_common.kmem_cache_destroy(cache))
 
-    def kmem_cache_shrink(self, cache: KmemCache) -> bool:
+    def kmem_cache_shrink(self, cache: KmemCache, *, cpu: int = 0) -> bool:
         """Give empty slabs back; are any slabs left? Kernel: kmem_cache_shrink()."""
         self._check_cache(cache)
+        check_cpu(self.vm, cpu)
         name = f"kmem_cache_shrink({cache.name})"
-        return self._do(name, 0, lambda: shrink.kmem_cache_shrink(cache))
+        return self._do(name, cpu, lambda: shrink.kmem_cache_shrink(cache))
+
+    def store(self, cache: KmemCache, file: str, text: str, *, cpu: int = 0) -> None:
+        """Write to /sys/kernel/slab/CACHE/FILE: min_partial, cpu_partial, shrink and so on.
+
+        BadRequest with the kernel's error. Kernel: mm/slub.c slab_attr_store()
+        """
+        self._check_cache(cache)
+        check_cpu(self.vm, cpu)
+        if not isinstance(file, str) or file not in cache.attributes():
+            raise BadRequest(f"file={str(file)[:40]!r}: cache {cache.name} has no such file")
+        if not isinstance(text, str):
+            raise BadRequest(f"text={str(text)[:40]!r}: should be text")
+        name = f"store({cache.name}, {file}, {text[:20]!r})"
+        (error,) = self._do(name, cpu, lambda: (store(cache, file, text),))
+        if error:
+            self._made(None, error, name)
 
     def kmem_cache_alloc(
         self, cache: KmemCache, gfp_mask: int = GFP_KERNEL, *, cpu: int = 0, nid: int = NUMA_NO_NODE
@@ -104,30 +175,39 @@ class SlabRequests(History):
         self._check_cache(cache)
         self._check_slab_request(gfp_mask, cpu, nid)
         name = f"kmem_cache_alloc({cache.name}, {show_gfp_flags(gfp_mask)})"
-        got = self._do(name, cpu, lambda: kmem_cache.kmem_cache_alloc(cache, gfp_mask, nid))
-        if got is None:
-            raise PageAllocationFailure(f"no object of cache {cache.name}: no page for a slab", "")
-        return address_of(got)
+        site = self._site()
+        got = self._do(name, cpu, lambda: kmem_cache.kmem_cache_alloc(cache, gfp_mask, nid, site))
+        return address_of(got) if got is not None else self._no_object(cache, gfp_mask, nid)
 
     def kmem_cache_free(self, cache: KmemCache, address: int, *, cpu: int = 0) -> None:
-        """Give an object back. BadFree when address is no object of the cache that is in use.
+        """Give an object back. BadFree when no object in use begins at address.
 
-        Kernel: mm/slub.c kmem_cache_free()
+        As in the kernel, an object of another cache goes back to that one, and a page that is none
+        of a slab is left alone: slab_log() has the warning. KernelBug for an object that is first
+        on its freelist already. Kernel: mm/slub.c kmem_cache_free()
         """
         self._check_cache(cache)
         check_cpu(self.vm, cpu)
-        self._object(cache, address)
-        name = f"kmem_cache_free({cache.name}, {address:#x})"
-        self._do(name, cpu, lambda: kmem_cache.kmem_cache_free(cache, address))
+        if self.slab_at(address) is None and self._page_at(address):
+            name = f"kmem_cache_free({cache.name}, {address:#x})"
+        else:
+            slab, _ = self._object(address, cpu)
+            name = f"kmem_cache_free({slab.slab_cache.name}, {address:#x})"
+        site = self._site()
+        self._do(name, cpu, lambda: (kmem_cache.kmem_cache_free(cache, address, site), None)[1])
 
-    def kmem_cache_free_bulk(self, addresses: list[int], *, cpu: int = 0) -> None:
+    def kmem_cache_free_bulk(self, addresses: Sequence[int], *, cpu: int = 0) -> None:
         """Give objects of any caches back at once. Kernel: mm/slub.c kmem_cache_free_bulk()."""
+        self._state()
         check_cpu(self.vm, cpu)
-        objects = [self._object(None, address) for address in addresses]
+        if not isinstance(addresses, Sequence) or isinstance(addresses, str | bytes):
+            raise BadRequest(f"addresses={str(addresses)[:40]!r}: should be a list of addresses")
+        objects = [self._object(address, cpu) for address in addresses]
         if len({(slab.pfn, obj) for slab, obj in objects}) != len(objects):
             raise BadFree("an object is in the batch twice")
         name = f"kmem_cache_free_bulk({len(objects)})"
-        self._do(name, cpu, lambda: free.kmem_cache_free_bulk(objects))
+        site = self._site()
+        self._do(name, cpu, lambda: free.kmem_cache_free_bulk(objects, site))
 
     def slab_at(self, address: int) -> Slab | None:
         """The slab that holds this address. Kernel: mm/slab.h virt_to_slab()."""
@@ -140,6 +220,15 @@ class SlabRequests(History):
 
     # Inside
 
+    def _site(self, caller: int = 0) -> int:
+        """The number by which events name the caller, or this address of one."""
+        whole("caller", caller)
+        if not 0 <= caller < 1 << 64:
+            raise BadRequest(f"caller={caller}: should be an address, 0 to 2**64 - 1")
+        if caller:
+            return self.vm.trace.number_of(f"{caller:#x}")
+        return self._call_site or self.vm.trace.number_of("memsim")
+
     def _state(self) -> SlabState:
         if not hasattr(self.vm, "slab"):
             raise BadRequest("this machine has no slab allocator: boot it with slab=True")
@@ -150,21 +239,40 @@ class SlabRequests(History):
             raise BadRequest("cache: should be a cache of this machine that was not taken away")
 
     def _check_slab_request(self, gfp_mask: int, cpu: int, nid: int) -> None:
-        check_cpu(self.vm, cpu)
-        check_gfp_mask(gfp_mask)
+        self._state()
+        check_request(self.vm, gfp_mask, 0, cpu, 0)
         whole("nid", nid)
         if not NUMA_NO_NODE <= nid < len(self.vm.nodes):
             raise BadRequest(f"nid={nid}: should be -1 to {len(self.vm.nodes) - 1}")
 
-    def _object(self, cache: KmemCache | None, address: int) -> Object:
+    def _object(self, address: int, cpu: int) -> Object:
         """The object in use at this address, which must be its first byte."""
         slab = self.slab_at(address)
         if slab is None:
             raise BadFree(f"address {address:#x} is in no slab")
-        s = slab.slab_cache
-        if cache is not None and s is not cache:
-            raise BadFree(f"address {address:#x} is an object of cache {s.name}, not {cache.name}")
         obj, wrong = kmem_cache.object_at(slab, address)
         if wrong:
-            raise BadFree(f"address {address:#x} {wrong}")
+            self._refuse_free(address, cpu, wrong)
         return slab, obj
+
+    def _refuse_free(self, address: int, cpu: int, wrong: str) -> NoReturn:
+        """Say what is wrong; KernelBug for the double free that the kernel notices."""
+        if kmem_cache.is_first_free(self._state(), address, cpu):
+            self._state().log.append(DOUBLE_FREE)
+            raise KernelBug(DOUBLE_FREE)
+        raise BadFree(f"address {address:#x} {wrong}")
+
+    def _page_at(self, address: int) -> bool:
+        """Is there a page of memory at this address of the direct mapping?"""
+        pfn = address - PAGE_OFFSET >> PAGE_SHIFT
+        return address >= PAGE_OFFSET and page_zone(self.vm, pfn) is not None
+
+    def _no_object(self, cache: KmemCache, gfp_mask: int, nid: int) -> NoReturn:
+        """Raise PageAllocationFailure with what the kernel logs, nothing with __GFP_NOWARN."""
+        report = ""
+        told = slab_out_of_memory(cache, gfp_mask, nid)
+        if told:
+            mask, order = page_requests(cache, gfp_mask & SLAB_GFP_MASK)[1]
+            report = allocation_failure_report(self.vm, mask, order, "memsim")
+            report += "".join(f"{line}\n" for line in told)
+        raise PageAllocationFailure(f"no object of cache {cache.name}: no page for a slab", report)

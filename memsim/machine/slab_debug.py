@@ -45,6 +45,9 @@ class SlabDebugRequests(KmallocRequests):
     def write_memory(self, address: int, data: bytes) -> None:
         """Write there, as any code could, whatever it destroys. BadRequest as of read_memory()."""
         slab = self._slab_with_bytes(address)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise BadRequest(f"data={str(data)[:40]!r}: should be bytes")
+        data = bytes(data)
         self.read_memory(address, len(data))
         name = f"write_memory({address:#x}, {len(data)} bytes)"
         self._do(name, 0, lambda: (memory.write_bytes(slab, address, data), None)[1])

@@ -44,7 +44,10 @@ def undo_steps(vm: Vm, steps: Sequence[Step]) -> None:
 
 
 def apply_to_snapshot(snapshot: Snapshot, steps: Sequence[Step], backwards: bool) -> Snapshot:
-    """The snapshot after the steps, or, backwards, before them. The one given is not changed."""
+    """The snapshot after the steps, or, backwards, before them. The one given is not changed.
+
+    A snapshot holds pages only, so steps of slabs are passed over.
+    """
     vm = restore(snapshot, Trace(mask=0, capacity=1), mid_operation=True)
     if backwards:
         undo_steps(vm, steps)
@@ -66,7 +69,7 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, Field):
         zone = vm.zones[step.zone_id]
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
-    elif not isinstance(step, Split | Merge):
+    elif not isinstance(step, Split | Merge) and hasattr(vm, "slab"):
         apply_slab_step(vm, step, backwards)
 
 

@@ -6,6 +6,8 @@ kmalloc_slab(); include/linux/slab.h kmalloc_type(); mm/slub.c __do_kmalloc_node
 
 from __future__ import annotations
 
+import re
+
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order, hash_64
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, numa_node_id, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
@@ -74,6 +76,8 @@ from memsim.words.slab import (
     ZERO_SIZE_PTR,
 )
 
+_ADDRESS = re.compile("0x[0-9a-f]{1,16}")
+
 KMALLOC_NORMAL, KMALLOC_RECLAIM, KMALLOC_DMA, KMALLOC_CGROUP = range(4)
 #: Copy n of KMALLOC_NORMAL, from 1 on, is this type and n. The kernel puts them before RECLAIM.
 KMALLOC_RANDOM_START = KMALLOC_CGROUP
@@ -116,7 +120,7 @@ def caller_of(vm: Vm, call_site: int) -> int:
     NOT MODELLED: where functions lie: a caller that is known by its name has address 0.
     """
     name = vm.trace.names[call_site]
-    return int(name, 16) if name.startswith("0x") else 0
+    return int(name, 16) if _ADDRESS.fullmatch(name) else 0
 
 
 def kmalloc_index(size: int) -> int:
@@ -151,7 +155,11 @@ def size_name(size: int) -> str:
 
 
 def kmem_cache_init(
-    vm: Vm, seed: int, slab_debug: str | None = None, random_kmalloc_caches: bool = False
+    vm: Vm,
+    seed: int,
+    slab_debug: str | None = None,
+    random_kmalloc_caches: bool = False,
+    slab_nomerge: bool = False,
 ) -> None:
     """Boot: the caches that caches are made of, then the kmalloc caches of every type.
 
@@ -160,6 +168,7 @@ def kmem_cache_init(
     Kernel: mm/slub.c kmem_cache_init()
     """
     state = vm.slab = SlabState(Random(seed))
+    state.slab_nomerge = slab_nomerge
     if slab_debug is not None:
         state.log += setup_slub_debug(state.debug, slab_debug)
     boot_flags = SLAB_HWCACHE_ALIGN | SLAB_NO_OBJ_EXT
@@ -274,7 +283,8 @@ def do_kmalloc_node(
         return address
     if not size:
         return ZERO_SIZE_PTR
-    s = kmalloc_slab(vm.slab, size, buckets, gfp_mask, caller_of(vm, call_site))
+    caller = 0 if vm.slab.random_kmalloc_seed is None else caller_of(vm, call_site)
+    s = kmalloc_slab(vm.slab, size, buckets, gfp_mask, caller)
     called_from(s, call_site)
     address = address_of(slab_alloc_node(s, gfp_mask, node, size))
     trace_kmalloc(vm, call_site, address, size, s.size, gfp_mask, node)
@@ -440,6 +450,18 @@ def copy_bytes(state: SlabState, address: int, data: bytes) -> None:
     slab = virt_to_slab(state, address)
     if slab is not None:
         write_bytes(slab, address, data)
+
+
+def kfree_sensitive(vm: Vm, address: int) -> str:
+    """Fill with zeros all that may be used, then free it; "" or what is wrong with the address.
+
+    Kernel: mm/slab_common.c kfree_sensitive()
+    """
+    wrong = not_freeable(vm, address)
+    if not wrong:
+        copy_bytes(vm.slab, address, bytes(ksize(vm, address)))
+        kfree(vm, address, vm.trace.number_of("kfree_sensitive"))
+    return wrong
 
 
 def kmalloc_gfp_adjust(flags: int, size: int) -> int:

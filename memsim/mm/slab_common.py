@@ -11,7 +11,7 @@ from memsim.lib.bits import align_up, get_order
 from memsim.mm.mmzone import Vm
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_options import kmem_cache_flags
-from memsim.mm.slub.debug_report import pr_err, symbol
+from memsim.mm.slub.debug_report import pr_err, symbol, warn_on
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.shrink import _kmem_cache_shutdown
 from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
@@ -33,9 +33,11 @@ from memsim.words.slab import (
     SLAB_MERGE_SAME,
     SLAB_NEVER_MERGE,
     SLAB_NO_CMPXCHG,
+    SLAB_PANIC,
     SLAB_TYPESAFE_BY_RCU,
 )
 
+_CREATE = "__kmem_cache_create_args"
 _STILL_HAS_OBJECTS = "Slab cache still has objects when called"
 
 
@@ -69,7 +71,8 @@ def calculate_alignment(flags: int, align: int, size: int) -> int:
 
 def slab_unmergeable(s: KmemCache) -> bool:
     """Must the cache stay alone? Kernel: mm/slab_common.c slab_unmergeable()."""
-    return bool(s.flags & SLAB_NEVER_MERGE or s.ctor or s.usersize or s.refcount < 0)
+    alone = s.vm.slab.slab_nomerge or s.flags & SLAB_NEVER_MERGE
+    return bool(alone or s.ctor or s.usersize or s.refcount < 0)
 
 
 def find_mergeable(
@@ -80,7 +83,7 @@ def find_mergeable(
     Kernel: mm/slab_common.c find_mergeable()
     """
     flags = kmem_cache_flags(state.debug, flags, name)
-    if ctor or flags & SLAB_NEVER_MERGE:
+    if ctor or flags & SLAB_NEVER_MERGE or state.slab_nomerge:
         return None
     size = align_up(size, SIZEOF_POINTER)
     align = calculate_alignment(flags, align, size)
@@ -111,24 +114,49 @@ def kmem_cache_create(
 ) -> tuple[KmemCache | None, int]:
     """(a cache, 0), perhaps an older one that is shared, or (None, the error).
 
-    NOT MODELLED: the warning or, with SLAB_PANIC, the end that an error brings; slab_nomerge.
-    Kernel: mm/slab_common.c __kmem_cache_create_args(), create_cache()
+    What the kernel warns of is logged: a bad usercopy region, which is left out; and, as with
+    CONFIG_DEBUG_VM, a name that another cache has, or with a blank. So is the error; with
+    SLAB_PANIC SlabDebug.oops says so. Kernel: mm/slab_common.c __kmem_cache_create_args(),
+    create_cache()
     """
-    state = vm.slab
-    if not name or object_size > KMALLOC_MAX_SIZE or flags & ~SLAB_FLAGS_PERMITTED:
-        return None, -EINVAL
-    if args.freeptr_offset >= 0 and not _has_room_for_freeptr(object_size, flags, args):
-        return None, -EINVAL
-    usercopy = _usercopy(object_size, args)
+    s, error = _create_or_share(vm, name, object_size, flags, args)
+    if error and flags & SLAB_PANIC:
+        text = f"{_CREATE}: Failed to create slab '{name}'. Error -{error}"
+        vm.slab.debug.oops = f"Kernel panic - not syncing: {text}"
+        vm.slab.log.append(vm.slab.debug.oops)
+    elif error:
+        vm.slab.log.append(f"{_CREATE}({name}) failed with error -{error}")
+    return s, -error
+
+
+def _create_or_share(
+    vm: Vm, name: str, object_size: int, flags: int, args: KmemCacheArgs
+) -> tuple[KmemCache | None, int]:
+    kmem_cache_sanity_check(vm, name)
+    if object_size > KMALLOC_MAX_SIZE or flags & ~SLAB_FLAGS_PERMITTED:
+        return None, EINVAL
+    usercopy = _usercopy(vm, object_size, args)
     if not usercopy[1]:
-        s = _kmem_cache_alias(state, object_size, args.align, flags, name, args.ctor)
+        s = _kmem_cache_alias(vm.slab, object_size, args.align, flags, name, args.ctor)
         if s is not None:
             return s, 0
+    if args.freeptr_offset >= 0 and not _has_room_for_freeptr(object_size, flags, args):
+        return None, EINVAL
     s = KmemCache(vm, name, object_size, calculate_alignment(flags, args.align, object_size), flags)
     s.useroffset, s.usersize = usercopy
     s.ctor = args.ctor
     error = do_kmem_cache_create(s, args.freeptr_offset)
+    if error:
+        vm.slab.caches.pop()
     return (None, error) if error else (s, 0)
+
+
+def kmem_cache_sanity_check(vm: Vm, name: str) -> None:
+    """Log what confuses those who read /proc/slabinfo. Kernel: kmem_cache_sanity_check()."""
+    if any(s.name == name for s in vm.slab.slab_caches):
+        vm.slab.log.append(f"kmem_cache of name '{name}' already exists")
+    if " " in name:
+        warn_on(vm, "mm/slab_common.c:110 kmem_cache_sanity_check")
 
 
 def _has_room_for_freeptr(object_size: int, flags: int, args: KmemCacheArgs) -> bool:
@@ -137,14 +165,19 @@ def _has_room_for_freeptr(object_size: int, flags: int, args: KmemCacheArgs) -> 
     return inside and bool(flags & SLAB_TYPESAFE_BY_RCU)
 
 
-def _usercopy(object_size: int, args: KmemCacheArgs) -> tuple[int, int]:
-    """(useroffset, usersize) of a region that lies in the object; else (0, 0)."""
-    fits = args.usersize <= object_size and args.useroffset <= object_size - args.usersize
-    return (args.useroffset, args.usersize) if fits and args.usersize else (0, 0)
+def _usercopy(vm: Vm, object_size: int, args: KmemCacheArgs) -> tuple[int, int]:
+    """(useroffset, usersize) of a region that lies in the object; else (0, 0), and a warning."""
+    if args.useroffset and not args.usersize:
+        warn_on(vm, f"mm/slab_common.c:315 {_CREATE}")
+    elif args.usersize > object_size or args.useroffset > object_size - args.usersize:
+        warn_on(vm, f"mm/slab_common.c:316 {_CREATE}")
+    elif args.usersize:
+        return args.useroffset, args.usersize
+    return 0, 0
 
 
 def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
-    """Sizes, limits, lists of a new cache, and its place among all caches; 0 or the error.
+    """Sizes, limits, lists of a new cache, and its place among all caches; 0 or EINVAL, ENOMEM.
 
     NOT MODELLED: that caches made at boot get their random_seq later; sysfs.
     Kernel: mm/slub.c do_kmem_cache_create()
@@ -152,11 +185,11 @@ def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
     vm = s.vm
     s.flags = kmem_cache_flags(vm.slab.debug, s.flags, s.name)
     if not calculate_sizes(s, freeptr_offset, vm.nr_cpus):
-        return -EINVAL
+        return EINVAL
     if vm.slab.debug.disable_higher_order_debug and get_order(s.size) > get_order(s.object_size):
         s.flags &= ~DEBUG_METADATA_FLAGS
         if not calculate_sizes(s, freeptr_offset, vm.nr_cpus):
-            return -EINVAL
+            return EINVAL
     if not s.flags & SLAB_NO_CMPXCHG:
         s.flags |= CMPXCHG_DOUBLE
     set_min_partial(s)
@@ -164,7 +197,7 @@ def do_kmem_cache_create(s: KmemCache, freeptr_offset: int) -> int:
     s.random = draw_long(s)
     init_cache_random_seq(s)
     if not allocate_structs(s):
-        return -ENOMEM
+        return ENOMEM
     place_cache(s, 0)
     return 0
 

@@ -325,7 +325,10 @@ class CacheField:
 
 
 #: Fields of a cache, by the number that stands in a record.
-CACHE_FIELD_NAMES = ("place", "refcount", "object_size", "inuse")
+CACHE_FIELD_NAMES = (
+    "place", "refcount", "object_size", "inuse", "min_partial", "cpu_partial",
+    "cpu_partial_slabs", "remote_node_defrag_ratio", "flags",
+)  # fmt: skip
 
 SlabStep = (
     Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel

@@ -42,7 +42,7 @@ SLAB_CORE_FLAGS = (
 #: What a caller of kmem_cache_create() may give. Kernel: mm/slab.h SLAB_FLAGS_PERMITTED
 SLAB_FLAGS_PERMITTED = (
     SLAB_CORE_FLAGS | SLAB_DEBUG_FLAGS | SLAB_NOLEAKTRACE | SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT
-    | SLAB_NO_MERGE | SLAB_KMALLOC | SLAB_NO_USER_FLAGS | SLAB_SKIP_KFENCE | SLAB_NO_OBJ_EXT
+    | SLAB_NO_MERGE | SLAB_KMALLOC | SLAB_NO_USER_FLAGS
 )  # fmt: skip
 #: Kernel: mm/slab_common.c
 SLAB_NEVER_MERGE = (
@@ -84,8 +84,10 @@ POISON_INUSE = 0x5A
 POISON_FREE = 0x6B
 POISON_END = 0xA5
 
-EINVAL = 22
+EIO = 5
 ENOMEM = 12
+EINVAL = 22
+ERANGE = 34
 
 NUMA_NO_NODE = -1
 #: Where physical memory is mapped, without KASLR. Kernel: arch/x86/include/asm/page_64_types.h

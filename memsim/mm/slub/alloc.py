@@ -18,6 +18,7 @@ from memsim.mm.slub.memory import memset, obj_offset
 from memsim.mm.slub.pages import new_slab
 from memsim.mm.slub.partial import _put_partials, flush_slab, get_partial_node
 from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, KmemCacheNode, Slab, kmem_cache_debug
+from memsim.mm.slub.stats import slab_out_of_memory
 from memsim.mm.slub.update import (
     chain,
     count_slab,
@@ -101,6 +102,7 @@ def _slab_alloc(s: KmemCache, gfpflags: int, node: int) -> Object | None:
         slab = new_slab(s, flags, node)
         if slab is not None:
             return alloc_from_new(s, slab)
+    s.vm.slab.log += slab_out_of_memory(s, gfpflags, node)
     return None
 
 
@@ -181,6 +183,7 @@ def _new_debug_object(s: KmemCache, gfpflags: int, node: int, orig_size: int) ->
             obj = alloc_single_from_new_slab(s, slab, orig_size)
             if obj != NULL:
                 return slab, obj
+    s.vm.slab.log += slab_out_of_memory(s, gfpflags, node)
     return None
 
 

@@ -15,7 +15,7 @@ from memsim.words.mmzone import NULL
 from memsim.words.slab import NUMA_NO_NODE
 
 
-def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
+def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int, call_site: int = 0) -> list[Object]:
     """size objects, or none when memory is short. No event is fired.
 
     What lies on the lockless list is taken in one operation, and so counts once in the tid.
@@ -24,7 +24,7 @@ def kmem_cache_alloc_bulk(s: KmemCache, flags: int, size: int) -> list[Object]:
     objects: list[Object] = []
     if size < 1:
         return objects
-    called_from(s, 0)
+    called_from(s, call_site)
     while True:
         if take_lockless(s, objects, size):
             return objects

@@ -11,7 +11,7 @@ Kernel: mm/slub.c print_section() to slab_err(), lib/hexdump.c print_hex_dump()
 from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SIZE
-from memsim.mm.mmzone import page_zone
+from memsim.mm.mmzone import Vm, page_zone
 from memsim.mm.slub.debug_track import (
     TRACK_ALLOC,
     TRACK_FREE,
@@ -54,6 +54,17 @@ def pointer(ptr: int) -> str:
 def pr_err(s: KmemCache, text: str) -> None:
     """Log text, which may be of several lines. Kernel: pr_err()."""
     s.vm.slab.log += text.split("\n")
+
+
+def warn_on(vm: Vm, where: str) -> None:
+    """Log a WARN_ON() that says nothing but where it stands: file, line and function."""
+    vm.slab.log.append(f"WARNING: CPU: {vm.cpu} PID: {vm.slab.debug.pid} at {where}")
+
+
+def warn_on_once(vm: Vm, where: str) -> None:
+    """warn_on(), but not for a second time."""
+    if not any(line.endswith(f" at {where}") for line in vm.slab.log):
+        warn_on(vm, where)
 
 
 def oops(s: KmemCache, text: str) -> None:

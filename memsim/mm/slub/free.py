@@ -112,14 +112,14 @@ def _kmem_cache_free_bulk(objects: list[Object]) -> None:
             do_slab_free(slab.slab_cache, slab, head, tail, cnt)
 
 
-def kmem_cache_free_bulk(objects: list[Object]) -> None:
+def kmem_cache_free_bulk(objects: list[Object], call_site: int = 0) -> None:
     """Free objects, those of one slab at once where they stand close. Changes the list's order.
 
     Kernel: mm/slub.c kmem_cache_free_bulk()
     """
     size = len(objects)
     for slab, _ in objects:
-        called_from(slab.slab_cache, 0)
+        called_from(slab.slab_cache, call_site)
     while size:
         slab = objects[size - 1][0]
         size, head, tail, cnt = build_detached_freelist(objects, size)

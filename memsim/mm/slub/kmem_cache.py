@@ -23,6 +23,8 @@ from memsim.trace.slab_events import is_accounted, signed
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NULL_PTR, PAGE_OFFSET, SLAB_ACCOUNT
 
+_NO_SLAB_PAGE = "virt_to_cache: Object is not a Slab page!"
+
 
 def address_of(obj: Object | None) -> int:
     """Where an object begins, NULL_PTR for none. Kernel: the direct mapping, without KASLR."""
@@ -41,14 +43,15 @@ def virt_to_slab(state: SlabState, address: int) -> Slab | None:
 
 
 def virt_to_cache(state: SlabState, address: int) -> KmemCache | None:
-    """The cache of the object at this address; where there is none, the kernel warns.
+    """The cache of the object at this address; where there is none, the kernel warns, once.
 
     Kernel: mm/slub.c virt_to_cache()
     """
     slab = virt_to_slab(state, address)
     if slab is not None:
         return slab.slab_cache
-    state.log.append("virt_to_cache: Object is not a Slab page!")
+    if _NO_SLAB_PAGE not in state.log:
+        state.log.append(_NO_SLAB_PAGE)
     return None
 
 
@@ -66,6 +69,19 @@ def object_at(slab: Slab, address: int) -> tuple[int, str]:
     if index in free_objects_of(slab):
         return -1, f"is an object of cache {s.name} that is free already"
     return index, ""
+
+
+def is_first_free(state: SlabState, address: int, cpu: int) -> bool:
+    """Is it the object that a free on this CPU finds first on the list, and the kernel dies of?
+
+    Kernel: mm/slub.c set_freepointer(), with CONFIG_SLAB_FREELIST_HARDENED
+    """
+    slab = virt_to_slab(state, address)
+    if slab is None:
+        return False
+    c = slab.slab_cache.cpu_slab[cpu]
+    first = c.freelist if c.slab is slab else slab.freelist
+    return first != NULL and address == address_of((slab, first))
 
 
 def kmem_cache_alloc(s: KmemCache, gfpflags: int, node: int, call_site: int = 0) -> Object | None:

@@ -9,6 +9,7 @@ from memsim.mm.mmzone import numa_node_id, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.debug_check import check_all_objects, clear_memory, setup_slab_debug
+from memsim.mm.slub.debug_report import warn_on_once
 from memsim.mm.slub.freelist import init_freelist
 from memsim.mm.slub.slab import KmemCache, Slab, SlabState, kmem_cache_debug
 from memsim.mm.slub.update import clear_slab, count_slab
@@ -30,6 +31,7 @@ from memsim.words.gfp import (
     __GFP_RECLAIM,
     __GFP_RETRY_MAYFAIL,
     __GFP_THISNODE,
+    __GFP_ZERO,
     show_gfp_flags,
 )
 from memsim.words.mmzone import NULL
@@ -52,6 +54,8 @@ def new_slab(s: KmemCache, gfpflags: int, nid: int) -> Slab | None:
     """
     if gfpflags & GFP_SLAB_BUG_MASK:
         gfpflags = kmalloc_fix_flags(s.vm.slab, gfpflags)
+    if s.ctor and gfpflags & __GFP_ZERO:
+        warn_on_once(s.vm, "mm/slub.c:2697 new_slab")
     return allocate_slab(s, gfpflags & (GFP_RECLAIM_MASK | GFP_CONSTRAINT_MASK), nid)
 
 

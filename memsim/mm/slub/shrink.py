@@ -16,11 +16,20 @@ SHRINK_PROMOTE_MAX = 32
 
 
 def flush_all(s: KmemCache) -> None:
-    """Take every CPU's slab and partial slabs away from it. Kernel: mm/slub.c flush_all()."""
+    """Take every CPU's slab and partial slabs away from it; each CPU does its own.
+
+    So the pages of empty slabs go to that CPU's pcp lists.
+    Kernel: mm/slub.c flush_all(), flush_cpu_slab()
+    """
+    vm = s.vm
+    asking = vm.cpu
     for c in s.cpu_slab:
+        vm.set_cpu(c.cpu)
         if c.slab is not None:
             flush_slab(s, c)
-        put_partials(s, c)
+        if c.partial is not None:
+            put_partials(s, c)
+    vm.set_cpu(asking)
 
 
 def nodes_of(s: KmemCache) -> list[KmemCacheNode]:

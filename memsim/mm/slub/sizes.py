@@ -146,11 +146,16 @@ def set_min_partial(s: KmemCache) -> None:
 def set_cpu_partial(s: KmemCache) -> None:
     """How many objects, and how many slabs, a CPU may keep on its partial list.
 
-    Kernel: mm/slub.c set_cpu_partial(), slub_set_cpu_partial()
+    Kernel: mm/slub.c set_cpu_partial()
     """
     nr_objects = 0
     if not s.flags & SLAB_DEBUG_FLAGS:
         steps = ((PAGE_SIZE, 6), (1024, 24), (256, 52), (0, 120))
         nr_objects = next(nr for at_least, nr in steps if s.size >= at_least)
     s.cpu_partial = nr_objects
-    s.cpu_partial_slabs = -(-nr_objects * 2 // s.oo[1])
+    s.cpu_partial_slabs = cpu_partial_slabs(s, nr_objects)
+
+
+def cpu_partial_slabs(s: KmemCache, nr_objects: int) -> int:
+    """Slabs that keep so many objects, if half of each is free. Kernel: slub_set_cpu_partial()."""
+    return -(-nr_objects * 2 // s.oo[1])

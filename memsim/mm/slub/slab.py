@@ -163,6 +163,12 @@ class KmemCache:
         #: The objects that hold this struct and its nodes'.
         self.structs: list[tuple[Slab, int]] = []
 
+    def attributes(self) -> dict[str, str]:
+        """{file: its text} of /sys/kernel/slab/NAME/; see mm/slub/attributes.py."""
+        from memsim.mm.slub.attributes import attributes
+
+        return attributes(self)
+
 
 class SlabState:
     """The slab allocator's globals: every cache, and every slab by each of its pages.
@@ -174,7 +180,7 @@ class SlabState:
         "buckets", "by_id", "debug",
         "caches", "free_ids", "give_back", "kmalloc_caches", "kmem_buckets_cache", "kmem_cache",
         "kmem_cache_node", "log", "next", "page_slab", "prev", "random", "random_kmalloc_seed",
-        "slab_caches",
+        "slab_caches", "slab_nomerge",
     )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
@@ -187,6 +193,7 @@ class SlabState:
         self.random_kmalloc_seed: int | None = None
         self.kmalloc_caches: list[dict[int, KmemCache]] = []
         self.buckets: list[dict[int, KmemCache]] = []
+        self.slab_nomerge = False
         self.debug = SlabDebug()
         #: What a replay does with the pages of a slab that is given back, if it knows better.
         self.give_back: Callable[[Slab], None] | None = None

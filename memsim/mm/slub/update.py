@@ -148,7 +148,7 @@ def place_cache(s: KmemCache, place: int) -> None:
 
 
 def set_cache_field(s: KmemCache, field: str, value: int) -> None:
-    """Change a number of a cache: refcount, object_size or inuse."""
+    """Change a number of a cache that a step can tell of: one of CACHE_FIELD_NAMES."""
     if s.vm.trace.mask & TP_STEPS:
         number = CACHE_FIELD_NAMES.index(field)
         s.vm.trace.step(CACHE, s.id, number, getattr(s, field), value)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from memsim.mm.mmzone import Vm
+from memsim.mm.mmzone import PG_INUSE, Vm
 from memsim.mm.slub.alloc import chain_of, free_objects_of
-from memsim.mm.slub.partial import partial_slabs
+from memsim.mm.slub.partial import partial_slabs, slabs_on
 from memsim.mm.slub.shrink import nodes_of
 from memsim.mm.slub.slab import KmemCache, Slab
 from memsim.mm.slub.snapshot import cpu_partial_slabs_of
 from memsim.words.errors import ValidationError
 from memsim.words.mmzone import NULL
+from memsim.words.slab import SLAB_STORE_USER
 
 
 def slabs_of(s: KmemCache) -> list[Slab]:
@@ -92,15 +93,42 @@ def _lockless(s: KmemCache) -> Iterator[str]:
             yield f"{slab.pfn:#x}"
 
 
+def _full(s: KmemCache) -> Iterator[str]:
+    """While users are tracked, a slab is on its node's full list if it has nothing free."""
+    tracked = s.flags & SLAB_STORE_USER
+    for n in nodes_of(s):
+        listed = {slab.pfn for slab in slabs_on(s, n.full)}
+        own = [slab for slab in slabs_of(s) if slab.nid == n.nid and not slab.frozen]
+        full = {slab.pfn for slab in own if tracked and slab.freelist == NULL}
+        for pfn in listed ^ full:
+            yield f"{pfn:#x}: on the full list {pfn in listed}"
+
+
+def _pages(s: KmemCache) -> Iterator[str]:
+    """A slab's pages are one block in use, and each is told to be the slab's."""
+    vm = s.vm
+    for slab in slabs_of(s):
+        pages = range(slab.pfn, slab.pfn + (1 << slab.order))
+        if vm.page_state[slab.pfn] != (PG_INUSE | slab.order):
+            yield f"{slab.pfn:#x}: page state {vm.page_state[slab.pfn]:#x}, order {slab.order}"
+        elif any(vm.slab.page_slab.get(page) is not slab for page in pages):
+            yield f"{slab.pfn:#x}: a page is another slab's"
+
+
 #: Every invariant of a cache; its sentence is the docstring.
 INVARIANTS: tuple[Callable[[KmemCache], Iterator[str]], ...] = (
-    _counters, _once, _frozen, _places, _node_counts, _cpu_partial_counts, _lockless,
+    _counters, _once, _frozen, _places, _node_counts, _cpu_partial_counts, _lockless, _full, _pages,
 )  # fmt: skip
 
 
 def validate_caches(vm: Vm) -> None:
-    """Raise ValidationError with the first broken invariant. Cost: O(objects)."""
+    """validate_cache() of each. Cost: O(objects)."""
     for s in vm.slab.slab_caches:
-        for check in INVARIANTS:
-            for where in check(s):
-                raise ValidationError(f"{s.name}: {check.__doc__} {where}")
+        validate_cache(s)
+
+
+def validate_cache(s: KmemCache) -> None:
+    """Raise ValidationError with the first broken invariant. Cost: O(objects)."""
+    for check in INVARIANTS:
+        for where in check(s):
+            raise ValidationError(f"{s.name}: {check.__doc__} {where}")
