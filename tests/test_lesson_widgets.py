@@ -185,3 +185,52 @@ def test_slabs_move_as_the_slider_does(lesson: OpenLesson, tmp_path: Path) -> No
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "slabs_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("10_slab_debugging")
+def test_a_byte_is_spoilt_by_keys_and_the_report_appears(
+    lesson: OpenLesson, tmp_path: Path
+) -> None:
+    cell = lesson.show("corrupt_byte = CorruptByte()\ncorrupt_byte")
+    cell.locator("pre", has_text="[Poison overwritten]").wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("Home")
+    cell.locator("[role=status]", has_text="Byte -8, left red zone: 0xbb becomes 0xbc").wait_for()
+    cell.locator("pre", has_text="[Left Redzone overwritten]").wait_for()
+    cell.get_by_label("F: sanity checks").press("Space")
+    cell.locator("[role=status]", has_text="Nobody notices").wait_for()
+    assert cell.locator("pre[aria-label]").count() == 0
+    cell.get_by_label("root writes 1 to …/validate").check()
+    cell.locator("pre", has_text="FIX mine: Restoring Left Redzone").wait_for()
+    cell.locator("select").first.select_option("kmalloc(20), which is an object of kmalloc-32")
+    cell.locator("[role=status]", has_text="slab_debug=ZPU,kmalloc-32").wait_for()
+    cell.get_by_label("in use").check()
+    cell.locator("select").nth(1).select_option("0x00")
+    cell.locator("[role=status]", has_text="0xcc becomes 0x00. Noticed").wait_for()
+    lesson.page.screenshot(path=tmp_path / "bytes.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "bytes_dark.png")
+    lesson.theme("Light")
+    for flag in ("Z: red zones", "P: poison", "U: users"):
+        cell.get_by_label(flag).press("Space")
+    cell.locator("[role=status]", has_text="No flag: the kernel keeps no bytes").wait_for()
+
+
+@of_lesson("10_slab_debugging")
+def test_a_pointer_is_decoded_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("decode_pointer = DecodePointer()\ndecode_pointer")
+    cell.locator("[role=status]", has_text="object 1 of the list.").wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="NULL: the list ends here.").wait_for()
+    cell.get_by_label("swab() of the address (in v5.7)").press("Space")
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("Home")
+    said = "The first 6 bytes in memory are those of random."
+    cell.locator("[role=status]", has_text=said).wait_for()
+    cell.get_by_label("somebody writes").press("Space")
+    cell.locator("[role=status]", has_text="general protection fault").wait_for()
+    lesson.page.screenshot(path=tmp_path / "pointer.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "pointer_dark.png")
+    lesson.theme("Light")
