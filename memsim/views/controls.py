@@ -21,6 +21,11 @@ def status(text: str, role: str = "status") -> str:
     )
 
 
+def scrolling(inner: str, attributes: str) -> str:
+    """HTML that keeps to the width of its cell and scrolls sideways where it is wider."""
+    return f'<div {attributes} style="width: 0; min-width: 100%; overflow-x: auto">{inner}</div>'
+
+
 class _Choice(widgets.VBox):
     """A question and its answers, none of them chosen yet."""
 

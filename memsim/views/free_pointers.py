@@ -10,7 +10,7 @@ from memsim.mm.slub.alloc import chain_of
 from memsim.mm.slub.debug_requests import page_fault
 from memsim.mm.slub.freelist import freelist_ptr_encode
 from memsim.mm.slub.memory import obj_to_ptr
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, scrolling, status
 from memsim.views.lesson10 import chained, encode_before_5_7
 from memsim.words.slab import SIZEOF_POINTER
 
@@ -93,7 +93,7 @@ class DecodePointer(widgets.VBox):
         self.overwritten = widgets.Checkbox(
             description=f"somebody writes {TARGET:#x} over it", indent=False, layout=wide
         )
-        self.picture = widgets.HTML(layout=widgets.Layout(width="100%"))
+        self.picture = widgets.HTML(layout=widgets.Layout(width="auto"))
         controls = [self.object, self.swab, self.overwritten]
         for control in controls:
             control.observe(self._show, names="value")
@@ -146,7 +146,8 @@ def picture(p: Pointer, swabbed: bool) -> str:
             f'<tr><th scope="row" style="font-weight: normal; text-align: right; '
             f'padding-right: 12px">{name}</th>{cells}</tr>'
         )
-    return (
-        '<div aria-hidden="true" style="overflow-x: auto"><table style="border-collapse: separate; '
-        f'border-spacing: 3px; font: 13px/1.5 monospace; border: 0">{rows}</table></div>'
+    table = (
+        '<table style="border-collapse: separate; border-spacing: 3px; border: 0; '
+        f'font: 13px/1.5 monospace">{rows}</table>'
     )
+    return scrolling(table, 'aria-hidden="true"')

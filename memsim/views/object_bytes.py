@@ -12,7 +12,7 @@ from memsim.lib.bits import align_down
 from memsim.mm.slub.debug_report import padding_offset, size_from_object
 from memsim.mm.slub.debug_track import freeptr_outside_object, get_info_end, slub_debug_orig_size
 from memsim.mm.slub.slab import KmemCache
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, scrolling, status
 from memsim.views.lesson10 import ASKED, KMALLOC, MINE, Debugged
 from memsim.words.slab import SIZEOF_POINTER, SIZEOF_TRACK, SLAB_RED_ZONE, SLAB_STORE_USER
 
@@ -180,22 +180,28 @@ class CorruptByte(widgets.VBox):
         }
         self.object = widgets.Dropdown(options=OBJECTS, description="object", layout=wide)
         self.state = widgets.RadioButtons(
-            options=[IN_USE, FREE], value=FREE, description="it is", layout=wide
+            options=[IN_USE, FREE],
+            value=FREE,
+            description="it is",
+            layout=widgets.Layout(width="12em"),
         )
         self.byte = widgets.IntSlider(min=0, max=0, description="byte", layout=wide)
         self.write = widgets.Dropdown(options=WRITES, description="write", layout=wide)
         self.then = widgets.RadioButtons(
-            options=[REQUEST, VALIDATE], description="then", layout=wide
+            options=[REQUEST, VALIDATE],
+            description="then",
+            layout=widgets.Layout(width="auto"),
         )
-        self.picture = widgets.HTML(layout=widgets.Layout(width="100%"))
-        choices = [self.object, self.state, self.byte, self.write, self.then]
-        for control in [*self.flags.values(), *choices]:
+        self.picture = widgets.HTML(layout=widgets.Layout(width="auto"))
+        boxes = list(self.flags.values())
+        choices = [self.object, self.state, self.then, self.write, self.byte]
+        for control in [*boxes, *choices]:
             control.observe(self._show, names="value")
         self._show()
-        boxes = widgets.Box(
-            list(self.flags.values()), layout=widgets.Layout(flex_flow="row wrap", **FULL)
-        )
-        super().__init__([boxes, *choices, self.picture])
+        side_by_side = widgets.Layout(flex_flow="row wrap", **FULL)
+        flags = widgets.Box(boxes, layout=side_by_side)
+        when = widgets.Box([self.state, self.then], layout=side_by_side)
+        super().__init__([flags, self.object, when, self.write, self.byte, self.picture])
 
     @property
     def letters(self) -> str:
@@ -214,7 +220,7 @@ class CorruptByte(widgets.VBox):
             self.write.value,
             self.then.value,
         )
-        self.picture.value = picture(self.spoilt) + status(self.said()) + log_html(self.spoilt.log)
+        self.picture.value = status(self.said()) + picture(self.spoilt) + log_html(self.spoilt.log)
 
     def said(self) -> str:
         """What was done, in a few sentences."""
@@ -230,11 +236,14 @@ def log_html(log: list[str]) -> str:
     """Lines of the kernel's log, as they are; wide ones scroll."""
     if not log:
         return ""
-    return (
-        '<pre tabindex="0" role="region" aria-label="what the kernel logs" style="margin: 8px 0; '
-        "padding: 6px; max-width: 64em; box-sizing: border-box; overflow-x: auto; font-size: 12px; "
-        f'line-height: 1.35; border: 1px solid #808080">{html.escape(chr(10).join(log))}</pre>'
+    lines = (
+        '<pre style="margin: 8px 0; padding: 6px; border: 1px solid #808080; width: max-content; '
+        f'white-space: pre; font-size: 12px; line-height: 1.35">{html.escape(chr(10).join(log))}'
+        "</pre>"
     )
+    region = 'tabindex="0" role="region" aria-label="what the kernel logs"'
+    # Arrow keys scroll here; JupyterLab would go to another cell.
+    return scrolling(lines, f"{region} data-lm-suppress-shortcuts=true")
 
 
 def picture(spoilt: Spoilt) -> str:
@@ -252,11 +261,12 @@ def picture(spoilt: Spoilt) -> str:
         f' width: 22px; height: 15px; vertical-align: middle; {_style(kind)}"></span> {kind}</span>'
         for kind in used
     )
-    return (
-        '<div aria-hidden="true" style="overflow-x: auto"><table style="border-collapse: separate; '
-        'border-spacing: 2px; font: 12px/1.5 monospace; margin: 6px 0; border: 0">'
-        f'{rows}</table><div style="font-size: 13px; line-height: 1.8">{keys}</div></div>'
+    table = (
+        '<table style="border-collapse: separate; border-spacing: 2px; margin: 6px 0; border: 0; '
+        f'font: 12px/1.5 monospace">{rows}</table>'
     )
+    legend = f'<div aria-hidden="true" style="font-size: 13px; line-height: 1.8">{keys}</div>'
+    return scrolling(table, 'aria-hidden="true"') + legend
 
 
 def _style(kind: str) -> str:
