@@ -101,6 +101,8 @@ def test_each_byte_is_reported_as_what_it_is(name: str, is_free: bool) -> None:
     seen = set()
     for at in range(spans[0].start, spans[-1].end):
         spoilt = spoil("FZPU", name, is_free, at, WRITES["add 1 to it"], REQUEST)
+        if spoilt.kind == POINTER and at == spans_start(spans, POINTER) + 1:
+            continue  # by chance it may point to another object of the slab
         title = TITLES[spoilt.kind][is_free]
         if is_free and spoilt.kind == OBJECT and at == spans_end(spans, OBJECT) - 1:
             title = "[End Poison overwritten]"
@@ -109,6 +111,10 @@ def test_each_byte_is_reported_as_what_it_is(name: str, is_free: bool) -> None:
         assert spoilt.data[at - spans[0].start] == spoilt.after == (spoilt.before + 1) % 256
         seen.add(spoilt.kind)
     assert len(seen) >= 7
+
+
+def spans_start(spans: list[Span], kind: str) -> int:
+    return min(span.start for span in spans if span.kind == kind)
 
 
 def spans_end(spans: list[Span], kind: str) -> int:
@@ -191,8 +197,10 @@ def test_the_widget_decodes_what_is_chosen() -> None:
     widget = DecodePointer()
     assert widget.said().endswith("object 1 of the list.")
     widget.swab.value = False
-    assert widget.said().endswith("The first 6 bytes in memory are those of random.")
-    assert widget.picture.value.count("outline") == 12
+    same = same_bytes(widget.pointer.kept, widget.pointer.random)
+    assert same >= 6  # both addresses are in one page, near each other
+    assert widget.said().endswith(f"The first {same} bytes in memory are those of random.")
+    assert widget.picture.value.count("outline") == 2 * same
     widget.overwritten.value = True
     assert "no object of the slab. Who follows it dies: Oops: general" in widget.said()
     assert widget.pointer.kept == TARGET
@@ -232,6 +240,12 @@ def test_every_slab_s_order_is_the_cache_s_sequence_turned() -> None:
 def test_a_spray_hits_only_what_it_shares_a_cache_with() -> None:
     assert lesson10.sprayed(50, own_buckets=False) == 1
     assert lesson10.sprayed(50, own_buckets=True) == 0
+
+
+def test_callers_seldom_share_a_random_copy() -> None:
+    assert lesson10.boots_that_share(20, 0xFFFFFFFF81234560, 0xFFFFFFFF81234560) == 20
+    shared = lesson10.boots_that_share(100, 0xFFFFFFFF81234560, 0xFFFFFFFF81ABCDE0)
+    assert 0 < shared < 20  # of 16 sets
 
 
 def test_the_wrong_cache_is_told_and_the_right_one_gets_the_object() -> None:

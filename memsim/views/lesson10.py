@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from memsim.machine import Machine
-from memsim.mm.kmalloc import kmalloc, kmem_buckets_create
+from memsim.mm.kmalloc import kmalloc
 from memsim.mm.slub.freelist import freelist_ptr_encode
 from memsim.mm.slub.kmem_cache import address_of, kmem_cache_alloc, kmem_cache_free
 from memsim.mm.slub.slab import KmemCache, Slab
@@ -186,9 +186,22 @@ def sprayed(nr: int, own_buckets: bool) -> int:
 
     own_buckets: with CONFIG_SLAB_BUCKETS.
     """
-    machine = Machine("64 MiB", slab=True)
-    buckets = kmem_buckets_create(machine.vm, "memdup_user", 0, 0, 4096, ctor=False)
+    machine = Machine("64 MiB", slab=True, steps=False)
+    buckets = machine.kmem_buckets_create("memdup_user", usersize=(1 << 31) - 1)
     victim = machine.kmalloc(ASKED)
     machine.kfree(victim)
     chosen = buckets if own_buckets else -1
     return [machine.kmalloc(ASKED, buckets=chosen) for _ in range(nr)].count(victim)
+
+
+def boots_that_share(boots: int, one: int, other: int) -> int:
+    """In how many boots two callers, by their addresses, get objects of one cache.
+
+    With CONFIG_RANDOM_KMALLOC_CACHES.
+    """
+    shared = 0
+    for seed in range(boots):
+        machine = Machine("16 MiB", slab=True, steps=False, random_kmalloc_caches=True, seed=seed)
+        slabs = [machine.slab_at(machine.kmalloc(ASKED, caller=caller)) for caller in (one, other)]
+        shared += len({slab.slab_cache.name for slab in slabs if slab}) == 1
+    return shared
