@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -112,7 +113,8 @@ def as_text(outcome: Outcome) -> str:
         lines += _explain(result.first_miss)
     lines += _slab_text(outcome)
     lines += _misses_text(outcome)
-    lines += [f"  note: {count} {what}" for what, count in sorted(result.notes.items())]
+    notes = result.notes + (outcome.slab.notes if outcome.slab is not None else Counter())
+    lines += [f"  note: {count} {what}" for what, count in sorted(notes.items())]
     return "\n".join(lines)
 
 
@@ -121,9 +123,15 @@ def _misses_text(outcome: Outcome) -> list[str]:
     misses = _misses(outcome)
     if not misses:
         return ["  misses               none"]
-    return ["  misses, by cause:"] + [
+    lines = [
         f"    {count:>7} {of}{'s' if count > 1 else ' '}  {cause}" for of, cause, count in misses
     ]
+    if outcome.slab is not None and outcome.slab.put_right:
+        lines.append(
+            f"    after {outcome.slab.put_right} of these the CPU's lockless list was put in the "
+            "kernel's order"
+        )
+    return ["  misses, by cause:", *lines]
 
 
 def _share(exact: int, requests: int) -> str:
@@ -159,9 +167,7 @@ def _slab_text(outcome: Outcome) -> list[str]:
             f"CPU {miss.cpu}, {miss.cache}: the kernel gave {miss.expected:#x}, "
             f"memsim {miss.got:#x}"
         )
-    if slab.put_right:
-        lines.append(f"    after {slab.put_right} misses two free objects changed places")
-    return lines + [f"  note: {count} {what}" for what, count in sorted(slab.notes.items())]
+    return lines
 
 
 def _explain(miss: Miss) -> list[str]:
