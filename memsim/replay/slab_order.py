@@ -18,6 +18,9 @@ from memsim.replay.slab_fields import is_slab
 _REQUESTS = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
 _FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
 _IN_TRACEPOINT = 2
+#: Probes of a function's return: their lines are one deeper than the function itself is.
+#: Kernel: kernel/trace/ftrace.c ftrace_test_recursion_trylock() in fprobe's handler.
+_FUNCTION_RETURNS = frozenset({Kind.bulk_alloc, Kind.rnd, Kind.bulk_ret})
 _OFTEN = 4
 _SECOND = 1_000_000
 #: Microseconds from an interrupt's last event to the next of whom it came into, at least.
@@ -38,19 +41,26 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     if not into:
         return
     for interrupt, what in into:
-        depths.setdefault(what, Counter())[max(0, interrupt.over)] += 1
+        depths.setdefault(what, Counter())[max(0, _over(rows, interrupt))] += 1
     usual = _usual(depths)
     took = _least_times(rows)
     for interrupt, what in into:
         before, until = interrupt.before, interrupt.until
-        in_tracepoint = interrupt.over - usual[what] >= _IN_TRACEPOINT
+        over = _over(rows, interrupt)
+        in_tracepoint = over - usual[what] >= _IN_TRACEPOINT
         if until < 0 or rows.kind[until] not in _REQUESTS:
             if in_tracepoint and interrupt.left and before >= 0 and rows.kind[before] in _FREES:
                 when[before] = max(when[before], interrupt.last + 0.3)
             continue
         needs = max(_WAY_OUT, took.get(rows[until][1], 0.0))
-        if in_tracepoint or (interrupt.over <= 0 and 0 <= interrupt.left < needs):
+        if in_tracepoint or (over <= 0 and 0 <= interrupt.left < needs):
             when[until] = min(when[until], interrupt.first - 0.75)
+
+
+def _over(rows: Rows, interrupt: Interrupt) -> int:
+    """How much deeper the interrupt is than what goes on behind it, not counting its probe."""
+    in_probe = interrupt.until >= 0 and rows.kind[interrupt.until] in _FUNCTION_RETURNS
+    return interrupt.over + in_probe
 
 
 def _usual(depths: dict[int, Counter[int]]) -> dict[int, int]:
