@@ -66,6 +66,9 @@ class Kind(IntEnum):
     rnd = auto()
     shrink = auto()
     flushcpu = auto()
+    putcpup = auto()
+    putpart = auto()
+    deact = auto()
     bulk_free = auto()
     bulk_alloc = auto()
     #: Some of the objects of the bulk_free or bulk_alloc that follows in the same context.

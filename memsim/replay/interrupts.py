@@ -11,6 +11,10 @@ from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
+#: How traces show that a task is to be scheduled: TIF_NEED_RESCHED.
+_NEED_RESCHED = frozenset("NnB")
+#: Bits of Interrupt.resched.
+IN_INTERRUPT, BEHIND = 1, 2
 #: What interrupts: a softirq, a hard interrupt on top of it, an NMI on top of that.
 _LEVELS = {"s": 1, "h": 2, "H": 2, "z": 3, "Z": 3}
 _DEPTHS = {digit: depth for depth, digit in enumerate(".123456789abcdef")}
@@ -29,10 +33,11 @@ class Who:
     """Who runs, from a line's head: the CPU, a task's pid, and ftrace's flags.
 
     level: what interrupts there, 0 if nothing does. depth: preempt_count() as far as it is shown.
+    resched: is the task to be scheduled?
     context, task: see Rows; -1 before they have numbers.
     """
 
-    __slots__ = ("context", "cpu", "depth", "flags", "level", "pid", "task")
+    __slots__ = ("context", "cpu", "depth", "flags", "level", "pid", "resched", "task")
 
     def __init__(self, cpu: int, pid: int, flags: str) -> None:
         self.cpu = cpu
@@ -40,6 +45,7 @@ class Who:
         self.flags = flags
         self.level = _LEVELS.get(flags[2:3], 0)
         self.depth = _DEPTHS.get(flags[3:4], 0)
+        self.resched = flags[1:2] in _NEED_RESCHED
         self.context = self.task = -1
 
 
@@ -49,7 +55,8 @@ class Interrupt(NamedTuple):
     before, until: the rows of the context's lines around it, -1 where that line made none.
     first, last: rows of the interrupt itself, others' between them. left: microseconds from its
     last line to the context's next, -1 if another context came next. depth: preempt_count() in
-    it, less that in the line before; over: less that in the context's next line.
+    it, less that in the line before; over: less that in the context's next line. resched: was
+    the task to be scheduled in the interrupt's last line (IN_INTERRUPT), in the next (BEHIND)?
     """
 
     before: int
@@ -59,6 +66,7 @@ class Interrupt(NamedTuple):
     left: int
     depth: int
     over: int
+    resched: int
 
 
 #: Numbers of one interrupt in a flat array of them.
@@ -74,13 +82,14 @@ def interrupts_in(flat: array[int]) -> Iterator[Interrupt]:
 class _Open:
     """An interrupt whose end is not known yet."""
 
-    __slots__ = ("before", "depth", "first", "last", "time")
+    __slots__ = ("before", "depth", "first", "last", "resched", "time")
 
     def __init__(self, before: int) -> None:
         self.before = before
         self.first = self.last = -1
         self.depth = len(_DEPTHS)
         self.time = 0.0
+        self.resched = False
 
 
 class _Frame:
@@ -114,18 +123,18 @@ class Interrupts:
 
     def line(self, known: Who, time: float, row: int) -> None:
         """A line at a time in seconds; row is -1 if it makes none."""
-        cpu, level, depth = known.cpu, known.level, known.depth
+        cpu, level, depth, resched = known.cpu, known.level, known.depth, known.resched
         frames = self._frames_of(cpu, known.pid)
         while frames[-1].level > level:
-            self._go_on(frames.pop(), -1, -1.0, 0)
+            self._go_on(frames.pop(), -1, -1.0, 0, False)
         if frames[-1].level < level:
             frames.append(_Frame(level))
         top = frames[-1]
         if top.opened:
-            self._go_on(top, row, time, depth)
+            self._go_on(top, row, time, depth, resched)
         top.row, top.depth = row, depth
         for frame in frames[:-1]:
-            _came_in(frame, time, row, depth)
+            _came_in(frame, time, row, depth, resched)
         self.calm[cpu] = None if level else known
         self.tail[cpu] = row
 
@@ -136,12 +145,12 @@ class Interrupts:
             frames[-1].row = self.tail[cpu]
         if self._tasks[cpu] != pid:
             for frame in frames:
-                self._go_on(frame, -1, -1.0, 0)
+                self._go_on(frame, -1, -1.0, 0, False)
             self._tasks[cpu] = pid
             frames[:] = [_Frame(0)]
         return frames
 
-    def _go_on(self, frame: _Frame, row: int, time: float, depth: int) -> None:
+    def _go_on(self, frame: _Frame, row: int, time: float, depth: int, resched: bool) -> None:
         """The frame goes on with a line at this time, so deep; below 0: it never does."""
         for opened in frame.opened:
             left = -1
@@ -154,6 +163,7 @@ class Interrupts:
                     (
                         opened.before, opened.first, opened.last, row,
                         left, opened.depth - frame.depth, opened.depth - depth,
+                        IN_INTERRUPT * opened.resched + BEHIND * resched,
                     )
                 )  # fmt: skip
         frame.opened.clear()
@@ -168,12 +178,12 @@ class Interrupts:
         return self._least_left if self._nr_left >= _ENOUGH else 0
 
 
-def _came_in(frame: _Frame, time: float, row: int, depth: int) -> None:
+def _came_in(frame: _Frame, time: float, row: int, depth: int, resched: bool) -> None:
     """A line of whatever interrupts this frame."""
     if not frame.opened or time - frame.opened[-1].time > _MAX_SOFTIRQ_TIME:
         frame.opened.append(_Open(-1 if frame.opened else frame.row))
     opened = frame.opened[-1]
-    opened.time = time
+    opened.time, opened.resched = time, resched
     opened.depth = min(opened.depth, depth)
     if row >= 0:
         opened.last = row

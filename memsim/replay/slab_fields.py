@@ -19,10 +19,11 @@ _OTHER_NAMES = {
 }
 _OWN_NAMES = (
     Kind.kmem_cache_alloc, Kind.kmem_cache_free, Kind.kmalloc, Kind.kfree, Kind.newslab,
-    Kind.newslab_ret, Kind.rnd, Kind.shrink, Kind.flushcpu,
+    Kind.newslab_ret, Kind.rnd, Kind.shrink, Kind.flushcpu, Kind.putcpup, Kind.putpart, Kind.deact,
 )  # fmt: skip
 #: The slab events that are read, by name.
 SLAB_EVENTS = _OTHER_NAMES | {kind.name: kind for kind in _OWN_NAMES}
+_OF_ONE_SLAB = frozenset({Kind.putcpup, Kind.putpart, Kind.deact})
 #: An event of several objects has up to this many characters of fields; others fewer.
 MAX_SLAB_TEXT = 8192
 _IN_FIRST, _ARRAYS_OF_REST = 320, 3
@@ -39,6 +40,7 @@ _NEWSLAB = re.compile(r".* s=0x(\w+) name=\S+ gfp=0x(\w+) node=(-?\d{1,9})$", re
 _NEWSLAB_RET = re.compile(r".* slab=0x(\w+)$", re.ASCII)
 _RND = re.compile(r"\((\S+) .* ceil=(\d{1,10}) ret=(\d{1,10})$", re.ASCII)
 _SHRINK = re.compile(r".* s=0x(\w+)$", re.ASCII)
+_OF_SLAB = re.compile(r".* s=0x(\w+) slab=0x(\w+)(?: (?:drain=|freelist=0x)(\w+))?$", re.ASCII)
 _BULK_FREE = re.compile(r".* s=0x(\w+) size=(\d{1,19}) (\w=\{.*)$", re.ASCII)
 _BULK_ALLOC = re.compile(
     r".* s=0x(\w+) gfp=0x(\w+) size=(\d{1,19}) ret=(-?\d{1,9}) (\w=\{.*)$", re.ASCII
@@ -66,6 +68,7 @@ def slab_values(kind: Kind, text: str, vmemmap_base: int) -> list[int] | None:
     kmem_cache_alloc, kmalloc: pointer, call site, bytes_req, bytes_alloc, gfp_mask, node * 2 + 1
     if accounted. kmem_cache_free, kfree: pointer, call site, cache's name (0 if there is none).
     newslab: cache, gfp_mask, node. newslab_ret: pfn, or -1. rnd: 1 if it is a slab's, ceil, ret.
+    putcpup, putpart, deact: cache, slab's pfn; putcpup: drain, that is, is it of a free.
     shrink: cache. bulk_free: cache, size, which of the pointers is the first shown. bulk_alloc:
     cache, gfp_mask, size, returned. Behind those of several objects are rows of pointers.
     """
@@ -125,6 +128,9 @@ def _probe(kind: Kind, text: str, vmemmap_base: int) -> list[int] | None:
     if kind == Kind.rnd and (match := _RND.match(text)):
         ours = match[1].startswith("allocate_slab+")
         return [int(ours), int(match[2]), int(match[3])]
+    if kind in _OF_ONE_SLAB and (match := _OF_SLAB.match(text)):
+        pfn = (int(match[2], 16) - vmemmap_base) // SIZEOF_STRUCT_PAGE
+        return [int(match[1], 16), pfn, int(match[3] or "0", 16)]
     if kind == Kind.shrink and (match := _SHRINK.match(text)):
         return [int(match[1], 16)]
     return None

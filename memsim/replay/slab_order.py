@@ -1,9 +1,24 @@
-"""Slab requests that an interrupt came into: had they their object before it, or after?
+"""Slab requests and frees in the order in which they took effect: who had what when others came?
 
-A request is logged when it has its object. An interrupt right in front of that line came before
-the request, or after it, into its tracepoint or into what it does last: zeroing the object. In the
-tracepoint preemption is off two levels more than in other interrupts that do the same; and what
-is left to do in zeroing takes less time than the whole request, or the way out of an interrupt.
+A request is logged when it has its object, a free when it begins; what other CPUs or interrupts do
+in between comes before it, or after. Where a probe tells, that counts: put_cpu_partial() is called
+by a request under the node's list_lock, and by a free when its slab is on no list yet. For
+interrupts there are rules; none looks at the answer. An interrupt came into a request, and the
+request had its object by then, if one of these is so, in this order:
+
+`rescheduled`: the interrupt had the task rescheduled, and the request, that may sleep, is logged
+with need_resched: might_alloc(), where it begins, would have gone to schedule(), so it was behind
+that. Then it takes its object at once, interrupts off where that takes longer.
+`tracepoint`: preemption is off by two levels more than in other interrupts that do the same, so it
+came into the tracepoint, which has read need_resched by then; or, if it came soon after the event
+before, and the next took its time, into that one's tracepoint: then a free comes after it.
+`flags read`: one level more, need_resched set, but not logged: in the tracepoint too.
+`zeroing`: little time is left, less than the request takes from its object to its event, and the
+way out of an interrupt.
+
+What comes between a request's look for an object and its call for a new slab comes deeper, for
+preemption is off in ___slab_alloc() and in the probe: then it looked before. Kernel: mm/slub.c slab_post_alloc_hook(), include/linux/sched/mm.h
+might_alloc(), kernel/trace/trace.c trace_event_buffer_reserve().
 """
 
 from __future__ import annotations
@@ -11,28 +26,36 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
-from memsim.replay.interrupts import Interrupt, interrupts_in
+from memsim.replay.inputs import SLAB_KINDS, Kind, Rows
+from memsim.replay.interrupts import BEHIND, IN_INTERRUPT, Interrupt, interrupts_in
 from memsim.replay.slab_fields import is_slab
+from memsim.words.gfp import __GFP_DIRECT_RECLAIM
 
 _REQUESTS = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
 _FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
+#: Rows that tell the cache's address, and then gfp_mask.
+_OF_CACHES = frozenset({Kind.bulk_alloc, Kind.newslab})
+_MAY_SLEEP = __GFP_DIRECT_RECLAIM
 _IN_TRACEPOINT = 2
 #: Probes of a function's return: their lines are one deeper than the function itself is.
-#: Kernel: kernel/trace/ftrace.c ftrace_test_recursion_trylock() in fprobe's handler.
+#: Kernel: kernel/trace/fprobe.c fprobe_exit_handler(): ftrace_test_recursion_trylock()
 _FUNCTION_RETURNS = frozenset({Kind.bulk_alloc, Kind.rnd, Kind.bulk_ret})
 _OFTEN = 4
 _SECOND = 1_000_000
-#: Microseconds from an interrupt's last event to the next of whom it came into, at least.
+#: Microseconds from an interrupt's last event to the next of whom it came into, mostly.
 _WAY_OUT = 24
+#: From where an interrupt comes in to its first event, at most.
+_WAY_IN = 500
+#: Through schedule() and back: hardly ever less.
+_SCHEDULED = 70
 
 
 def order_slab(rows: Rows, when: array[float]) -> None:
-    """Move requests that had their object when an interrupt came in front of it.
+    """Move requests and frees to where they took effect.
 
     when: by row, its place in the order.
     """
-    depths: dict[int, Counter[int]] = {}
+    _order_by_probes(rows, when)
     into = [
         (interrupt, _what(rows, interrupt))
         for interrupt in interrupts_in(rows.interrupts)
@@ -40,21 +63,69 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     ]
     if not into:
         return
-    for interrupt, what in into:
-        depths.setdefault(what, Counter())[max(0, _over(rows, interrupt))] += 1
-    usual = _usual(depths)
-    took = _least_times(rows)
+    usual = _usual(rows, into)
+    tails = _least_times(rows)
     for interrupt, what in into:
         before, until = interrupt.before, interrupt.until
-        over = _over(rows, interrupt)
-        in_tracepoint = over - usual[what] >= _IN_TRACEPOINT
-        if until < 0 or rows.kind[until] not in _REQUESTS:
-            if in_tracepoint and interrupt.left and before >= 0 and rows.kind[before] in _FREES:
+        deeper = _over(rows, interrupt) - usual[what]
+        if until >= 0 and rows.kind[until] in _REQUESTS:
+            if _had_object(rows, interrupt, deeper, tails):
+                when[until] = min(when[until], interrupt.first - 0.75)
+        elif until >= 0 and rows.kind[until] == Kind.newslab:
+            if deeper > 0 or _was_behind_might_alloc(rows, interrupt):
+                when[until] = min(when[until], interrupt.first - 0.75)
+        elif deeper >= _IN_TRACEPOINT and interrupt.left and before >= 0:
+            if rows.kind[before] in _FREES:
                 when[before] = max(when[before], interrupt.last + 0.3)
-            continue
-        needs = max(_WAY_OUT, took.get(rows[until][1], 0.0))
-        if in_tracepoint or (over <= 0 and 0 <= interrupt.left < needs):
-            when[until] = min(when[until], interrupt.first - 0.75)
+
+
+def _order_by_probes(rows: Rows, when: array[float]) -> None:
+    """Requests and frees that call put_cpu_partial() count from there."""
+    last: dict[int, int] = {}
+    asked: dict[int, int] = {}
+    if Kind.putcpup not in rows.kind:
+        return
+    for row in rows.of_kinds(SLAB_KINDS - {Kind.objects}):
+        kind, who = rows.kind[row], rows.context[row]
+        if kind == Kind.putcpup:
+            if not rows.argument(row, 2):
+                asked.setdefault(who, row)
+            elif rows.kind[last.get(who, row)] in _FREES:
+                when[last[who]] = row
+        elif kind in _REQUESTS and who in asked:
+            when[row] = asked.pop(who)
+        last[who] = row
+
+
+def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, tails: dict[int, float]) -> bool:
+    """Had the request behind it its object when the interrupt came?"""
+    until, left, resched = interrupt.until, interrupt.left, interrupt.resched
+    is_bulk = rows.kind[until] == Kind.bulk_alloc
+    if left == 0 or _was_behind_might_alloc(rows, interrupt):
+        return True
+    if deeper >= _IN_TRACEPOINT:
+        return is_bulk or not _is_of_event_before(rows, interrupt)
+    if resched == IN_INTERRUPT:
+        return deeper == 1 and 0 < left < _SCHEDULED
+    needs = max(_WAY_OUT, tails.get(_site(rows, until), 0.0))
+    return _over(rows, interrupt) <= 0 and 0 <= left < needs
+
+
+def _was_behind_might_alloc(rows: Rows, interrupt: Interrupt) -> bool:
+    """Did the task go on with need_resched where might_alloc() would have gone to schedule()?"""
+    until = interrupt.until
+    gfp_mask = rows[until][1 if rows.kind[until] in _OF_CACHES else 4]
+    return interrupt.resched == IN_INTERRUPT | BEHIND and gfp_mask & _MAY_SLEEP != 0
+
+
+def _is_of_event_before(rows: Rows, interrupt: Interrupt) -> bool:
+    """Did it come into the tracepoint of the event before, not into that of the next?"""
+    if interrupt.resched == IN_INTERRUPT | BEHIND:
+        return True
+    before, left = interrupt.before, interrupt.left
+    if before < 0 or left <= _WAY_OUT:
+        return False
+    return (rows.time[interrupt.first] - rows.time[before]) * _SECOND < _WAY_IN
 
 
 def _over(rows: Rows, interrupt: Interrupt) -> int:
@@ -63,8 +134,11 @@ def _over(rows: Rows, interrupt: Interrupt) -> int:
     return interrupt.over + in_probe
 
 
-def _usual(depths: dict[int, Counter[int]]) -> dict[int, int]:
+def _usual(rows: Rows, into: list[tuple[Interrupt, int]]) -> dict[int, int]:
     """The depth that is most common for each; of what is rare, that of all."""
+    depths: dict[int, Counter[int]] = {}
+    for interrupt, what in into:
+        depths.setdefault(what, Counter())[max(0, _over(rows, interrupt))] += 1
     of_all = sum(depths.values(), Counter[int]())
     return {
         what: (counts if counts.total() >= _OFTEN else of_all).most_common(1)[0][0]
@@ -80,15 +154,26 @@ def _what(rows: Rows, interrupt: Interrupt) -> int:
     return rows[row][1]
 
 
+def _site(rows: Rows, row: int) -> int:
+    """The request's call site; of a bulk request, how many objects it gave, below 0."""
+    is_bulk = rows.kind[row] == Kind.bulk_alloc
+    return -rows[row][3] if is_bulk else rows[row][1]
+
+
 def _least_times(rows: Rows) -> dict[int, float]:
     """By call site: the least time of a request, in microseconds, from its context's last event."""
     last: dict[int, int] = {}
     least: dict[int, float] = {}
     for row, kind in enumerate(rows.kind):
+        if kind == Kind.objects:
+            continue
         context = rows.context[row]
         if kind in _REQUESTS and context in last:
             took = (rows.time[row] - rows.time[last[context]]) * _SECOND
-            site = rows.arguments[row * ARGUMENTS + 1]
+            if kind == Kind.bulk_alloc:
+                # interrupts are off while it takes them: those that come then come behind
+                took += _WAY_OUT
+            site = _site(rows, row)
             least[site] = min(took, least.get(site, took))
         last[context] = row
     return least

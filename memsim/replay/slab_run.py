@@ -30,6 +30,7 @@ from memsim.replay.misses import why_object
 from memsim.replay.pages import Pages
 from memsim.replay.slab_caches import CachesOfRequests
 from memsim.replay.slab_objects import Objects
+from memsim.replay.slab_partial import frees_to_partial, let_go
 from memsim.replay.slab_resync import change_places
 from memsim.words.gfp import __GFP_THISNODE
 from memsim.words.mmzone import NULL
@@ -134,6 +135,7 @@ class SlabRun:
         #: Requests that called for a slab, by context, the innermost last.
         self.growing: dict[int, list[Growing]] = {}
         self._asker = askers(rows)
+        self._to_partial = frees_to_partial(rows)
         #: Pointers of a bulk free that the next probe tells the rest of, by context.
         self._part_of_bulk: dict[int, list[int]] = {}
         #: Rows of the page allocator that are done in another way.
@@ -334,11 +336,13 @@ class SlabRun:
             self.random.recorded.append(max(0, grown.start))
         return make_slab(s, page, order)
 
-    def _free(self, _row: int, ptr: int, *_: int) -> None:
+    def _free(self, row: int, ptr: int, *_: int) -> None:
         obj, why = self.objects.freed(ptr)
         if obj is None:
             self.result.notes[why] += 1
         else:
+            if row in self._to_partial and let_go(obj[0]):
+                self.result.notes["slabs that a request under way had let go"] += 1
             slab_free(obj[0].slab_cache, *obj)
 
     def _pointers(self, row: int, count: int) -> list[int]:

@@ -115,7 +115,7 @@ def alloc_from_cpu(s: KmemCache, node: int) -> Object | None:
     node = node_with_slabs(s, node)
     if c.slab is not None:
         if node_match(c.slab, node):
-            freelist = _refill(s, c)
+            freelist = refill(s, c)
             if freelist != NULL:
                 return load_freelist(s, c, c.slab, freelist)
         else:
@@ -196,7 +196,7 @@ def load_freelist(s: KmemCache, c: KmemCacheCpu, slab: Slab, freelist: int) -> O
     return slab, freelist
 
 
-def _refill(s: KmemCache, c: KmemCacheCpu) -> int:
+def refill(s: KmemCache, c: KmemCacheCpu) -> int:
     """The lockless list, or what others freed to the CPU's slab; if NULL, the slab is let go."""
     assert c.slab is not None
     freelist = c.freelist
