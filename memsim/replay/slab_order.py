@@ -17,8 +17,10 @@ before, and the next took its time, into that one's tracepoint: then a free come
 way out of an interrupt.
 
 What comes between a request's look for an object and its call for a new slab comes deeper, for
-preemption is off in ___slab_alloc() and in the probe: then it looked before. Kernel: mm/slub.c slab_post_alloc_hook(), include/linux/sched/mm.h
-might_alloc(), kernel/trace/trace.c trace_event_buffer_reserve().
+preemption is off in ___slab_alloc() and in the probe: then it looked before.
+
+Kernel: mm/slub.c ___slab_alloc(), slab_post_alloc_hook(); include/linux/sched/mm.h might_alloc();
+kernel/trace/trace.c trace_event_buffer_reserve()
 """
 
 from __future__ import annotations
