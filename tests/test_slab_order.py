@@ -177,6 +177,20 @@ def test_requests_and_frees_count_from_put_cpu_partial() -> None:
     assert order_of(rows) == [1, 2, 0, 3]
 
 
+@pytest.mark.parametrize(("apart", "first"), [(3, 3), (9, 2)])
+def test_a_request_that_had_begun_when_another_cpu_freed_comes_first(
+    apart: int, first: int
+) -> None:
+    """Its like take 5 microseconds. A free has done nothing yet when it is logged."""
+    rows = Rows()
+    alloc = (1, OTHER_SITE, 64, 64, GFP_KERNEL, -2)
+    add_row(rows, Kind.kfree, 0, (0, 0), time=100)
+    add_row(rows, Kind.kmem_cache_alloc, 0, (0, 0), time=105, args=alloc)
+    add_row(rows, Kind.kfree, 1, (1, 1), time=200)
+    add_row(rows, Kind.kmem_cache_alloc, 0, (0, 0), time=200 + apart, args=alloc)
+    assert order_of(rows)[2] == first
+
+
 def test_frees_that_put_their_slab_on_a_cpus_list() -> None:
     of_request, of_free = (CACHE, 5, 0), (CACHE, 5, 1)
     rows = rows_of(

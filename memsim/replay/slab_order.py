@@ -35,6 +35,7 @@ from memsim.words.gfp import __GFP_DIRECT_RECLAIM
 
 _REQUESTS = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
 _FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
+_ANY_FREE = _FREES | {Kind.bulk_free}
 #: Rows that tell the cache's address, and then gfp_mask.
 _OF_CACHES = frozenset({Kind.bulk_alloc, Kind.newslab})
 _MAY_SLEEP = __GFP_DIRECT_RECLAIM
@@ -48,6 +49,8 @@ _SECOND = 1_000_000
 _WAY_OUT = 24
 #: From where an interrupt comes in to its first event, at most.
 _WAY_IN = 500
+#: Frees of all CPUs that are looked back at.
+_NR_FREES = 8
 #: Through schedule() and back: hardly ever less.
 _SCHEDULED = 70
 
@@ -58,6 +61,8 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     when: by row, its place in the order.
     """
     _order_by_probes(rows, when)
+    times = _least_times(rows)
+    _order_between_cpus(rows, when, times)
     into = [
         (interrupt, _what(rows, interrupt))
         for interrupt in interrupts_in(rows.interrupts)
@@ -66,12 +71,11 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     if not into:
         return
     usual = _usual(rows, into)
-    tails = _least_times(rows)
     for interrupt, what in into:
         before, until = interrupt.before, interrupt.until
         deeper = _over(rows, interrupt) - usual[what]
         if until >= 0 and rows.kind[until] in _REQUESTS:
-            if _had_object(rows, interrupt, deeper, tails):
+            if _had_object(rows, interrupt, deeper, times):
                 when[until] = min(when[until], interrupt.first - 0.75)
         elif until >= 0 and rows.kind[until] == Kind.newslab:
             if deeper > 0 or _was_behind_might_alloc(rows, interrupt):
@@ -99,7 +103,31 @@ def _order_by_probes(rows: Rows, when: array[float]) -> None:
         last[who] = row
 
 
-def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, tails: dict[int, float]) -> bool:
+def _order_between_cpus(rows: Rows, when: array[float], times: dict[int, float]) -> None:
+    """Requests logged right behind another CPU's free had their objects before it took effect.
+
+    A free has done nothing yet when it is logged; a request, all but the last part. So the request
+    is first if it had begun by then: it takes no less time than its like ever took.
+    """
+    if max(rows.cpu, default=0) == 0:
+        return
+    on_cpu: dict[int, int] = {}
+    frees: list[int] = []
+    for row in rows.of_kinds(_REQUESTS | _ANY_FREE):
+        cpu = rows.cpu[row]
+        if rows.kind[row] in _ANY_FREE:
+            frees = [*frees[-_NR_FREES:], row]
+        else:
+            least = times.get(_site(rows, row), 0.0)
+            for free in reversed(frees):
+                if (rows.time[row] - rows.time[free]) * _SECOND > least:
+                    break
+                if rows.cpu[free] != cpu and free > on_cpu.get(cpu, -1):
+                    when[row] = min(when[row], free - 0.5)
+        on_cpu[cpu] = row
+
+
+def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, times: dict[int, float]) -> bool:
     """Had the request behind it its object when the interrupt came?"""
     until, left, resched = interrupt.until, interrupt.left, interrupt.resched
     is_bulk = rows.kind[until] == Kind.bulk_alloc
@@ -109,7 +137,7 @@ def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, tails: dict[int, 
         return is_bulk or not _is_of_event_before(rows, interrupt)
     if resched == IN_INTERRUPT:
         return deeper == 1 and 0 < left < _SCHEDULED
-    needs = max(_WAY_OUT, tails.get(_site(rows, until), 0.0))
+    needs = max(_WAY_OUT, times.get(_site(rows, until), 0.0))
     return _over(rows, interrupt) <= 0 and 0 <= left < needs
 
 
