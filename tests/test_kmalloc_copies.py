@@ -7,6 +7,7 @@ from test_slub_geometry import differing, rows
 
 from memsim import GFP_KERNEL, BadRequest, Machine, PageAllocationFailure
 from memsim.lib.bits import hash_64
+from memsim.mm.slub.attributes import attributes
 from memsim.mm.slub.validate import validate_caches
 from memsim.proc.slabinfo import parse_slabinfo, slabinfo_of, write_slabinfo
 from memsim.words.gfp import (
@@ -115,6 +116,18 @@ def test_boot_draws_the_seed(machine: Machine) -> None:
     assert len(set(spread[0])) > 4
 
 
+def test_copies_have_files_and_options_by_their_own_names() -> None:
+    """Kernel: mm/slub.c kmem_cache_flags(), slab_size_show()."""
+    machine = Machine(
+        "64 MiB", slab=True, random_kmalloc_caches=True, slab_debug="F,kmalloc-rnd-0*"
+    )
+    checked = [s.name for s in machine.caches() if attributes(s)["sanity_checks"] == "1"]
+    assert {name[:14] for name in checked} == {f"kmalloc-rnd-{copy:02}" for copy in range(1, 10)}
+    assert len(checked) == 9 * len(KMALLOC_SIZES)
+    told = attributes(machine.cache("kmalloc-rnd-15-192"))
+    assert (told["object_size"], told["usersize"], told["aliases"]) == ("192", "192", "0")
+
+
 # Buckets
 
 
@@ -198,6 +211,7 @@ def test_buckets_that_cannot_be_change_nothing() -> None:
 def test_without_memory_for_all_caches_of_a_set_there_are_none() -> None:
     """What was made is taken away again. Kernel: mm/slab_common.c kmem_buckets_create() fail."""
     machine = Machine("32 MiB", slab=True)
+    machine.kmem_buckets_create("first")
     before = oldest_first(machine)
     try:
         while True:
@@ -213,5 +227,5 @@ def test_without_memory_for_all_caches_of_a_set_there_are_none() -> None:
             error = str(refused)
     assert error == f"kmem_buckets_create({'abcdefgh'[made]!r}) failed with error -12: no memory"
     assert len(machine.caches()) == len(before) + made * len(KMALLOC_SIZES)
-    assert len(machine.vm.slab.buckets) == made
+    assert len(machine.vm.slab.buckets) == made + 1
     validate_caches(machine.vm)

@@ -12,8 +12,20 @@ from memsim.lib.list import list_for_each
 from memsim.mm.slub import pages
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_check import setup_slab_debug
-from memsim.mm.slub.debug_requests import free_debug_processing, page_fault
-from memsim.mm.slub.memory import obj_to_ptr, ptr_to_obj, read_bytes, write_bytes
+from memsim.mm.slub.debug_requests import (
+    free_debug_processing,
+    get_partial_node_debug,
+    page_fault,
+)
+from memsim.mm.slub.debug_track import get_orig_size
+from memsim.mm.slub.memory import (
+    memset,
+    obj_to_ptr,
+    ptr_to_obj,
+    read_bytes,
+    slab_start,
+    write_bytes,
+)
 from memsim.mm.slub.partial import partial_slabs
 from memsim.mm.slub.slab import KmemCache, Random, Slab, get_node
 from memsim.mm.slub.validate import validate_caches
@@ -284,3 +296,35 @@ def test_a_free_pointer_that_nobody_checks_kills() -> None:
     d.take(1)
     with pytest.raises(KernelBug):
         d.take(1)
+
+
+def test_what_lies_outside_of_a_slab_is_neither_read_nor_written() -> None:
+    """Before its first byte, and behind its last: pointers that went wrong point there."""
+    d = Debugged(CHECKED, size=100)
+    d.take(1)
+    slab = d.machine.slab_at(d.objects[0])
+    assert slab is not None
+    assert slab.memory is not None
+    before = bytes(slab.memory)
+    size = len(before)
+    for address in (slab_start(slab) - 4096, slab_start(slab) + size):
+        wild = ptr_to_obj(slab, address)
+        slab.next_object[wild] = 1
+        assert slab.next_object[wild] == NULL
+    memset(slab, -20, 0, 20)
+    memset(slab, size, 0, 20)
+    assert bytes(slab.memory) == before
+    memset(slab, -20, 1, 21)
+    memset(slab, size - 1, 2, 20)
+    assert bytes(slab.memory) == b"\1" + before[1:-1] + b"\2"
+    assert len(slab.next_object) == slab.objects
+
+
+def test_a_cache_that_keeps_no_sizes_was_asked_for_whole_objects() -> None:
+    """Kernel: mm/slub.c get_orig_size(); get_partial_node() of a node without memory."""
+    d = Debugged(USERS, size=100)
+    d.take(1)
+    slab = d.machine.slab_at(d.objects[0])
+    assert slab is not None
+    assert get_orig_size(d.s, slab, 0) == 100
+    assert get_partial_node_debug(d.s, None, 0) is None

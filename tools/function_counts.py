@@ -62,6 +62,8 @@ class Arms(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         told = ast.get_docstring(node) or ""
+        if ast.unparse(node.body[-1]) == "...":
+            return node
         kernel = " ".join(" ".join(_KERNEL.findall(told)).split())
         entry = self._count(f"{self._within}.{node.name}", kernel)
         self._named(node)
@@ -97,6 +99,13 @@ class Arms(ast.NodeTransformer):
 
     def visit_While(self, node: ast.While) -> ast.AST:
         return self._loop(node, f"while {ast.unparse(node.test)}")
+
+    def visit_match_case(self, node: ast.match_case) -> ast.AST:
+        guard = f" if {ast.unparse(node.guard)}" if node.guard else ""
+        taken = self._arm(f"case {ast.unparse(node.pattern)}{guard}")
+        self.generic_visit(node)
+        node.body.insert(0, taken)
+        return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         text = ast.unparse(node.test)
@@ -184,7 +193,10 @@ def main() -> None:
     if len(arguments) < 2:
         sys.exit(__doc__)
     paths = [Path(argument) for argument in arguments[1:]]
-    print("\n".join(table(count(arguments[0].split(","), paths, "--closed" in sys.argv))))
+    counted = count(arguments[0].split(","), paths, "--closed" in sys.argv)
+    if not counted.rows:
+        sys.exit(f"{arguments[0]}: no folder or file of memsim/mm")
+    print("\n".join(table(counted)))
 
 
 if __name__ == "__main__":
