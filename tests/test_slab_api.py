@@ -332,6 +332,29 @@ def test_out_of_memory_is_reported_as_the_kernel_does() -> None:
     assert not machine.kmem_cache_shrink(s)
 
 
+@pytest.mark.parametrize("slab_debug", ["F", "FZ", "FZPU"])
+def test_kfree_of_a_pointer_into_an_object_is_reported(slab_debug: str) -> None:
+    """Caches that check see the pointer itself; the object stays in use.
+
+    krealloc() asks ksize(), which, where users are tracked, writes to where a size would be kept.
+    """
+    machine = Machine("64 MiB", slab=True, slab_debug=f"{slab_debug},kmalloc-64")
+    address = machine.kmalloc(64)
+    machine.kfree(address + 8)
+    machine.krealloc(address + 8, 200)
+    bad = f"0x{address + 8:016x}"
+    told = [line.partition("): ")[2] for line in machine.slab_log() if line.startswith("BUG")]
+    assert told == [f"Invalid object pointer {bad}"] * 2
+    fixes = [line for line in machine.slab_log() if line.startswith("FIX")]
+    assert fixes == [f"FIX kmalloc-64: Object at {bad} not freed"] * 2
+    machine.kfree(address)
+    found = [line for line in machine.slab_log() if line.startswith("[")]
+    assert [line.split("]")[0] for line in found] == (
+        ["[Object padding overwritten"] if "U" in slab_debug else []
+    )
+    machine.validate_caches()
+
+
 # By size
 
 

@@ -58,7 +58,10 @@ class History:
             start_steps(vm)
 
     def snapshot(self) -> Snapshot:
-        """The whole state as plain data; mm/snapshot.py says what is in it."""
+        """The state of the page allocator as plain data; mm/snapshot.py says what is in it.
+
+        NOT MODELLED: slabs in it: to a machine made from it their pages are in use, no more.
+        """
         return take_snapshot(self.vm)
 
     def steps(self, start: int = 0) -> list[Step]:

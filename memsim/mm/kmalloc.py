@@ -359,7 +359,10 @@ def kfree(vm: Vm, address: int, call_site: int = 0) -> str:
     if slab is not None:
         s = slab.slab_cache
         called_from(s, call_site)
-        slab_free(s, slab, obj_to_index(s, slab, address, PAGE_OFFSET))
+        # Caches that debug are to see what they were given, an object or not.
+        debugs = slab.memory is not None
+        index = obj_to_index(s, slab, address, PAGE_OFFSET)
+        slab_free(s, slab, ptr_to_obj(slab, address) if debugs else index)
     elif address not in (NULL_PTR, ZERO_SIZE_PTR):
         free_large_kmalloc(vm, address)
     return ""
