@@ -30,10 +30,14 @@ masks = st.one_of(numbers, st.integers(0, (1 << 27) - 1), st.just(0xCC0))
 
 
 class Target:
-    """A machine with a cache of each kind, and pointers of every kind to its memory."""
+    """A machine with a cache of each kind, and pointers of every kind to its memory.
+
+    first: its state before anything was asked of it.
+    """
 
     def __init__(self) -> None:
         self.machine = m = Machine(["16 MiB", "16 MiB"], cpus=2, slab=True, steps=True)
+        self.first = (m.snapshot(), state_of(m))
         kinds = (0, SLAB_NO_MERGE, SLAB_POISON | SLAB_CONSISTENCY_CHECKS, SLAB_STORE_USER)
         self.caches: list[Any] = [
             m.kmem_cache_create(f"c{i}", 40 * i + 50, flags=f) for i, f in enumerate(kinds)
@@ -112,7 +116,9 @@ def calls(draw: st.DrawFn, t: Target) -> Callable[[], object]:
 # A failing life is told as it is: making it shorter takes minutes.
 @settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.data())
-def test_whatever_is_passed_is_done_or_refused_by_one_line(data: st.DataObject) -> None:
+def test_whatever_is_passed_is_done_or_refused_by_one_line_and_taken_back(
+    data: st.DataObject,
+) -> None:
     t = Target()
     for _ in range(data.draw(st.integers(1, 25))):
         call = calls(data.draw, t)
@@ -122,6 +128,9 @@ def test_whatever_is_passed_is_done_or_refused_by_one_line(data: st.DataObject) 
             assert t.state() == before
         assert refusal is None or one_line(refusal)
         t.machine.validate()
+    while t.machine.history:
+        t.machine.undo()
+    assert (t.machine.snapshot(), state_of(t.machine)) == t.first
 
 
 def refused_with(call: Callable[[], object]) -> MemsimError | None:
