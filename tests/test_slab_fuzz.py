@@ -20,6 +20,7 @@ numbers = st.one_of(
     st.integers(0, 1 << 20).map(lambda number: 1 << number % 70),
     st.floats(),
     st.sampled_from([None, True, "8", b"8", [], {}, 8.0, 1j, 10**400]),
+    st.builds(lambda: Odd()),
 )
 texts = st.one_of(
     st.text(max_size=300),
@@ -27,6 +28,13 @@ texts = st.one_of(
     st.sampled_from(["min_partial", "cpu_partial", "remote_node_defrag_ratio", "shrink", "1"]),
 )
 masks = st.one_of(numbers, st.integers(0, (1 << 27) - 1), st.just(0xCC0))
+
+
+class Odd:
+    """What can stand as an index, and is no number."""
+
+    def __index__(self) -> int:
+        return 8
 
 
 class Target:

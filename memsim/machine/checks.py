@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from operator import index
+from typing import SupportsIndex, TypeGuard
 
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
 from memsim.words.arch import X86_64
@@ -18,11 +20,15 @@ _MAX_OPTION = 2048
 
 
 def whole(name: str, value: object) -> None:
-    """Numbers may be of any kind that counts, as numpy's do; not "2", 2.0 or None."""
-    if not hasattr(value, "__index__"):
+    """Numbers may be of any kind that counts, as numpy's are; not "2", 2.0 or None."""
+    if not _counts(value):
         raise BadRequest(f"{name}={str(value)[:40]!r}: should be a whole number")
     if abs(index(value)) >> 64:
         raise BadRequest(f"{name}: a number of over 64 bits")
+
+
+def _counts(value: object) -> TypeGuard[SupportsIndex]:
+    return isinstance(value, Integral)
 
 
 def check_order(order: int) -> None:
@@ -108,7 +114,7 @@ def check_slab_options(
             raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
         if value and not options["slab"]:
             raise BadDescription(f"{name}=True: needs slab=True")
-    if not hasattr(seed, "__index__") or abs(index(seed)) >> 64:
+    if not _counts(seed) or abs(index(seed)) >> 64:
         raise BadDescription(f"seed={str(seed)[:40]!r}: should be a whole number of 64 bits")
     if options["slab"] and arch != X86_64.name:
         raise BadDescription("slab=True: NOT MODELLED on 32 bits")
