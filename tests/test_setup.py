@@ -71,7 +71,7 @@ def test_computed_as_the_kernel_computed(told: dict[str, Any]) -> None:
         ):  # fmt: skip
             assert getattr(zone, name) == numbers[name], (where, name)
         if zone.spanned_pages:
-            pcps = [[p.high_min, p.high_max, p.batch] for p in zone.per_cpu_pageset]
+            pcps = [[p.high_min, p.high_max, p.batch, p.flags] for p in zone.per_cpu_pageset]
             assert pcps == numbers["pcp"], where
             thresholds = [stat.stat_threshold for stat in zone.per_cpu_zonestats]
             assert thresholds == numbers["stat_threshold"], where

@@ -19,6 +19,8 @@ from typing import Any
 _RAM = re.compile(r"\] +node +(\d+): \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]")
 _RAMDISK = re.compile(r"RAMDISK: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]")
 _KERNEL_START = 0x1000
+#: Kernel: include/linux/mmzone.h PCPF_FREE_HIGH_BATCH
+_FREE_HIGH_BATCH = 2
 _COMPUTED = (
     "spanned_pages", "present_pages", "managed_pages", "watermark", "lowmem_reserve",
     "percpu_drift_mark", "pageset_high_min", "pageset_high_max", "pageset_batch",
@@ -88,7 +90,8 @@ def zone_of(zone: dict[str, Any]) -> dict[str, Any]:
     numbers = {name: zone[name] for name in _COMPUTED}
     numbers["stat_threshold"] = [stat["stat_threshold"] for stat in zone.get("percpu_stat", [])]
     numbers["pcp"] = [
-        [pcp["high_min"], pcp["high_max"], pcp["batch"]] for pcp in zone.get("pcp", [])
+        [pcp["high_min"], pcp["high_max"], pcp["batch"], pcp["flags"] & _FREE_HIGH_BATCH]
+        for pcp in zone.get("pcp", [])
     ]
     return numbers
 

@@ -18,7 +18,7 @@ from memsim.mm.movable import find_usable_zone_for_movable
 from memsim.mm.page_alloc.buddy import _free_one_page, free_one_page
 from memsim.mm.page_alloc.free_list import del_page_from_free_list
 from memsim.mm.page_alloc.pageblock import move_freepages_block_isolate
-from memsim.mm.page_alloc.setup import init_per_zone_wmark_min
+from memsim.mm.page_alloc.setup import init_per_zone_wmark_min, setup_pcp_cacheinfo
 from memsim.mm.page_alloc.zonelist import build_all_zonelists
 from memsim.mm.vmstat import fold_zone_diffs, refresh_zone_stat_thresholds
 from memsim.words.mmzone import (
@@ -149,6 +149,7 @@ def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
     memblock_free_all(vm, memory.free)
     smp_init(vm, memory.free)
     init_per_zone_wmark_min(vm)
+    setup_pcp_cacheinfo(vm)
     hugepage_init(vm, transparent_hugepage)
 
 

@@ -14,6 +14,7 @@ from memsim.mm.mmzone import PG_BUDDY, Vm, Zone, populated_zones
 from memsim.mm.page_alloc.setup import (
     calculate_totalreserve_pages,
     init_per_zone_wmark_min,
+    setup_pcp_cacheinfo,
     zone_set_pageset_high_and_batch,
 )
 from memsim.mm.page_alloc.zonelist import build_all_zonelists
@@ -80,6 +81,7 @@ def deduce(vm: Vm) -> None:
     _deduce_drift_marks(vm)
     for zone in populated_zones(vm):
         _deduce_pcp_limits(zone)
+    setup_pcp_cacheinfo(vm)
     calculate_totalreserve_pages(vm)
 
 

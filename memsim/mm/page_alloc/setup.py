@@ -1,7 +1,7 @@
 """What the allocator computes from the size of zones: watermarks, reserves, pcp limits.
 
 Kernel: mm/page_alloc.c zone_batchsize() to zone_set_pageset_high_and_batch(),
-setup_per_zone_lowmem_reserve() to init_per_zone_wmark_min()
+setup_per_zone_lowmem_reserve() to init_per_zone_wmark_min(), setup_pcp_cacheinfo()
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from memsim.words.mmzone import (
     MIN_PERCPU_PAGELIST_HIGH_FRACTION,
     PAGE_SHIFT,
     PAGE_SIZE,
+    PCPF_FREE_HIGH_BATCH,
     WMARK_HIGH,
     WMARK_LOW,
     WMARK_MIN,
@@ -21,6 +22,8 @@ from memsim.words.mmzone import (
 
 _SZ_1M = 1 << 20
 _SWAP_CLUSTER_MAX = 32
+#: A CPU's part of the largest data cache, in bytes. Kernel: drivers/base/cacheinfo.c
+PER_CPU_DATA_SLICE_SIZE = 2 << 20
 
 
 def zone_batchsize(managed_pages: int) -> int:
@@ -45,8 +48,6 @@ def zone_highsize(zone: Zone, batch: int, high_fraction: int) -> int:
 def zone_set_pageset_high_and_batch(zone: Zone) -> None:
     """Compute a zone's pcp limits and give them to every CPU.
 
-    NOT MODELLED: zone_pcp_update_cacheinfo(), which sets PCPF_FREE_HIGH_BATCH where a CPU's share
-    of the data caches holds more than three batches; a snapshot's flags are kept.
     Kernel: mm/page_alloc.c zone_set_pageset_high_and_batch()
     """
     batch = max(1, zone_batchsize(zone.managed_pages))
@@ -65,6 +66,20 @@ def _zone_set_pageset_high_and_batch(zone: Zone, high_min: int, high_max: int, b
     """
     for pcp in zone.per_cpu_pageset:
         pcp.batch, pcp.high_min, pcp.high_max = batch, high_min, high_max
+
+
+def setup_pcp_cacheinfo(vm: Vm) -> None:
+    """Let a CPU keep a batch of high-order pages where its caches hold more than three batches.
+
+    NOT MODELLED: caches; every CPU has PER_CPU_DATA_SLICE_SIZE.
+    Kernel: mm/page_alloc.c setup_pcp_cacheinfo(), zone_pcp_update_cacheinfo()
+    """
+    for zone in populated_zones(vm):
+        for pcp in zone.per_cpu_pageset:
+            if 3 * pcp.batch < PER_CPU_DATA_SLICE_SIZE >> PAGE_SHIFT:
+                pcp.flags |= PCPF_FREE_HIGH_BATCH
+            else:
+                pcp.flags &= ~PCPF_FREE_HIGH_BATCH
 
 
 def zone_pcp_disable(zone: Zone) -> None:
