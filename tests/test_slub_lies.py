@@ -9,20 +9,25 @@ import pytest
 from test_replay_slab import snapshot_of
 
 from memsim import GFP_KERNEL, Machine
+from memsim.mm.kmalloc import kfree_sensitive
 from memsim.mm.restore import Field, restore
 from memsim.mm.slub import stats
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.debug_options import setup_slub_debug
 from memsim.mm.slub.debug_state import SlabDebug
 from memsim.mm.slub.debug_validate import validate_slab_cache
-from memsim.mm.slub.free import slab_free
+from memsim.mm.slub.free import _kmem_cache_free_bulk, slab_free
 from memsim.mm.slub.partial import put_partials
 from memsim.mm.slub.restore import restore_slab
 from memsim.mm.slub.slab import KmemCache, Random, Slab, get_node
 from memsim.mm.slub.snapshot import cache_lists
+from memsim.mm.slub.store import store
+from memsim.mm.slub.validate import validate_caches
 from memsim.trace.trace import Trace
-from memsim.words.errors import BadInput
+from memsim.words.errors import BadInput, ValidationError
+from memsim.words.mmzone import NULL
 from memsim.words.slab import (
+    EINVAL,
     NUMA_NO_NODE,
     SLAB_CONSISTENCY_CHECKS,
     SLAB_NO_MERGE,
@@ -225,3 +230,57 @@ def test_a_node_without_memory_is_told_back() -> None:
     vm = restore(snapshot, Trace(mask=0))
     caches = restore_slab(vm, Field(snapshot["slab"], "slab"), Random(0))
     assert cache_lists(caches[int(empty["addr"], 16)])["node"] == [None]
+
+
+# Invariants, broken in ways that tests/test_slub_validate.py does not
+
+
+def test_a_slab_in_two_places_is_refused() -> None:
+    lived = Lived()
+    lived.s.cpu_slab[0].partial = lived.slabs[0]
+    with pytest.raises(ValidationError, match="is in 2 places"):
+        validate_caches(lived.machine.vm)
+
+
+def test_a_free_object_that_is_none_of_its_slab_is_refused() -> None:
+    lived = Lived()
+    lived.slabs[1].freelist = -2
+    lived.slabs[1].next_object[2] = NULL
+    with pytest.raises(ValidationError, match="every free object has an index"):
+        validate_caches(lived.machine.vm)
+
+
+def test_a_page_of_a_slab_that_is_another_s_is_refused() -> None:
+    lived = Lived()
+    lived.machine.vm.slab.page_slab[lived.slabs[1].pfn + 1] = lived.slabs[2]
+    with pytest.raises(ValidationError, match="a page is another slab's"):
+        validate_caches(lived.machine.vm)
+
+
+def test_one_written_to_shrink_gives_empty_slabs_back() -> None:
+    """Anything else is an error. Kernel: mm/slub.c shrink_store()."""
+    lived = Lived()
+    for number in (0, 1):
+        for obj in range(1, 4):
+            slab_free(lived.s, lived.slabs[number], obj)
+    assert store(lived.s, "shrink", "0") == -EINVAL
+    assert get_node(lived.s, 0).nr_slabs == 4
+    assert store(lived.s, "shrink", "1\n") == 0
+    assert get_node(lived.s, 0).nr_slabs == 2
+
+
+def test_an_object_twice_in_objects_that_nobody_has_seen_is_the_end() -> None:
+    """Kernel: mm/slub.c __kmem_cache_free_bulk(), set_freepointer()."""
+    lived = Lived()
+    before = [(slab.inuse, slab.freelist) for slab in lived.slabs]
+    _kmem_cache_free_bulk([(lived.slabs[0], 3), (lived.slabs[0], 3)])
+    assert lived.machine.vm.slab.debug.oops.startswith("kernel BUG at mm/slub.c:")
+    assert [(slab.inuse, slab.freelist) for slab in lived.slabs] == before
+
+
+def test_nothing_is_wiped_at_an_address_that_cannot_be_freed() -> None:
+    """Kernel: mm/slab_common.c kfree_sensitive()."""
+    lived = Lived()
+    since = lived.machine.vm.trace.ring.written
+    assert kfree_sensitive(lived.machine.vm, 12345) == "is in no slab, and in no allocated page"
+    assert lived.machine.events(since) == []
