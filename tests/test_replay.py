@@ -16,6 +16,7 @@ import pytest
 from memsim import cli
 from memsim.replay import unxz
 from memsim.replay.forms import LINE
+from memsim.replay.misses import PAGE_ELSEWHERE
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
 from memsim.replay.requests import Requests
@@ -134,8 +135,10 @@ def test_an_answer_that_differs_is_a_miss_explained(
     )
     folder = altered.write()
     assert cli.main(["replay", "--json", str(folder)]) == 1
-    page_alloc = json.loads(capsys.readouterr().out)["page_alloc"]
+    said = json.loads(capsys.readouterr().out)
+    page_alloc = said["page_alloc"]
     assert page_alloc["exact"] == page_alloc["requests"] - 1
+    assert said["misses"] == [{"of": "page", "cause": PAGE_ELSEWHERE, "count": 1}]
     miss = page_alloc["first_miss"]
     assert (miss["expected"], miss["got"]) == (0x30000, recorded)
     assert (miss["line"], miss["request"]) == (index + 1, nr_before - nr_outside)
@@ -151,6 +154,7 @@ def test_the_explanation_is_for_people_too(tmp_path: Path) -> None:
     text = as_text(replay_capture(altered.write()))
     assert f"line {index + 1} of the trace" in text
     assert f"the kernel gave pfn 0x30000, memsim pfn {recorded:#x}" in text
+    assert f"  misses, by cause:\n          1 page   {PAGE_ELSEWHERE}\n" in text
 
 
 def test_a_last_state_that_differs_is_told(
