@@ -152,6 +152,18 @@ def test_a_free_comes_behind_an_interrupt_in_its_tracepoint() -> None:
     assert order.index(before) < order.index(inner)
 
 
+@pytest.mark.parametrize(("page", "later"), [(5, True), (6, False)])
+def test_a_free_comes_behind_an_interrupt_that_found_its_slab_full(page: int, later: bool) -> None:
+    """put_cpu_partial() is called for the first object that is freed of a full slab."""
+    lines = Lines()
+    before = lines.add(".....", 100, Kind.kfree, args=(5 << 12, OTHER_SITE))
+    inner = lines.add("..s..", 900, Kind.kmem_cache_free, args=(page << 12 | 256, SITE))
+    lines.add("..s..", 910, Kind.putcpup, args=(CACHE, page, 1))
+    lines.add(".....", 990, Kind.kfree, args=(9 << 12, OTHER_SITE))
+    order = order_of(lines.rows)
+    assert (order.index(before) > order.index(inner)) == later
+
+
 # Probes: put_cpu_partial()
 
 

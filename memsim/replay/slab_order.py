@@ -16,6 +16,9 @@ before, and the next took its time, into that one's tracepoint: then a free come
 `zeroing`: little time is left, less than the request takes from its object to its event, and the
 way out of an interrupt.
 
+A free comes behind an interrupt that came into its tracepoint, and behind one that found the slab
+full: `put_cpu_partial()` is called for such.
+
 What comes between a request's look for an object and its call for a new slab comes deeper, for
 preemption is off in ___slab_alloc() and in the probe: then it looked before.
 
@@ -28,6 +31,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 
+from memsim.lib.bits import PAGE_SHIFT
 from memsim.replay.inputs import SLAB_KINDS, Kind, Rows
 from memsim.replay.interrupts import BEHIND, IN_INTERRUPT, Interrupt, interrupts_in
 from memsim.replay.slab_fields import is_slab
@@ -35,6 +39,8 @@ from memsim.words.gfp import __GFP_DIRECT_RECLAIM
 
 _REQUESTS = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, Kind.bulk_alloc})
 _FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
+#: What a request shows of itself: its end, or its call for a new slab.
+_ASK = _REQUESTS | {Kind.newslab}
 _ANY_FREE = _FREES | {Kind.bulk_free}
 #: Rows that tell the cache's address, and then gfp_mask.
 _OF_CACHES = frozenset({Kind.bulk_alloc, Kind.newslab})
@@ -80,9 +86,30 @@ def order_slab(rows: Rows, when: array[float]) -> None:
         elif until >= 0 and rows.kind[until] == Kind.newslab:
             if deeper > 0 or _was_behind_might_alloc(rows, interrupt):
                 when[until] = min(when[until], interrupt.first - 0.75)
-        elif deeper >= _IN_TRACEPOINT and interrupt.left and before >= 0:
-            if rows.kind[before] in _FREES:
-                when[before] = max(when[before], interrupt.last + 0.3)
+        is_free = before >= 0 and rows.kind[before] in _FREES
+        is_asked = until >= 0 and rows.kind[until] in _ASK
+        if is_free and (
+            (not is_asked and deeper >= _IN_TRACEPOINT and interrupt.left)
+            or _was_full_until(rows, interrupt)
+        ):
+            when[before] = max(when[before], interrupt.last + 0.3)
+
+
+def _was_full_until(rows: Rows, interrupt: Interrupt) -> bool:
+    """Did the interrupt free the first object of a full slab of which one was freed before it?
+
+    put_cpu_partial() is called for a slab that was full: so what was freed before was not on the
+    slab's freelist yet. Only objects in one page are known here to be of one slab.
+    """
+    page, last = rows.argument(interrupt.before, 0) >> PAGE_SHIFT, interrupt.before
+    for row in range(interrupt.first, interrupt.last + 1):
+        if rows.context[row] != rows.context[interrupt.first]:
+            continue
+        if rows.kind[row] == Kind.putcpup and rows.argument(row, 2):
+            if rows.kind[last] in _FREES and rows.argument(last, 0) >> PAGE_SHIFT == page:
+                return last != interrupt.before
+        last = row
+    return False
 
 
 def _order_by_probes(rows: Rows, when: array[float]) -> None:
