@@ -42,6 +42,7 @@ _FREES = frozenset({Kind.kmem_cache_free, Kind.kfree})
 #: What a request shows of itself: its end, or its call for a new slab.
 _ASK = _REQUESTS | {Kind.newslab}
 _ANY_FREE = _FREES | {Kind.bulk_free}
+_OF_CALL_SITES = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, *_FREES})
 #: Rows that tell the cache's address, and then gfp_mask.
 _OF_CACHES = frozenset({Kind.bulk_alloc, Kind.newslab})
 _MAY_SLEEP = __GFP_DIRECT_RECLAIM
@@ -70,16 +71,15 @@ def order_slab(rows: Rows, when: array[float]) -> None:
     times = _least_times(rows)
     _order_between_cpus(rows, when, times)
     into = [
-        (interrupt, _what(rows, interrupt))
+        interrupt
         for interrupt in interrupts_in(rows.interrupts)
         if is_slab(rows.kind[interrupt.first]) or is_slab(rows.kind[interrupt.last])
     ]
     if not into:
         return
-    usual = _usual(rows, into)
-    for interrupt, what in into:
+    for interrupt, usual in zip(into, _usual(rows, into), strict=True):
         before, until = interrupt.before, interrupt.until
-        deeper = _over(rows, interrupt) - usual[what]
+        deeper = _over(rows, interrupt) - usual
         if until >= 0 and rows.kind[until] in _REQUESTS:
             if _had_object(rows, interrupt, deeper, times):
                 when[until] = min(when[until], interrupt.first - 0.75)
@@ -191,24 +191,33 @@ def _over(rows: Rows, interrupt: Interrupt) -> int:
     return interrupt.over + in_probe
 
 
-def _usual(rows: Rows, into: list[tuple[Interrupt, int]]) -> dict[int, int]:
-    """The depth that is most common for each; of what is rare, that of all."""
+def _usual(rows: Rows, into: list[Interrupt]) -> list[int]:
+    """How deep each of them usually is, by what it does first and by what it does last.
+
+    RCU's callbacks come last; the depth is that of the least deep of an interrupt's lines. Of what
+    is rare, the depth that is most common for all.
+    """
+    what = [_what(rows, interrupt) for interrupt in into]
     depths: dict[int, Counter[int]] = {}
-    for interrupt, what in into:
-        depths.setdefault(what, Counter())[max(0, _over(rows, interrupt))] += 1
+    for interrupt, (first, last) in zip(into, what, strict=True):
+        for site in {first, last}:
+            depths.setdefault(site, Counter())[max(0, _over(rows, interrupt))] += 1
     of_all = sum(depths.values(), Counter[int]())
-    return {
-        what: (counts if counts.total() >= _OFTEN else of_all).most_common(1)[0][0]
-        for what, counts in depths.items()
+    usual = {
+        site: (counts if counts.total() >= _OFTEN else of_all).most_common(1)[0][0]
+        for site, counts in depths.items()
     }
+    return [min(usual[first], usual[last]) for first, last in what]
 
 
-def _what(rows: Rows, interrupt: Interrupt) -> int:
-    """What the interrupt does, by the call site that it begins with."""
-    row = interrupt.first
-    while not is_slab(rows.kind[row]) and row < interrupt.last:
-        row += 1
-    return rows[row][1]
+def _what(rows: Rows, interrupt: Interrupt) -> tuple[int, int]:
+    """What the interrupt does, by the call sites that it begins and ends with."""
+    first, last = interrupt.first, interrupt.last
+    while first < last and rows.kind[first] not in _OF_CALL_SITES:
+        first += 1
+    while last > first and rows.kind[last] not in _OF_CALL_SITES:
+        last -= 1
+    return rows.argument(first, 1), rows.argument(last, 1)
 
 
 def _site(rows: Rows, row: int) -> int:
