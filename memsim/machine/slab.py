@@ -94,7 +94,7 @@ class SlabRequests(History):
 
         Sizes and offsets are bytes; align is a power of two or 0. BadRequest for what the kernel
         refuses, KernelBug with SLAB_PANIC. A name that is taken is warned of in slab_log(), as by
-        kernels with CONFIG_DEBUG_VM. Kernel: mm/slab_common.c kmem_cache_create()
+        kernels with CONFIG_DEBUG_VM. Kernel: include/linux/slab.h kmem_cache_create()
         """
         numbers = {
             "object_size": object_size, "align": align, "flags": flags, "useroffset": useroffset,
