@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memsim import GFP_KERNEL, Machine
-from memsim.mm.kmalloc import kmem_cache_init
+from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create
 from memsim.mm.slub.alloc import Object, slab_alloc_node
 from memsim.mm.slub.memory import obj_to_ptr, write_bytes

@@ -11,12 +11,11 @@ from memsim.mm.kmalloc import (
     kfree,
     kmalloc,
     kmalloc_gfp_adjust,
-    kmalloc_slab,
-    kmem_buckets_create,
     krealloc,
     ksize,
     kvmalloc_attempt,
 )
+from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_buckets_create
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.bulk import kmem_cache_alloc_bulk

@@ -9,7 +9,7 @@ import pytest
 from test_lock_order import Args, Lines, add_row
 
 from memsim import GFP_KERNEL, Machine
-from memsim.mm.kmalloc import kmalloc_slab, kmem_cache_init
+from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_cache_init
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.free import slab_free
 from memsim.replay.inputs import Kind, Rows

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proc_texts import texts_of
 
 from memsim import GFP_KERNEL, Machine
-from memsim.mm.kmalloc import kmalloc_slab, kmem_cache_init
+from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_cache_init
 from memsim.mm.slub import stats
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.free import slab_free

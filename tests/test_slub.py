@@ -7,7 +7,7 @@ import random
 import pytest
 
 from memsim import GFP_KERNEL, Machine, PageAllocationFailure
-from memsim.mm.kmalloc import kmalloc_slab, kmem_cache_init
+from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_cache_init
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create, kmem_cache_destroy
 from memsim.mm.slub.alloc import Object, chain_of, slab_alloc_node
 from memsim.mm.slub.bulk import kmem_cache_alloc_bulk

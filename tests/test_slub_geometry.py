@@ -12,7 +12,7 @@ import pytest
 from proc_texts import recorded, texts_of
 
 from memsim import Machine
-from memsim.mm.kmalloc import KMALLOC_TYPES, kmem_cache_init
+from memsim.mm.kmalloc_caches import KMALLOC_TYPES, kmem_cache_init
 from memsim.mm.slab_common import (
     KmemCacheArgs,
     calculate_alignment,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memsim import GFP_KERNEL, Machine
-from memsim.mm.kmalloc import kmalloc_slab, kmem_cache_init
+from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_cache_init
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create
 from memsim.mm.slub.debug_options import kmem_cache_flags, setup_slub_debug
 from memsim.mm.slub.debug_state import SlabDebug

@@ -21,7 +21,7 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.slab import SlabRequests
-from memsim.mm import kmalloc
+from memsim.mm import kmalloc, kmalloc_caches
 from memsim.mm.mmzone import Vm
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.slub.bulk import kmem_cache_alloc_bulk
@@ -205,7 +205,7 @@ class KmallocRequests(SlabRequests):
         (got,) = self._do(
             f"kmem_buckets_create({name!r})",
             0,
-            lambda: (kmalloc.kmem_buckets_create(self.vm, *arguments),),
+            lambda: (kmalloc_caches.kmem_buckets_create(self.vm, *arguments),),
         )
         return self._made(got if got >= 0 else None, got, f"kmem_buckets_create({name!r})")
 
@@ -261,7 +261,7 @@ class KmallocRequests(SlabRequests):
         if address != NULL_PTR:
             return address
         if size <= KMALLOC_MAX_CACHE_SIZE:
-            cache = kmalloc.kmalloc_slab(self._state(), size, -1, gfp_mask)
+            cache = kmalloc_caches.kmalloc_slab(self._state(), size, -1, gfp_mask)
             self._no_object(cache, gfp_mask, nid)
         report = _large_report(self.vm, size, gfp_mask)
         raise PageAllocationFailure(f"{shown}: no memory", report)

@@ -24,7 +24,7 @@ from memsim.machine.slab_debug import SlabDebugRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
-from memsim.mm.kmalloc import kmem_cache_init
+from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_LRU,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 
-from memsim.mm.kmalloc import kmalloc_slab
+from memsim.mm.kmalloc_caches import kmalloc_slab
 from memsim.mm.slub.slab import KmemCache, SlabState
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.slab_fields import word_of

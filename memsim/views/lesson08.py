@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memsim.machine import Machine
-from memsim.mm.kmalloc import kmalloc_slab
+from memsim.mm.kmalloc_caches import kmalloc_slab
 from memsim.mm.slub.sizes import calculate_order, order_objects
 from memsim.mm.slub.slab import KmemCache
 from memsim.proc.slabinfo import SlabinfoCache, parse_slabinfo, slabinfo_of

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from memsim.lib.bits import PAGE_SIZE
 from memsim.lib.text import one_line
-from memsim.mm.kmalloc import KMALLOC_COPIES, KMALLOC_TYPES, kmalloc_index
+from memsim.mm.kmalloc_caches import KMALLOC_COPIES, KMALLOC_TYPES, kmalloc_index
 from memsim.mm.mmzone import PG_INUSE, Vm, page_zone
 from memsim.mm.restore import Field
 from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, KmemCacheNode, Random, Slab, SlabState
