@@ -55,7 +55,7 @@ def find_buddy_page_pfn(zone: Zone, pfn: int, order: int) -> int:
 
     Kernel: mm/internal.h find_buddy_page_pfn(), page_is_buddy()
     """
-    buddy_pfn = _find_buddy_pfn(pfn, order)
+    buddy_pfn = pfn ^ (1 << order)
     if buddy_pfn < zone.zone_end_pfn and zone.page_state[buddy_pfn] == (PG_BUDDY | order):
         return buddy_pfn if buddy_pfn >= zone.zone_start_pfn else NULL
     return NULL
@@ -108,14 +108,25 @@ def _free_one_page(zone: Zone, page: int, order: int, migratetype: int, fpi_flag
     Kernel: mm/page_alloc.c __free_one_page(). Cost: at most MAX_PAGE_ORDER merges.
     """
     account_freepages(zone, 1 << order, migratetype)
-    capc = zone.vm.capture_control
+    capc, pageblock_order = zone.vm.capture_control, zone.vm.pageblock_order
+    steps = zone.trace.mask & TP_STEPS
     while order < MAX_PAGE_ORDER:
         if capc is not None and compaction_capture(capc, zone, page, order, migratetype):
             account_freepages(zone, -(1 << order), migratetype)
             return
         buddy = find_buddy_page_pfn(zone, page, order)
-        if buddy == NULL or not _merge_with_buddy(zone, page, buddy, order, migratetype):
+        if buddy == NULL:
             break
+        buddy_mt = migratetype
+        if order >= pageblock_order:
+            buddy_mt = get_pageblock_migratetype(zone, buddy)
+            if not _may_merge(migratetype, buddy_mt):
+                break
+        _del_page_from_free_list(zone, buddy, order, buddy_mt)
+        if steps:
+            zone.trace.step(MERGE, page, buddy, order)
+        if buddy_mt != migratetype:
+            change_pageblock_range(zone, buddy, order, migratetype)
         page &= buddy
         order += 1
     # order 10 has no buddy to wait for, and buddy_merge_likely() says so
@@ -124,25 +135,11 @@ def _free_one_page(zone: Zone, page: int, order: int, migratetype: int, fpi_flag
     _add_to_free_list(zone, page, order, migratetype, to_tail)
 
 
-def _merge_with_buddy(zone: Zone, page: int, buddy: int, order: int, migratetype: int) -> bool:
-    """Take the free buddy off its list, unless the two pageblocks must stay apart.
-
-    At pageblock size and above the buddy may be of another type: it takes this block's type, or,
-    if one of the two is not mergeable (HIGHATOMIC, CMA, ISOLATE), stays where it is.
-    """
-    buddy_mt = migratetype
-    if order >= zone.vm.pageblock_order:
-        buddy_mt = get_pageblock_migratetype(zone, buddy)
-        if buddy_mt != migratetype and not (
-            migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(buddy_mt)
-        ):
-            return False
-    _del_page_from_free_list(zone, buddy, order, buddy_mt)
-    if zone.trace.mask & TP_STEPS:
-        zone.trace.step(MERGE, page, buddy, order)
-    if buddy_mt != migratetype:
-        change_pageblock_range(zone, buddy, order, migratetype)
-    return True
+def _may_merge(migratetype: int, buddy_mt: int) -> bool:
+    """May whole pageblocks of these types merge? HIGHATOMIC, CMA and ISOLATE stay apart."""
+    return buddy_mt == migratetype or (
+        migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(buddy_mt)
+    )
 
 
 def split_large_buddy(zone: Zone, page: int, order: int, fpi_flags: int) -> None:
@@ -169,8 +166,9 @@ def expand(zone: Zone, page: int, low: int, high: int, migratetype: int) -> int:
     """
     size = 1 << high
     nr_added = 0
+    steps = zone.trace.mask & TP_STEPS
     while high > low:
-        if zone.trace.mask & TP_STEPS:
+        if steps:
             zone.trace.step(SPLIT, page, high)
         high -= 1
         size >>= 1
