@@ -179,7 +179,10 @@ class Reader:
         more = event.known.get(end if is_pfn else f"{before} {end}")
         if more is None or not number.isalnum():
             return False
-        value = _hex(number)
+        try:
+            value = int(number, 16)
+        except ValueError:
+            return False
         if is_pfn:
             if not 0 < value < _MAX_PFN or " " in before or before.endswith(_NULL_POINTER):
                 return False
@@ -307,14 +310,6 @@ class Reader:
             told = lines_per_cpu.get(str(cpu), seen)
             if told != seen:
                 raise self.bad(f"CPU {cpu} has {seen} lines; meta.json tells {one_line(told, 20)}")
-
-
-def _hex(text: str) -> int:
-    """The number; 0 if it is none."""
-    try:
-        return int(text, 16)
-    except ValueError:
-        return 0
 
 
 def read_rows(
