@@ -51,7 +51,8 @@ class Requests(Base):
     ) -> None:
         if pfn != NULL:
             self.block(row, pfn, order)
-        order = self.order(row, order)
+        else:
+            self.order(row, order)
         context = self.rows.context[row]
         self.bulk.pop(context, None)
         self.bulk_open.pop(context, None)

@@ -19,7 +19,8 @@ from memsim.replay.workers import Workers
 class Replay(Requests, Bulk, Workers, Compacting):
     """All kinds of rows, and the loop that does them one after the other."""
 
-    _handlers: dict[int, Callable[..., None]]
+    #: By kind of row; None where nothing is to be done.
+    _handlers: list[Callable[..., None] | None]
     #: The slab allocator's part, where the recording tells of it.
     slab: SlabRun | None = None
     #: By row: what is done instead of what its kind says.
@@ -29,10 +30,11 @@ class Replay(Requests, Bulk, Workers, Compacting):
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
         self._check_cpus()
         self._count_inputs()
-        self._handlers = {kind: getattr(self, name) for kind, name in _HANDLERS.items()}
+        handlers = {int(kind): getattr(self, name) for kind, name in _HANDLERS.items()}
         if self.slab is not None:
-            self._handlers |= self.slab.handlers()
+            handlers |= self.slab.handlers()
             self._instead = self.slab.instead
+        self._handlers = [handlers.get(kind) for kind in range(256)]
         order, self.locked_out = operation_order(self.rows)
         self.runs = runs_of_holds(self.rows)
         self.shows_drains = Kind.mm_page_pcpu_drain in self.rows.kind
@@ -61,7 +63,9 @@ class Replay(Requests, Bulk, Workers, Compacting):
         vm.capture_control = captures.get(rows.task[row]) if captures else None
         if self.runs[row]:
             self._part(row)
-        handler = self._instead.get(row) or self._handlers.get(rows.kind[row])
+        handler = self._handlers[rows.kind[row]]
+        if row in self._instead:
+            handler = self._instead[row]
         if handler is None:
             return
         if self.locked_out[row]:
