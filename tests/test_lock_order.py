@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from array import array
+
 import pytest
 
 from memsim.replay.fates import settle_frees
 from memsim.replay.holds import runs_of_holds
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
 from memsim.replay.interrupts import Interrupts, Who
-from memsim.replay.lock_order import operation_order
+from memsim.replay.lock_order import operation_order, rows_by_place
 
 LOCKED = Kind.mm_page_alloc_zone_locked
 DRAINED = Kind.mm_page_pcpu_drain
@@ -62,6 +65,16 @@ def test_a_request_counts_from_its_refill() -> None:
 def test_a_free_counts_from_its_drain() -> None:
     """CPU 0 frees first and waits for the lock; CPU 1 drains before it."""
     assert order_of((FREE, 0), (FREE, 1), (DRAINED, 1), (DRAINED, 0)) == [1, 0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_are_done_by_their_places(seed: int) -> None:
+    """Before the first row and behind the last there are places too."""
+    chance = random.Random(seed)
+    when = array("d", range(60))
+    for row in chance.sample(range(60), 20):
+        when[row] = chance.randrange(-1, 60) + chance.choice((0.25, 0.3, 0.5))
+    assert list(rows_by_place(when)) == sorted(range(60), key=lambda row: (when[row], row))
 
 
 def test_what_needs_no_lock_stays_where_it_is() -> None:

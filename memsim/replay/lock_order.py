@@ -10,6 +10,8 @@ remote_drains.py and pcp_lock.py.
 from __future__ import annotations
 
 from array import array
+from itertools import compress
+from math import ceil
 
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.interrupted import BEFORE, order_interrupted
@@ -35,7 +37,7 @@ _OTHERS = frozenset(
 _TAKES = frozenset({Kind.mm_page_alloc_zone_locked, Kind.mm_page_alloc_extfrag})
 
 
-def operation_order(rows: Rows) -> tuple[list[int], bytearray]:
+def operation_order(rows: Rows) -> tuple[array[int], bytearray]:
     """Row numbers in the order of their operations; by row, 1 where pcp->lock was found taken."""
     when = array("d", range(len(rows)))
     _order_by_zone_lock(rows, when)
@@ -43,7 +45,28 @@ def operation_order(rows: Rows) -> tuple[list[int], bytearray]:
     order_interrupted(rows, when, inside)
     order_before_remote_drains(rows, when)
     order_slab(rows, when)
-    return sorted(range(len(rows)), key=when.__getitem__), find_locked_out(rows, inside)
+    return rows_by_place(when), find_locked_out(rows, inside)
+
+
+def rows_by_place(when: array[float]) -> array[int]:
+    """Row numbers by their places, which are no other row's number.
+
+    Most rows stayed where they were: only the others are sorted, which saves memory.
+    """
+    moved = [row for row, place in enumerate(when) if place != row]
+    moved.sort(key=when.__getitem__)
+    stayed = bytearray(b"\1") * len(when)
+    for row in moved:
+        stayed[row] = 0
+    order = array("i")
+    done = 0
+    for row in moved:
+        end = max(done, ceil(when[row]))
+        order.extend(compress(range(done, end), stayed[done:end]))
+        order.append(row)
+        done = end
+    order.extend(compress(range(done, len(when)), stayed[done:]))
+    return order
 
 
 def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
