@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from memsim.lib.text import one_line
 from memsim.replay.forms import OVERWRITTEN, head_of, is_between, lost_events, what_instead
@@ -48,7 +49,8 @@ Progress = Callable[[int], None]
 Window = tuple[list[int], list[int]]
 
 
-class Event(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Event:
     """An event that is read: its kind, and the fields met so far.
 
     mark: what stands in front of the number that differs from line to line. known: by the text
@@ -159,12 +161,13 @@ class Reader:
             if known.context < 0:
                 self._number(known, number)
             times.append(now)
-            kinds.append(event.kind)
+            kind = event.kind
+            kinds.append(kind)
             cpus.append(cpu)
             contexts.append(known.context)
             tasks.append(known.task)
             numbers.append(number)
-            if event.kind in _OF_SEVERAL:
+            if kind in _OF_SEVERAL:
                 rows.complete(Kind.objects)
         self.number = above + len(lines)
         self.time = latest
