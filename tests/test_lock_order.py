@@ -73,7 +73,7 @@ def test_rows_are_done_by_their_places(seed: int) -> None:
     chance = random.Random(seed)
     when = array("d", range(60))
     for row in chance.sample(range(60), 20):
-        when[row] = chance.randrange(-1, 60) + chance.choice((0.25, 0.3, 0.5))
+        when[row] = chance.randrange(-1, 59) + chance.choice((0, 0.25, 0.3, 0.5))
     assert list(rows_by_place(when)) == sorted(range(60), key=lambda row: (when[row], row))
 
 

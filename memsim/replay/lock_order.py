@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import compress
-from math import ceil
+from math import ceil, floor
 
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.interrupted import BEFORE, order_interrupted
@@ -49,7 +49,7 @@ def operation_order(rows: Rows) -> tuple[array[int], bytearray]:
 
 
 def rows_by_place(when: array[float]) -> array[int]:
-    """Row numbers by their places, which are no other row's number.
+    """Row numbers by their places; of those in one place, the first in the log comes first.
 
     Most rows stayed where they were: only the others are sorted, which saves memory.
     """
@@ -61,7 +61,8 @@ def rows_by_place(when: array[float]) -> array[int]:
     order = array("i")
     done = 0
     for row in moved:
-        end = max(done, ceil(when[row]))
+        place = when[row]
+        end = max(done, ceil(place) if row < place else floor(place) + 1)
         order.extend(compress(range(done, end), stayed[done:end]))
         order.append(row)
         done = end

@@ -45,6 +45,8 @@ _ANY_FREE = _FREES | {Kind.bulk_free}
 _OF_CALL_SITES = frozenset({Kind.kmem_cache_alloc, Kind.kmalloc, *_FREES})
 #: Rows that tell the cache's address, and then gfp_mask.
 _OF_CACHES = frozenset({Kind.bulk_alloc, Kind.newslab})
+#: All rows but those that tell more of the event before them.
+_EVENTS = frozenset(Kind) - {Kind.objects}
 _MAY_SLEEP = __GFP_DIRECT_RECLAIM
 _IN_TRACEPOINT = 2
 #: Probes of a function's return: their lines are one deeper than the function itself is.
@@ -230,10 +232,8 @@ def _least_times(rows: Rows) -> dict[int, float]:
     """By call site: the least time of a request, in microseconds, from its context's last event."""
     last: dict[int, int] = {}
     least: dict[int, float] = {}
-    for row, kind in enumerate(rows.kind):
-        if kind == Kind.objects:
-            continue
-        context = rows.context[row]
+    for row in rows.of_kinds(_EVENTS):
+        kind, context = rows.kind[row], rows.context[row]
         if kind in _REQUESTS and context in last:
             took = (rows.time[row] - rows.time[last[context]]) * _SECOND
             if kind == Kind.bulk_alloc:
