@@ -17,6 +17,7 @@ from memsim.replay.inputs import Kind, Rows
 from memsim.replay.interrupted import BEFORE, order_interrupted
 from memsim.replay.pcp_lock import find_locked_out
 from memsim.replay.remote_drains import order_before_remote_drains, rows_inside_remote_drains
+from memsim.replay.slab_halfway import order_halfway
 from memsim.replay.slab_order import order_slab
 
 _BEGINS = frozenset(
@@ -45,6 +46,7 @@ def operation_order(rows: Rows) -> tuple[array[int], bytearray]:
     order_interrupted(rows, when, inside)
     order_before_remote_drains(rows, when)
     order_slab(rows, when)
+    order_halfway(rows, when)
     return rows_by_place(when), find_locked_out(rows, inside)
 
 

@@ -8,7 +8,8 @@ request had its object by then, if one of these is so, in this order:
 
 `rescheduled`: the interrupt had the task rescheduled, and the request, that may sleep, is logged
 with need_resched: might_alloc(), where it begins, would have gone to schedule(), so it was behind
-that. Then it takes its object at once, interrupts off where that takes longer.
+that. Then it takes its object at once, interrupts off where that takes longer. (kmalloc() has as
+little to do behind that as before it: preemption must be off besides.)
 `tracepoint`: preemption is off by two levels more than in other interrupts that do the same, so it
 came into the tracepoint, which has read need_resched by then; or, if it came soon after the event
 before, and the next took its time, into that one's tracepoint: then a free comes after it.
@@ -174,7 +175,12 @@ def _was_behind_might_alloc(rows: Rows, interrupt: Interrupt) -> bool:
     """Did the task go on with need_resched where might_alloc() would have gone to schedule()?"""
     until = interrupt.until
     gfp_mask = rows[until][1 if rows.kind[until] in _OF_CACHES else 4]
-    return interrupt.resched == IN_INTERRUPT | BEHIND and gfp_mask & _MAY_SLEEP != 0
+    if interrupt.resched != IN_INTERRUPT | BEHIND or not gfp_mask & _MAY_SLEEP:
+        return False
+    over = _over(rows, interrupt)
+    if over > 0:  # in its line; or, when much is left to do, still in ___slab_alloc()
+        return interrupt.left < 2 * _SCHEDULED
+    return rows.kind[until] != Kind.kmalloc
 
 
 def _is_of_event_before(rows: Rows, interrupt: Interrupt) -> bool:

@@ -23,12 +23,14 @@ from memsim.mm.slub.alloc import (
 from memsim.mm.slub.bulk import take_lockless
 from memsim.mm.slub.free import kmem_cache_free_bulk, slab_free
 from memsim.mm.slub.pages import make_slab
+from memsim.mm.slub.partial import put_cpu_partial
 from memsim.mm.slub.shrink import kmem_cache_shrink
 from memsim.mm.slub.slab import KmemCache, Random, Slab
 from memsim.replay.inputs import ARGUMENTS, Kind, Rows
 from memsim.replay.misses import why_object
 from memsim.replay.pages import Pages
 from memsim.replay.slab_caches import CachesOfRequests
+from memsim.replay.slab_halfway import hold_back, probes_of_frees
 from memsim.replay.slab_objects import Objects
 from memsim.replay.slab_partial import frees_to_partial, let_go
 from memsim.replay.slab_resync import change_places
@@ -138,6 +140,9 @@ class SlabRun:
         self._to_partial = frees_to_partial(rows)
         #: Pointers of a bulk free that the next probe tells the rest of, by context.
         self._part_of_bulk: dict[int, list[int]] = {}
+        #: Frees that an interrupt came into -> the rows where their slabs join a CPU's list.
+        self._halfway = probes_of_frees(rows)
+        self._held_back: dict[int, Slab] = {}
         #: Rows of the page allocator that are done in another way.
         self.instead: dict[int, Callable[..., None]] = {}
         vm.slab.give_back = self.give_back
@@ -160,6 +165,7 @@ class SlabRun:
             Kind.bulk_alloc: self._bulk_alloc,
             Kind.shrink: self._shrink,
             Kind.flushcpu: self._flushcpu,
+            **({Kind.putcpup: self._putcpup} if self._halfway else {}),
         }
 
     def _cache_at(self, address: int) -> KmemCache | None:
@@ -344,6 +350,18 @@ class SlabRun:
             if row in self._to_partial and let_go(obj[0]):
                 self.result.notes["slabs that a request under way had let go"] += 1
             slab_free(obj[0].slab_cache, *obj)
+            self._hold_back(row, obj[0])
+
+    def _hold_back(self, row: int, slab: Slab) -> None:
+        """Where an interrupt came into the free, the slab joins its list after that."""
+        probe = self._halfway.get(row)
+        if probe is not None and hold_back(slab, self.vm.cpu):
+            self._held_back[probe] = slab
+
+    def _putcpup(self, row: int, *_: int) -> None:
+        slab = self._held_back.pop(row, None)
+        if slab is not None:
+            put_cpu_partial(slab.slab_cache, slab, drain=True)
 
     def _pointers(self, row: int, count: int) -> list[int]:
         """The pointers in the rows behind this one."""
@@ -366,9 +384,9 @@ class SlabRun:
         elif size > _IN_ONE_PROBE:
             self._part_of_bulk[context] = pointers
             return
-        self._free_all(pointers)
+        self._free_all(row, pointers)
 
-    def _free_all(self, pointers: list[int]) -> None:
+    def _free_all(self, row: int, pointers: list[int]) -> None:
         found = []
         for ptr in pointers:
             obj, why = self.objects.freed(ptr)
@@ -377,6 +395,9 @@ class SlabRun:
             else:
                 found.append(obj)
         kmem_cache_free_bulk(found)
+        first = found[0][0].slab_cache.cpu_slab[self.vm.cpu].partial if found else None
+        if first is not None:
+            self._hold_back(row, first)
 
     def _bulk_alloc(
         self, row: int, address: int, gfp: int, size: int, returned: int, *_: int
