@@ -68,3 +68,13 @@ def nr_pages_of(size: int) -> int:
 def rounddown_pow_of_two(value: int) -> int:
     """The power of two at or below value (value > 0). Kernel: rounddown_pow_of_two()."""
     return 1 << (value.bit_length() - 1)
+
+
+def unsigned(value: int) -> int:
+    """The last 64 bits as a number from 0 on."""
+    return value & (1 << 64) - 1
+
+
+def signed(value: int) -> int:
+    """The last 64 bits as a number with a sign: what a record or a column holds."""
+    return (value & (1 << 64) - 1 ^ 1 << 63) - (1 << 63)

@@ -21,6 +21,7 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.slab_debug import SlabDebugRequests
+from memsim.machine.vmalloc import VmallocRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
@@ -40,6 +41,7 @@ from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot
+from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
 from memsim.mm.vmstat_work import refresh_cpu_vm_stats
 from memsim.trace.events import Traced
@@ -52,7 +54,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(SlabDebugRequests):
+class Machine(SlabDebugRequests, VmallocRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -83,6 +85,7 @@ class Machine(SlabDebugRequests):
         slab_debug: str | None = None,
         slab_nomerge: bool = False,
         random_kmalloc_caches: bool = False,
+        vmalloc: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -95,6 +98,8 @@ class Machine(SlabDebugRequests):
         vm = boot_vm(description, Trace(mask=0))
         if slab:
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
+        if vmalloc:
+            vmalloc_init(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod

@@ -33,9 +33,10 @@ from memsim.mm.slub.slab import KmemCache, Slab, SlabState
 from memsim.mm.slub.stats import slab_out_of_memory
 from memsim.mm.slub.store import store
 from memsim.mm.slub.validate import validate_caches
+from memsim.words.errno import ENOMEM
 from memsim.words.errors import BadFree, BadRequest, KernelBug, PageAllocationFailure
 from memsim.words.gfp import GFP_KERNEL, show_gfp_flags
-from memsim.words.slab import ENOMEM, NUMA_NO_NODE, PAGE_OFFSET
+from memsim.words.slab import NUMA_NO_NODE, PAGE_OFFSET
 
 _MAX_NAME = 255
 #: What of a request's mask reaches the page allocator.

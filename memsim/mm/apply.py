@@ -14,6 +14,7 @@ from memsim.mm.page_alloc.free_list import refill_from_deferred
 from memsim.mm.restore import restore
 from memsim.mm.slub.apply import apply_slab_step
 from memsim.mm.snapshot import Snapshot, take_snapshot
+from memsim.mm.vmalloc.apply import apply_vmalloc_step
 from memsim.trace.steps import (
     Field,
     ListAdd,
@@ -26,6 +27,7 @@ from memsim.trace.steps import (
     Step,
 )
 from memsim.trace.trace import Trace
+from memsim.trace.vmalloc_steps import VmallocStep
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES, ZONE_STAT_ITEMS
 
 
@@ -69,6 +71,8 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, Field):
         zone = vm.zones[step.zone_id]
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
+    elif isinstance(step, VmallocStep):
+        apply_vmalloc_step(vm, step, backwards)
     elif not isinstance(step, Split | Merge) and hasattr(vm, "slab"):
         apply_slab_step(vm, step, backwards)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order
+from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order, signed
 from memsim.mm.kmalloc_caches import kmalloc_slab
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, numa_node_id, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
@@ -24,7 +24,7 @@ from memsim.mm.slub.memory import ptr_to_obj, read_bytes, write_bytes
 from memsim.mm.slub.pages import GFP_SLAB_BUG_MASK, kmalloc_fix_flags
 from memsim.mm.slub.slab import KmemCache, SlabState, obj_to_index
 from memsim.trace.events import KFREE, KMALLOC, TP_KFREE, TP_KMALLOC
-from memsim.trace.slab_events import signed
+from memsim.words.errno import EINVAL
 from memsim.words.gfp import (
     __GFP_COMP,
     __GFP_NOFAIL,
@@ -36,7 +36,6 @@ from memsim.words.gfp import (
 )
 from memsim.words.mmzone import MAX_PAGE_ORDER, NULL
 from memsim.words.slab import (
-    EINVAL,
     KMALLOC_MAX_CACHE_SIZE,
     KMALLOC_MAX_SIZE,
     NULL_PTR,

@@ -22,6 +22,7 @@ from memsim.mm.slub.kmem_cache import (
     kmem_cache_free,
 )
 from memsim.mm.slub.slab import KmemCache, Random, SlabState
+from memsim.words.errno import ENOMEM
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
     __GFP_DMA,
@@ -30,7 +31,6 @@ from memsim.words.gfp import (
     GFP_KERNEL,
 )
 from memsim.words.slab import (
-    ENOMEM,
     KMALLOC_MIN_SIZE,
     KMALLOC_SIZES,
     NUMA_NO_NODE,

@@ -26,6 +26,7 @@ from memsim.words.mmzone import (
 
 if TYPE_CHECKING:
     from memsim.mm.slub.slab import SlabState
+    from memsim.mm.vmalloc.state import VmallocState
 
 PG_BUDDY = 0x10
 PG_INUSE = 0x20
@@ -179,12 +180,15 @@ class Vm:
         "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
-        "lowmem_reserve_ratio", "memcg_kmem_online", "totalreserve_pages", "slab", "fields_seen",
+        "lowmem_reserve_ratio", "memcg_kmem_online", "totalreserve_pages", "slab", "vmalloc",
+        "fields_seen",
         "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
     slab: SlabState
+    #: vmalloc's state; vmalloc_init() makes it.
+    vmalloc: VmallocState
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from memsim.mm.mmzone import PglistData, Vm, Zone, is_highmem, populated_zones
 from memsim.mm.page_alloc.free_list import free_area_empty
 from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, min_wmark_pages
-from memsim.words.gfp import gfp_zone, show_gfp_flags
+from memsim.words.gfp import __GFP_NOWARN, gfp_zone, show_gfp_flags
 from memsim.words.mmzone import (
     NR_FREE_CMA_PAGES,
     NR_FREE_PAGES,
@@ -28,9 +28,20 @@ def K(pages: int) -> int:
 
 def allocation_failure_report(vm: Vm, gfp_mask: int, order: int, comm: str) -> str:
     """Everything that a failed request logs. Kernel: warn_alloc(), __show_mem()."""
+    return failure_report(vm, gfp_mask, f"page allocation failure: order:{order}", comm)
+
+
+def warn_alloc(vm: Vm, gfp_mask: int, what: str) -> None:
+    """Log a failure of vmalloc(), unless __GFP_NOWARN. Kernel: mm/page_alloc.c warn_alloc()."""
+    if not gfp_mask & __GFP_NOWARN:
+        vm.vmalloc.log.append(failure_report(vm, gfp_mask, what, "memsim"))
+
+
+def failure_report(vm: Vm, gfp_mask: int, what: str, comm: str) -> str:
+    """What failed, and the state of all zones."""
     nodes = ",".join(str(pgdat.nid) for pgdat in vm.nodes)
     lines = [
-        f"{comm}: page allocation failure: order:{order}, "
+        f"{comm}: {what}, "
         f"mode:{gfp_mask:#x}({show_gfp_flags(gfp_mask)}), nodemask=(null),"
         f"cpuset=/,mems_allowed={nodes if len(vm.nodes) == 1 else f'0-{len(vm.nodes) - 1}'}",
         "Mem-Info:",

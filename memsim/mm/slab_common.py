@@ -17,14 +17,13 @@ from memsim.mm.slub.shrink import _kmem_cache_shutdown
 from memsim.mm.slub.sizes import calculate_sizes, set_cpu_partial, set_min_partial
 from memsim.mm.slub.slab import KmemCache, KmemCacheNode, SlabState
 from memsim.mm.slub.update import draw_below, draw_long, place_cache, set_cache_field
+from memsim.words.errno import EINVAL, ENOMEM
 from memsim.words.gfp import GFP_KERNEL
 from memsim.words.mmzone import NULL
 from memsim.words.slab import (
     CACHE_LINE_SIZE,
     CMPXCHG_DOUBLE,
     DEBUG_METADATA_FLAGS,
-    EINVAL,
-    ENOMEM,
     KMALLOC_MAX_SIZE,
     NUMA_NO_NODE,
     SIZEOF_POINTER,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from memsim.replay.inputs import Kind
 from memsim.replay.slab_fields import MAX_SLAB_TEXT, SLAB_EVENTS, is_slab, slab_values
+from memsim.replay.vmalloc_fields import VMALLOC_EVENTS, is_vmalloc, vmalloc_values
 from memsim.trace.text import parse_fields
 from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import SIZEOF_STRUCT_PAGE
@@ -79,10 +80,10 @@ _PATTERNS = {
     Kind.mm_compaction_end: r"()",
 }
 _EVENTS = {kind: re.compile(text, re.ASCII) for kind, text in _PATTERNS.items()}
-#: The events that are read, by name; of those the slab allocator's only where they are wanted.
-KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)} | SLAB_EVENTS
+#: The events that are read, by name; those of slab and vmalloc only where they are wanted.
+KINDS = {kind.name: kind for kind in (*_PAGE_FIELDS, *_EVENTS)} | SLAB_EVENTS | VMALLOC_EVENTS
 #: The names of the others.
-EVENT_NAMES = frozenset(KINDS) - frozenset(SLAB_EVENTS)
+EVENT_NAMES = frozenset(KINDS) - frozenset(SLAB_EVENTS) - frozenset(VMALLOC_EVENTS)
 _PAGE_POINTER_FIRST = frozenset({Kind.isolate, Kind.putback})
 
 
@@ -106,6 +107,8 @@ class Fields:
             values = slab_values(Kind(kind), text, self._vmemmap_base)
         elif kind in _PAGE_FIELDS:
             values = self._page_values(kind, text)
+        elif is_vmalloc(kind):
+            values = vmalloc_values(Kind(kind), text)
         else:
             values = self._other_values(kind, text)
         return None if values is None else [_signed(value) for value in values]

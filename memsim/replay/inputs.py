@@ -73,6 +73,11 @@ class Kind(IntEnum):
     bulk_alloc = auto()
     #: Some of the objects of the bulk_free or bulk_alloc that follows in the same context.
     objects = auto()
+    alloc_vmap_area = auto()
+    free_vmap_area_noflush = auto()
+    purge_vmap_area_lazy = auto()
+    vmpurge = auto()
+    vmdecay = auto()
     #: An isolation by compaction's fast search: the model finds the block itself.
     isolate_fast = auto()
     #: A free whose block went to its list later: by the batch, or straight to the buddy.
@@ -85,11 +90,13 @@ class Kind(IntEnum):
 
 
 #: The last kind that a trace has; those behind it the replay makes of others.
-LAST_TRACED = Kind.objects
+LAST_TRACED = Kind.vmdecay
 #: Rows of the slab allocator.
 FIRST_SLAB, LAST_SLAB = Kind.kmem_cache_alloc, Kind.objects
 SLAB_KINDS = frozenset(kind for kind in Kind if FIRST_SLAB <= kind <= LAST_SLAB)
 NOT_SLAB = frozenset(Kind) - SLAB_KINDS
+#: Rows of vmalloc.
+FIRST_VMALLOC, LAST_VMALLOC = Kind.alloc_vmap_area, Kind.vmdecay
 
 #: Rows that are inputs, and what they tell besides the requests themselves.
 INPUTS = {
@@ -134,6 +141,10 @@ INPUTS = {
     Kind.rnd: "random starts of new slabs",
     Kind.shrink: "when a cache is shrunk",
     Kind.flushcpu: "when a CPU's slabs are flushed",
+    Kind.alloc_vmap_area: "requests for addresses: size, alignment, between which",
+    Kind.free_vmap_area_noflush: "areas of addresses freed: which",
+    Kind.vmpurge: "when a purge of lazily freed areas begins",
+    Kind.vmdecay: "when pools of areas decay, and whether wholly",
 }
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.restore import Field, restore
 from memsim.mm.slub.restore import address_in, restore_slab
+from memsim.mm.vmalloc.restore import restore_vmalloc
 from memsim.replay.base import Result
 from memsim.replay.capture import Capture
-from memsim.replay.compare import Comparison, compare_end
+from memsim.replay.compare import Comparison, Tally, compare_end
 from memsim.replay.fates import settle_frees
 from memsim.replay.inputs import Kind
 from memsim.replay.reader import Progress as Reading
@@ -22,6 +23,8 @@ from memsim.replay.slab_closed import ClosedSlabRun
 from memsim.replay.slab_compare import CacheTally, compare_caches
 from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
 from memsim.replay.tracepoints import Stream
+from memsim.replay.vmalloc_compare import compare_vmalloc
+from memsim.replay.vmalloc_run import VmallocResult, VmallocRun
 from memsim.trace.events import TRACED_ON_THE_WAY
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput
@@ -45,11 +48,14 @@ class Outcome:
     #: The slab allocator; None where the recording tells nothing of it.
     slab: SlabResult | None = None
     caches: CacheTally = field(default_factory=CacheTally)
+    #: vmalloc, and its last sets of areas; None where the recording tells nothing of it.
+    vmalloc: VmallocResult | None = None
+    areas: dict[str, Tally] = field(default_factory=dict)
 
     @property
     def all_exact(self) -> bool:
         """Every page, every object, every list and every counter; and no event was lost."""
-        return self.pages_exact and self.slab_exact
+        return self.pages_exact and self.slab_exact and self.vmalloc_exact
 
     @property
     def pages_exact(self) -> bool:
@@ -64,6 +70,13 @@ class Outcome:
         slab = self.slab
         same_end = self.caches.equal == self.caches.total
         return slab is None or (slab.exact == slab.requests and same_end)
+
+    @property
+    def vmalloc_exact(self) -> bool:
+        """Every address, every set of areas."""
+        vmalloc = self.vmalloc
+        same_end = all(tally.equal == tally.total for tally in self.areas.values())
+        return vmalloc is None or (vmalloc.exact == vmalloc.requests and same_end)
 
 
 def replay_capture(
@@ -92,6 +105,8 @@ def replay_capture(
         replay.slab = _slab_run(capture, replay, closed)
     elif closed:
         raise BadInput(f"{folder}: its snapshots have no slab: there is no loop to close")
+    if "vmalloc" in capture.start and "vmalloc" in capture.end:
+        replay.vmalloc = _vmalloc_run(capture, replay)
     name, kernel = capture.name, capture.kernel
     capture.start = {}  # its memory is wanted back
     for done in replay.run():
@@ -105,6 +120,9 @@ def replay_capture(
     if replay.slab is not None:
         outcome.slab = replay.slab.result
         outcome.caches = _compare_slab(capture, replay.slab)
+    if replay.vmalloc is not None:
+        outcome.vmalloc = replay.vmalloc.result
+        outcome.areas = _compare_vmalloc(capture, vm)
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -130,6 +148,24 @@ def _slab_run(capture: Capture, replay: Replay, closed: bool) -> SlabRun:
         },
     )
     return run
+
+
+def _vmalloc_run(capture: Capture, replay: Replay) -> VmallocRun:
+    """vmalloc as the first snapshot has it."""
+    start = Field(capture.start, "")
+    try:
+        lazy = start["vars"].get("vmap_lazy_nr", 0).integer(0)
+        restore_vmalloc(replay.vm, start["vmalloc"], lazy)
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
+    return VmallocRun(replay.vm, replay.rows)
+
+
+def _compare_vmalloc(capture: Capture, vm: Vm) -> dict[str, Tally]:
+    try:
+        return compare_vmalloc(vm.vmalloc, Field(capture.end, "")["vmalloc"])
+    except BadInput as error:
+        raise BadInput(f"{capture.folder / 'snapshot_end.json.xz'}: {error}") from None
 
 
 def _compare_slab(capture: Capture, slab: SlabRun) -> CacheTally:

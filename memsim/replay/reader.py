@@ -18,6 +18,7 @@ from memsim.replay.ftrace import KINDS, PAGE_KINDS, Fields
 from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
 from memsim.replay.interrupts import NUMBERS, Interrupts, Who
 from memsim.replay.slab_fields import is_slab
+from memsim.replay.vmalloc_fields import is_vmalloc
 from memsim.words.errors import BadInput
 
 #: A trace with more lines is refused.
@@ -271,7 +272,7 @@ class Reader:
         kind = KINDS.get(plain)
         if kind not in PAGE_KINDS and not self.is_capture:
             kind = None
-        if kind is not None and is_slab(kind) and not self._slab:
+        if kind is not None and (is_slab(kind) or is_vmalloc(kind)) and not self._slab:
             kind = None
         mark = _PFN if kind in PAGE_KINDS else _PTR if kind in _REPEATING else _NOTHING
         event = None if kind is None else Event(kind, mark, {})

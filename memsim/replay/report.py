@@ -39,6 +39,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             },
         },
         "slab": None if outcome.slab is None else _slab_json(outcome.slab, outcome.caches),
+        "vmalloc": _vmalloc_json(outcome),
         "misses": [
             {"of": of, "cause": cause, "count": count} for of, cause, count in _misses(outcome)
         ],
@@ -76,6 +77,24 @@ def _slab_json(slab: SlabResult, caches: CacheTally) -> dict[str, Any]:
         "rules": dict(slab.rules.most_common()),
         "put_right": slab.put_right,
         "notes": dict(slab.notes.most_common()),
+    }
+
+
+def _vmalloc_json(outcome: Outcome) -> dict[str, Any] | None:
+    vmalloc = outcome.vmalloc
+    if vmalloc is None:
+        return None
+    told = {"nr_lazy": vmalloc.nr_lazy, "num_purged": vmalloc.num_purged}
+    return {
+        "requests": vmalloc.requests,
+        "exact": vmalloc.exact,
+        "first_miss": None if vmalloc.first_miss is None else asdict(vmalloc.first_miss),
+        **{
+            name: {"total": tally.total, "equal": tally.equal}
+            for name, tally in (outcome.areas | told).items()
+        },
+        "put_right": vmalloc.put_right,
+        "notes": dict(vmalloc.notes.most_common()),
     }
 
 

@@ -13,6 +13,7 @@ from memsim.replay.lock_order import operation_order
 from memsim.replay.requests import Requests
 from memsim.replay.slab_run import SlabRun
 from memsim.replay.tracepoints import COMPARED
+from memsim.replay.vmalloc_run import VmallocRun
 from memsim.replay.workers import Workers
 
 
@@ -23,6 +24,7 @@ class Replay(Requests, Bulk, Workers, Compacting):
     _handlers: list[Callable[..., None] | None]
     #: The slab allocator's part, where the recording tells of it.
     slab: SlabRun | None = None
+    vmalloc: VmallocRun | None = None
     #: By row: what is done instead of what its kind says.
     _instead: Mapping[int, Callable[..., None]] = MappingProxyType({})
 
@@ -34,6 +36,8 @@ class Replay(Requests, Bulk, Workers, Compacting):
         if self.slab is not None:
             handlers |= self.slab.handlers()
             self._instead = self.slab.instead
+        if self.vmalloc is not None:
+            handlers |= self.vmalloc.handlers(self.slab)
         self._handlers = [handlers.get(kind) for kind in range(256)]
         order, self.locked_out = operation_order(self.rows)
         self.runs = runs_of_holds(self.rows)

@@ -66,7 +66,8 @@ def slab_values(kind: Kind, text: str, vmemmap_base: int) -> list[int] | None:
     """The event's numbers; None without its fields. ValueError says which cannot be.
 
     kmem_cache_alloc, kmalloc: pointer, call site, bytes_req, bytes_alloc, gfp_mask, node * 2 + 1
-    if accounted. kmem_cache_free, kfree: pointer, call site, cache's name (0 if there is none).
+    if accounted. kmem_cache_free, kfree: pointer, call site, cache's name (0 if there is
+    none), 1 if it is a purge of lazily freed areas that frees.
     newslab: cache, gfp_mask, node. newslab_ret: pfn, or -1. rnd: 1 if it is a slab's, ceil, ret.
     putcpup, putpart, deact: cache, slab's pfn; putcpup: drain, that is, is it of a free.
     shrink: cache. bulk_free: cache, size, which of the pointers is the first shown. bulk_alloc:
@@ -96,7 +97,8 @@ def _free(text: str) -> list[int] | None:
     if match is None:
         return None
     site, ptr, name = match.groups()
-    return [int(ptr, 16), word_of(site), word_of(name) if name else 0]
+    reclaims = site.startswith("reclaim_list_global")
+    return [int(ptr, 16), word_of(site), word_of(name) if name else 0, int(reclaims)]
 
 
 def _bulk(kind: Kind, text: str) -> list[int] | None:

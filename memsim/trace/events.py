@@ -1,7 +1,7 @@
 """The kernel's tracepoints of the page allocator: names, fields, and the one-line text form.
 
 A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers and texts
-only: an event outlives the page it speaks of. The slab allocator's are in slab_events.py.
+only: an event outlives the page it speaks of. Those of slab and vmalloc have files of their own.
 
 Kernel: include/trace/events/kmem.h
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
+from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
@@ -27,6 +28,9 @@ KMALLOC = 6
 KFREE = 7
 KMEM_CACHE_ALLOC = 8
 KMEM_CACHE_FREE = 9
+ALLOC_VMAP_AREA = 10
+PURGE_VMAP_AREA_LAZY = 11
+FREE_VMAP_AREA_NOFLUSH = 12
 
 #: Bits of Trace.mask. The last one turns steps on.
 TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
@@ -39,9 +43,12 @@ TP_KMALLOC = 1 << KMALLOC
 TP_KFREE = 1 << KFREE
 TP_KMEM_CACHE_ALLOC = 1 << KMEM_CACHE_ALLOC
 TP_KMEM_CACHE_FREE = 1 << KMEM_CACHE_FREE
+TP_ALLOC_VMAP_AREA = 1 << ALLOC_VMAP_AREA
+TP_PURGE_VMAP_AREA_LAZY = 1 << PURGE_VMAP_AREA_LAZY
+TP_FREE_VMAP_AREA_NOFLUSH = 1 << FREE_VMAP_AREA_NOFLUSH
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 10) - 1
+TP_KERNEL_EVENTS = (1 << 13) - 1
 TP_STEPS = 1 << 29
 
 
@@ -165,7 +172,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent
+Event = PageEvent | SlabEvent | VmallocEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -173,7 +180,9 @@ PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
     MmPageFreeBatched,
 )  # fmt: skip
 SLAB_EVENT_CLASSES: tuple[type[SlabEvent], ...] = (Kmalloc, Kfree, KmemCacheAlloc, KmemCacheFree)
-EVENT_CLASSES: tuple[type[Event], ...] = (*PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES)
+EVENT_CLASSES: tuple[type[Event], ...] = (
+    *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES,
+)  # fmt: skip
 _NR_FIELDS = tuple(len(cls.__slots__) for cls in PAGE_EVENT_CLASSES)
 
 
@@ -198,7 +207,9 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= KMALLOC:
+    if number >= ALLOC_VMAP_AREA:
+        event = vmalloc_event(number - ALLOC_VMAP_AREA, record[2:])
+    elif number >= KMALLOC:
         event = SLAB_EVENT_CLASSES[number - KMALLOC].of(record[2:], names)
     else:
         event = PAGE_EVENT_CLASSES[number](*record[2 : 2 + _NR_FIELDS[number]])

@@ -12,14 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memsim.lib.bits import signed
 from memsim.words.gfp import __GFP_ACCOUNT, show_gfp_flags
 
 _64_BITS = (1 << 64) - 1
-
-
-def signed(ptr: int) -> int:
-    """An address or a size as a record holds it: the last 64 bits, with a sign."""
-    return (ptr & _64_BITS ^ 1 << 63) - (1 << 63)
 
 
 def is_accounted(gfp_flags: int) -> bool:

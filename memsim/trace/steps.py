@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
 
 #: Integers in a record: sequence number, kind, then six arguments.
@@ -334,7 +335,7 @@ SlabStep = (
     Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel
     | SlabsNode | NewSlab | SlabGone | Chance | CacheField | SlabBytes | FullAdd | FullDel
 )  # fmt: skip
-Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep
+Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
 
 #: Steps of slabs by kind, and how many arguments their records have.
 _SLAB_STEPS: dict[int, tuple[Callable[..., SlabStep], int]] = {
@@ -399,6 +400,8 @@ def decode(record: array[int]) -> Step:
     seq, kind, a, b, c, d, e, _ = record
     if kind == CACHE:
         return CacheField(seq, a, CACHE_FIELD_NAMES[b], c, d)
+    if is_vmalloc_step(kind):
+        return vmalloc_step(seq, kind, record[2:])
     if kind in _SLAB_STEPS:
         step, nr_arguments = _SLAB_STEPS[kind]
         return step(seq, *record[2 : 2 + nr_arguments])

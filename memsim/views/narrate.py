@@ -12,7 +12,9 @@ from typing import NamedTuple
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.snapshot import Snapshot
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
+from memsim.trace.vmalloc_steps import VmallocStep
 from memsim.views.narrate_slab import narrate_slab
+from memsim.views.narrate_vmalloc import narrate_vmalloc
 from memsim.views.scene import Names, Scene, list_order
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
@@ -61,6 +63,8 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
                 f"__free_one_page(): pfn {step.pfn} and its buddy, pfn {step.buddy_pfn}, order "
                 f"{step.order}, merge into pfn {step.pfn & step.buddy_pfn}, order {step.order + 1}"
             )
+        case _ if isinstance(step, VmallocStep):
+            return narrate_vmalloc(step)
         case _:
             return narrate_slab(step)
 

@@ -84,11 +84,6 @@ POISON_INUSE = 0x5A
 POISON_FREE = 0x6B
 POISON_END = 0xA5
 
-EIO = 5
-ENOMEM = 12
-EINVAL = 22
-ERANGE = 34
-
 NUMA_NO_NODE = -1
 #: Where physical memory is mapped, without KASLR. Kernel: arch/x86/include/asm/page_64_types.h
 PAGE_OFFSET = 0xFFFF888000000000

@@ -5,7 +5,7 @@ Kernel: mm/slub.c kmem_cache_alloc_noprof(), virt_to_cache(), kmem_cache_free();
 
 from __future__ import annotations
 
-from memsim.lib.bits import PAGE_SHIFT
+from memsim.lib.bits import PAGE_SHIFT, signed
 from memsim.mm.mmzone import Vm
 from memsim.mm.slub.alloc import Object, free_objects_of, slab_alloc_node
 from memsim.mm.slub.debug_requests import cache_from_obj
@@ -19,7 +19,7 @@ from memsim.trace.events import (
     TP_KMEM_CACHE_ALLOC,
     TP_KMEM_CACHE_FREE,
 )
-from memsim.trace.slab_events import is_accounted, signed
+from memsim.trace.slab_events import is_accounted
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NULL_PTR, PAGE_OFFSET, SLAB_ACCOUNT
 

@@ -12,7 +12,8 @@ from memsim.mm.slub.shrink import flush_all, kmem_cache_shrink
 from memsim.mm.slub.sizes import cpu_partial_slabs
 from memsim.mm.slub.slab import KmemCache, kmem_cache_debug
 from memsim.mm.slub.update import set_cache_field
-from memsim.words.slab import EINVAL, EIO, ERANGE, SLAB_SKIP_KFENCE
+from memsim.words.errno import EINVAL, EIO, ERANGE
+from memsim.words.slab import SLAB_SKIP_KFENCE
 
 #: Files that can be written to; to all others it is an error.
 WRITABLE = (
