@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine
+from memsim.lib.bits import signed
 from memsim.replay.forms import LINE
 from memsim.trace import events, steps
 from memsim.trace.events import (
     EVENT_CLASSES,
-    PAGE_EVENT_CLASSES,
     SLAB_EVENT_CLASSES,
     Event,
     MmPageAlloc,
@@ -26,6 +26,7 @@ from memsim.trace.ring import RECORD, Ring
 from memsim.trace.steps import STEP_RECORD, Journal
 from memsim.trace.text import event_text, parse_event, parse_line_event
 from memsim.trace.trace import Trace
+from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES
 from memsim.words.gfp import __GFP_BITS_MASK, parse_gfp_flags, show_gfp_flags
 
 #: Verbatim lines of a recorded 6.12.
@@ -60,6 +61,15 @@ RECORDED = """\
               sh-182     [000] .....    18.509928: kmem_cache_free: call_site=kern_path+0x39/0x50 ptr=ffff88809d44a000 name=names_cache
               sh-177     [000] .....    20.621289: kmem_cache_free: call_site=__vm_area_free+0x29/0x40 ptr=ffff88803fc3b7f8 name=vma_lock
               wl-165     [000] .Ns2.    24.531925: kmem_cache_free: call_site=tcp_data_queue+0x6ec/0x1030 ptr=ffff888004815800 name=skbuff_head_cache
+              sh-175     [000] .....    10.760461: alloc_vmap_area: va_start: 18446683600574775296 size=20480 align=16384 vstart=0xffffc90000000000 vend=0xffffe8ffffffffff failed=0
+              wl-176     [001] .....    10.851421: alloc_vmap_area: va_start: 18446683600574943232 size=348160 align=1 vstart=0xffffc90000000000 vend=0xffffe8ffffffffff failed=0
+              wl-176     [001] .....    10.861993: alloc_vmap_area: va_start: 18446683600576151552 size=20480 align=16384 vstart=0xffffc90000000000 vend=0xffffe8ffffffffff failed=0
+     kworker/0:0-9       [000] .N...    13.087051: purge_vmap_area_lazy: start=0xffffc90000129000 end=0xffffc9000964c000 num_purged=246
+     kworker/0:2-67      [000] .N...    17.613756: purge_vmap_area_lazy: start=0xffffc90000460000 end=0xffffc9000b674000 num_purged=258
+     kworker/1:0-28      [001] .N...    22.978000: purge_vmap_area_lazy: start=0xffffc90000119000 end=0xffffc9000d8a8000 num_purged=140
+     kworker/0:0-9       [000] .....    10.905104: free_vmap_area_noflush: va_start=0xffffc90000600000 nr_lazy=50 nr_lazy_max=16384
+     kworker/0:0-9       [000] .....    10.991494: free_vmap_area_noflush: va_start=0xffffc90000e98000 nr_lazy=75 nr_lazy_max=16384
+     kworker/0:0-9       [000] .....    11.075739: free_vmap_area_noflush: va_start=0xffffc90001364000 nr_lazy=115 nr_lazy_max=16384
 """  # noqa: E501
 
 RECORDED_ALLOC = (
@@ -86,6 +96,8 @@ def an_event() -> st.SearchStrategy[Event]:
 
 
 def _of_class(cls: type[Event]) -> st.SearchStrategy[Event]:
+    if cls in VMALLOC_EVENT_CLASSES:
+        return st.tuples(*(POINTERS for _ in cls.__slots__)).map(lambda fields: cls(*fields))
     if cls in SLAB_EVENT_CLASSES:
         fields = st.tuples(*(SLAB_FIELDS[name] for name in cls.__slots__))
         return fields.map(lambda fields: cls(*fields))
@@ -222,8 +234,10 @@ def test_a_record_of_the_ring_is_the_event_again(wanted: list[Event], cpu: int) 
     trace = Trace(capacity=32)
     trace.cpu = cpu
     for event in wanted:
-        is_page = isinstance(event, PAGE_EVENT_CLASSES)
-        fields = astuple(event) if is_page else event.record(trace.number_of)
+        if isinstance(event, SLAB_EVENT_CLASSES):
+            fields = event.record(trace.number_of)
+        else:
+            fields = tuple(signed(field) for field in astuple(event))
         trace.emit(EVENT_CLASSES.index(type(event)), *fields)
     got = list(trace.events())
     assert [traced.event for traced in got] == wanted

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 
 from memsim.lib.flat import Ints, zeroed_ints
-from memsim.replay.inputs import ARGUMENTS, NOT_SLAB, Kind, Rows
+from memsim.replay.inputs import ARGUMENTS, OF_PAGES, Kind, Rows
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 #: What else a task does that frees page after page.
@@ -77,7 +77,7 @@ def _find_frees_of_nothing(rows: Rows, max_pfn: int) -> None:
     last_number = 0
     running: dict[int, _Compaction] = {}
     begins = int(Kind.mm_compaction_begin)
-    for row in rows.of_kinds(NOT_SLAB):
+    for row in rows.of_kinds(OF_PAGES):
         kind = rows.kind[row]
         compaction = running.get(rows.context[row])
         if kind == begins:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 
-from memsim.replay.inputs import NOT_SLAB, Kind, Rows
+from memsim.replay.inputs import OF_PAGES, Kind, Rows
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 #: Events of who has zone->lock.
@@ -58,7 +58,7 @@ def runs_of_holds(rows: Rows) -> array[int]:
     holder = -1
     on_cpu: dict[int, int] = {}
     last: dict[int, int] = {}
-    for row in rows.of_kinds(NOT_SLAB):
+    for row in rows.of_kinds(OF_PAGES):
         kind, who, cpu = rows.kind[row], rows.context[row], rows.cpu[row]
         if on_cpu.setdefault(cpu, who) != who:
             runs.cut(on_cpu[cpu])

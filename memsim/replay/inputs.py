@@ -94,9 +94,10 @@ LAST_TRACED = Kind.vmdecay
 #: Rows of the slab allocator.
 FIRST_SLAB, LAST_SLAB = Kind.kmem_cache_alloc, Kind.objects
 SLAB_KINDS = frozenset(kind for kind in Kind if FIRST_SLAB <= kind <= LAST_SLAB)
-NOT_SLAB = frozenset(Kind) - SLAB_KINDS
 #: Rows of vmalloc.
 FIRST_VMALLOC, LAST_VMALLOC = Kind.alloc_vmap_area, Kind.vmdecay
+#: Rows of pages: of neither.
+OF_PAGES = frozenset(kind for kind in Kind if not FIRST_SLAB <= kind <= LAST_VMALLOC)
 
 #: Rows that are inputs, and what they tell besides the requests themselves.
 INPUTS = {

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from math import inf
 
-from memsim.replay.inputs import NOT_SLAB, SLAB_KINDS, Kind, Rows
+from memsim.replay.inputs import OF_PAGES, SLAB_KINDS, Kind, Rows
 from memsim.replay.interrupts import Interrupt, interrupts_in
 from memsim.words.mmzone import HPAGE_PMD_ORDER, PAGE_ALLOC_COSTLY_ORDER
 
@@ -118,7 +118,7 @@ class _Needs:
         self._by_page = inf
         last: dict[int, int] = {}
         bulk: dict[int, int] = {}
-        for row in rows.of_kinds(NOT_SLAB):
+        for row in rows.of_kinds(OF_PAGES):
             kind, who = rows.kind[row], rows.context[row]
             if kind in _MEASURED:
                 if kind == Kind.mm_page_alloc and rows.argument(row, 0) >= 0:

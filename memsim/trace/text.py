@@ -29,7 +29,8 @@ def parse_event(name: str, text: str) -> Event:
     cls = _BY_NAME.get(name)
     if cls is None:
         raise ValueError(f"unknown event {name[:40]!r}")
-    words = parse_fields(text)
+    # the one event that writes a colon
+    words = parse_fields(text.replace("va_start: ", "va_start=", 1))
     if cls in SLAB_EVENT_CLASSES:
         words |= _texts(text)
     try:
