@@ -50,6 +50,7 @@ def _misses(outcome: Outcome) -> list[tuple[str, str, int]]:
     """What was missed, why, and how often: each cause once, the most frequent first."""
     of = [("page", outcome.result.causes)]
     of += [] if outcome.slab is None else [("object", outcome.slab.causes)]
+    of += [] if outcome.vmalloc is None else [("address", outcome.vmalloc.causes)]
     return [(what, *found) for what, causes in of for found in causes.most_common()]
 
 
@@ -131,9 +132,9 @@ def as_text(outcome: Outcome) -> str:
     if result.first_miss is not None:
         lines += _explain(result.first_miss)
     lines += _slab_text(outcome)
+    lines += _vmalloc_text(outcome)
     lines += _misses_text(outcome)
-    notes = result.notes + (outcome.slab.notes if outcome.slab is not None else Counter())
-    lines += [f"  note: {count} {what}" for what, count in sorted(notes.items())]
+    lines += [f"  note: {count} {what}" for what, count in sorted(_notes(outcome).items())]
     return "\n".join(lines)
 
 
@@ -187,6 +188,32 @@ def _slab_text(outcome: Outcome) -> list[str]:
             f"memsim {miss.got:#x}"
         )
     return lines
+
+
+def _vmalloc_text(outcome: Outcome) -> list[str]:
+    """Addresses, and the last sets of areas."""
+    vmalloc = outcome.vmalloc
+    if vmalloc is None:
+        return ["  vmalloc              not in this recording"]
+    share = 100 * vmalloc.exact / vmalloc.requests if vmalloc.requests else 100.0
+    lines = [f"  vmalloc addresses    {vmalloc.exact} of {vmalloc.requests} exact ({share:.2f} %)"]
+    for name, tally in outcome.areas.items():
+        lines.append(f"  at the end: {name + ' areas':<14} {tally.equal} of {tally.total} equal")
+    lines += _differences(list(outcome.areas.values()))
+    if vmalloc.first_miss is not None:
+        miss = vmalloc.first_miss
+        lines.append(
+            f"  first vmalloc miss: request {miss.request}, line {miss.line} of the trace, "
+            f"CPU {miss.cpu}, {miss.size} bytes: the kernel gave {miss.expected:#x}, "
+            f"memsim {miss.got:#x}"
+        )
+    return lines
+
+
+def _notes(outcome: Outcome) -> Counter[str]:
+    """What else is to be said, of all allocators."""
+    others = (part.notes for part in (outcome.slab, outcome.vmalloc) if part is not None)
+    return sum(others, outcome.result.notes)
 
 
 def _explain(miss: Miss) -> list[str]:

@@ -25,6 +25,10 @@ from memsim.replay.compare import Tally
 from memsim.replay.inputs import Kind, Rows
 from memsim.replay.slab_run import SlabRun
 
+#: Causes of misses.
+_OTHER_ORDER = "its area was free: a search that is logged later was done before"
+_NOT_FOUND = "not found: its area was not free"
+
 
 @dataclass
 class VmallocMiss:
@@ -47,6 +51,8 @@ class VmallocResult:
     exact: int = 0
     first_miss: VmallocMiss | None = None
     notes: Counter[str] = field(default_factory=Counter)
+    #: Why searches were missed, and how often.
+    causes: Counter[str] = field(default_factory=Counter)
     #: Misses after which the area was moved to where the kernel had it.
     put_right: int = 0
     #: free_vmap_area_noflush and purge_vmap_area_lazy, and what they print.
@@ -128,6 +134,7 @@ class VmallocRun:
             free = find_in_tree(addr, state.free_vmap_area_root)
             if free is not None and va_clip(state, free, addr, size):
                 self.result.put_right += addr == expected
+                self.result.causes[_OTHER_ORDER if addr == expected else _NOT_FOUND] += 1
                 return new_area(state, addr, addr + size)
         raise AssertionError("an area that was given back is free")
 
