@@ -221,7 +221,12 @@ def test_fields_of_slab_events() -> None:
         0xFFFF888000001040, word_of(site), 40, 64, 0x2000 | 0x800, 3,
     ]  # fmt: skip
     text = f"call_site={site} ptr=(null)"
-    assert slab_values(Kind.kfree, text, MEMMAP) == [0, word_of(site), 0]
+    assert slab_values(Kind.kfree, text, MEMMAP) == [0, word_of(site), 0, 0]
+    purge = "reclaim_list_global.part.0+0x2cf/0x5f0"
+    text = f"call_site={purge} ptr=ffff888000001000 name=vmap_area"
+    assert slab_values(Kind.kmem_cache_free, text, MEMMAP) == [
+        0xFFFF888000001000, word_of(purge), word_of("vmap_area"), 1,
+    ]  # fmt: skip
     text = "(free_bulk+0x4/0x20) s=0x0 size=2 p={0xffff888000001000,0xffff888000002000,0x0}"
     assert slab_values(Kind.bulk_free, text, MEMMAP) == [
         0, 2, 0, 0, 0, 0, 0xFFFF888000001000, 0xFFFF888000002000,

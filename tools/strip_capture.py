@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from memsim.replay.forms import LINE
 from memsim.replay.ftrace import EVENT_NAMES, KINDS
 from memsim.replay.unxz import lines
+from memsim.replay.vmalloc_fields import VMALLOC_EVENTS
 
 LEFT_OUT = ("slab", "vmalloc")
 
@@ -46,7 +47,7 @@ def main() -> int:
 def strip_trace(path: Path, meta: dict[str, Any], slab: bool) -> Iterator[str]:
     """The lines to keep. meta's window and counts become theirs when all have been taken."""
     window = meta["window"]
-    wanted = frozenset(KINDS) if slab else EVENT_NAMES
+    wanted = frozenset(KINDS) - frozenset(VMALLOC_EVENTS) if slab else EVENT_NAMES
     read, kept, kinds = Counter[int](), Counter[int](), Counter[str]()
     first, last = ([0] * len(window["first"]) for _ in range(2))
     for line in lines(path):

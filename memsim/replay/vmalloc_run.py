@@ -28,6 +28,7 @@ from memsim.replay.slab_run import SlabRun
 #: Causes of misses.
 _OTHER_ORDER = "its area was free: a search that is logged later was done before"
 _NOT_FOUND = "not found: its area was not free"
+_NOTHING = "not found: no area was free"
 
 
 @dataclass
@@ -116,6 +117,7 @@ class VmallocRun:
         expected = unsigned(recorded)
         self._compare(row, expected, addr, size, align)
         if addr == limits[1]:
+            self.result.causes[_NOTHING] += expected != addr
             return
         va = va or new_area(self.vm.vmalloc, addr, addr + size)
         if addr != expected:
