@@ -28,6 +28,7 @@ from memsim.mm.slub.kmem_cache import (
 )
 from memsim.mm.slub.slab import KmemCache
 from memsim.mm.slub.validate import validate_caches
+from memsim.words.errno import EINVAL
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
@@ -41,7 +42,6 @@ from memsim.words.gfp import (
     __GFP_RETRY_MAYFAIL,
 )
 from memsim.words.slab import (
-    EINVAL,
     KMALLOC_SIZES,
     NULL_PTR,
     NUMA_NO_NODE,

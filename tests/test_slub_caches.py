@@ -14,10 +14,9 @@ from memsim.mm.slab_common import (
     kmem_cache_destroy,
 )
 from memsim.mm.slub.validate import validate_caches
+from memsim.words.errno import EINVAL, ENOMEM
 from memsim.words.gfp import __GFP_COMP, __GFP_DMA32, __GFP_MEMALLOC, __GFP_NOWARN
 from memsim.words.slab import (
-    EINVAL,
-    ENOMEM,
     SLAB_CACHE_DMA32,
     SLAB_HWCACHE_ALIGN,
     SLAB_NO_MERGE,

@@ -24,10 +24,10 @@ from memsim.mm.slub.snapshot import cache_lists
 from memsim.mm.slub.store import store
 from memsim.mm.slub.validate import validate_caches
 from memsim.trace.trace import Trace
+from memsim.words.errno import EINVAL
 from memsim.words.errors import BadInput, ValidationError
 from memsim.words.mmzone import NULL
 from memsim.words.slab import (
-    EINVAL,
     NUMA_NO_NODE,
     SLAB_CONSISTENCY_CHECKS,
     SLAB_NO_MERGE,
