@@ -61,7 +61,7 @@ def limits(zone: Zone, *, tail_rule: bool = True) -> array[int]:
     pcp = zone.per_cpu_pageset[0]
     return array("i", [
         zone.managed_pages, *zone._watermark[:3], pcp.batch, pcp.high_min, pcp.high_max,
-        zone.per_cpu_zonestats[0].stat_threshold, tail_rule,
+        pcp.flags, zone.per_cpu_zonestats[0].stat_threshold, tail_rule,
     ])  # fmt: skip
 
 

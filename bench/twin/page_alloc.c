@@ -17,6 +17,7 @@
 #define PG_ORDER 0x0f
 
 #define PCPF_PREV_FREE_HIGH_ORDER 1
+#define PCPF_FREE_HIGH_BATCH 2
 #define ZONE_BOOSTED_WATERMARK 1
 #define ZONE_BELOW_HIGH 4
 
@@ -518,7 +519,8 @@ static inline bool frees_high_orders_in_a_row(struct per_cpu_pages *pcp, int ord
 	bool free_high = false;
 
 	if (order && order <= PAGE_ALLOC_COSTLY_ORDER) {
-		free_high = pcp->free_count >= batch && pcp->flags & PCPF_PREV_FREE_HIGH_ORDER;
+		free_high = pcp->free_count >= batch && pcp->flags & PCPF_PREV_FREE_HIGH_ORDER &&
+			    (!(pcp->flags & PCPF_FREE_HIGH_BATCH) || pcp->count >= batch);
 		pcp->flags |= PCPF_PREV_FREE_HIGH_ORDER;
 	} else {
 		pcp->flags &= ~PCPF_PREV_FREE_HIGH_ORDER;
@@ -645,7 +647,8 @@ void zone_boot(struct zone *zone, const struct zone_limits *limits)
 	}
 	zone->pcp = (struct per_cpu_pages){ .batch = limits->batch,
 					    .high_min = limits->high_min,
-					    .high_max = limits->high_max };
+					    .high_max = limits->high_max,
+					    .flags = limits->pcp_flags };
 	for (int pindex = 0; pindex < NR_PCP_LISTS; pindex++)
 		zone->pcp.lists[pindex] = new_list_head(zone, &next_head);
 	zone->zone_end_pfn = limits->nr_pages;

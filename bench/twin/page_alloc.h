@@ -49,7 +49,7 @@ struct zone {
 /* What is the same in every run of a workload: the zone's size and its limits, in pages. */
 struct zone_limits {
 	int32_t nr_pages, watermark[NR_WMARK];
-	int32_t batch, high_min, high_max, stat_threshold, tail_rule;
+	int32_t batch, high_min, high_max, pcp_flags, stat_threshold, tail_rule;
 };
 
 bool zone_create(struct zone *zone, const struct zone_limits *limits);
