@@ -107,3 +107,17 @@ def test_what_only_memsim_discards_is_freed_before_its_context_goes_on(flags: in
     kfree(mine, 0)
     assert loop.nr_free() == free + (0 if flags else 1 << loop.slab.order)
     assert run.result.notes["slabs that memsim gives back alone"] == (0 if flags else 1)
+
+
+def test_a_probe_within_a_free_does_not_end_it() -> None:
+    """`pagecache_stream`: a free that discards, then put_cpu_partial()'s probe, then the pages."""
+    loop = Loop()
+    freed = loop.row(Kind.kmem_cache_free)
+    probe = loop.row(Kind.putcpup, 0, 0, 1)
+    pages = loop.row(Kind.mm_page_free, loop.slab.pfn, loop.slab.order)
+    run = loop.open()
+    run._in_context(lambda *_: run.give_back(loop.slab), freed)
+    run._in_context(lambda *_: None, probe)
+    run.instead[pages](pages, *loop.rows[pages])
+    assert loop.fed_in == [pages]
+    assert not run.result.notes
