@@ -19,11 +19,11 @@ from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
-from memsim.replay import inexact_report
-from memsim.replay.inexact import replay_trace
+from memsim.replay.inexact import report as inexact_report
+from memsim.replay.inexact.run import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
-from memsim.replay.unxz import STDIN
+from memsim.replay.rows.unxz import STDIN
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import BadInput, MemsimError
 

@@ -12,10 +12,10 @@ from memsim import GFP_KERNEL, Machine
 from memsim.mm.kmalloc_caches import kmalloc_slab, kmem_cache_init
 from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.free import slab_free
-from memsim.replay.inputs import Kind, Rows
-from memsim.replay.slab_fields import slab_values
-from memsim.replay.slab_order import order_slab
-from memsim.replay.slab_partial import frees_to_partial, let_go
+from memsim.replay.order.slab_order import order_slab
+from memsim.replay.rows.inputs import Kind, Rows
+from memsim.replay.rows.slab_fields import slab_values
+from memsim.replay.slab.partial import frees_to_partial, let_go
 from memsim.words.gfp import GFP_NOWAIT
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NUMA_NO_NODE

@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from memsim.replay.forms import LINE
-from memsim.replay.ftrace import EVENT_NAMES, KINDS
-from memsim.replay.unxz import lines
-from memsim.replay.vmalloc_fields import VMALLOC_EVENTS
+from memsim.replay.rows.forms import LINE
+from memsim.replay.rows.ftrace import EVENT_NAMES, KINDS
+from memsim.replay.rows.unxz import lines
+from memsim.replay.rows.vmalloc_fields import VMALLOC_EVENTS
 
 LEFT_OUT = ("slab", "vmalloc")
 

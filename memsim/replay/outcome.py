@@ -11,20 +11,20 @@ from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.restore import Field, restore
 from memsim.mm.slub.restore import address_in, restore_slab
 from memsim.mm.vmalloc.restore import restore_vmalloc
-from memsim.replay.base import Result
-from memsim.replay.capture import Capture
-from memsim.replay.compare import Comparison, Tally, compare_end
-from memsim.replay.fates import settle_frees
-from memsim.replay.inputs import Kind
-from memsim.replay.reader import Progress as Reading
-from memsim.replay.rows_of import rows_of_capture
+from memsim.replay.pages.base import Result
+from memsim.replay.pages.compare import Comparison, Tally, compare_end
+from memsim.replay.pages.tracepoints import Stream
+from memsim.replay.rows.capture import Capture
+from memsim.replay.rows.fates import settle_frees
+from memsim.replay.rows.inputs import Kind
+from memsim.replay.rows.reader import Progress as Reading
+from memsim.replay.rows.rows_of import rows_of_capture
 from memsim.replay.run import Replay
-from memsim.replay.slab_closed import ClosedSlabRun
-from memsim.replay.slab_compare import CacheTally, compare_caches
-from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
-from memsim.replay.tracepoints import Stream
-from memsim.replay.vmalloc_compare import compare_vmalloc
-from memsim.replay.vmalloc_run import VmallocResult, VmallocRun
+from memsim.replay.slab.closed import ClosedSlabRun
+from memsim.replay.slab.compare import CacheTally, compare_caches
+from memsim.replay.slab.run import RecordedRandom, SlabResult, SlabRun
+from memsim.replay.vmalloc.compare import compare_vmalloc
+from memsim.replay.vmalloc.run import VmallocResult, VmallocRun
 from memsim.trace.events import TRACED_ON_THE_WAY
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput

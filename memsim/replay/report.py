@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from memsim.replay.base import Miss
-from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome
-from memsim.replay.slab_compare import CacheTally
-from memsim.replay.slab_run import SlabResult
+from memsim.replay.pages.base import Miss
+from memsim.replay.pages.compare import Tally
+from memsim.replay.slab.compare import CacheTally
+from memsim.replay.slab.run import SlabResult
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MIGRATETYPE_NAMES
 

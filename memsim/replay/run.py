@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from memsim.replay.bulk import Bulk
-from memsim.replay.compacting import Compacting
-from memsim.replay.holds import runs_of_holds
-from memsim.replay.inputs import INPUTS, Kind
-from memsim.replay.lock_order import operation_order
-from memsim.replay.requests import Requests
-from memsim.replay.slab_run import SlabRun
-from memsim.replay.tracepoints import COMPARED
-from memsim.replay.vmalloc_run import VmallocRun
-from memsim.replay.workers import Workers
+from memsim.replay.order.holds import runs_of_holds
+from memsim.replay.order.lock_order import operation_order
+from memsim.replay.pages.bulk import Bulk
+from memsim.replay.pages.compacting import Compacting
+from memsim.replay.pages.requests import Requests
+from memsim.replay.pages.tracepoints import COMPARED
+from memsim.replay.pages.workers import Workers
+from memsim.replay.rows.inputs import INPUTS, Kind
+from memsim.replay.slab.run import SlabRun
+from memsim.replay.vmalloc.run import VmallocRun
 
 
 class Replay(Requests, Bulk, Workers, Compacting):
