@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     replay.add_argument(
         "--closed", action="store_true",
-        help="with a capture: slabs ask memsim's own page allocator, and give pages back to it",
+        help="with a capture: slabs and areas of vmalloc ask memsim's own page allocator, and give "
+        "pages back to it",
     )  # fmt: skip
     replay.add_argument("--seed", type=int, default=0, help="draws what /proc does not tell")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")

@@ -97,7 +97,7 @@ def test_recorded_slabs_have_no_obj_ext_arrays() -> None:
 def test_a_recording_without_slab_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(WITHOUT_SLAB)]) == 0
     assert "not in this recording" in capsys.readouterr().out
-    with pytest.raises(BadInput, match="no slab: there is no loop to close"):
+    with pytest.raises(BadInput, match="neither slab nor vmalloc: there is no loop to close"):
         replay_capture(WITHOUT_SLAB, closed=True)
 
 

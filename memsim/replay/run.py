@@ -32,7 +32,7 @@ class Replay(Requests, Bulk, Workers, Compacting):
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
         self._check_cpus()
         self._count_inputs()
-        handlers = {int(kind): getattr(self, name) for kind, name in _HANDLERS.items()}
+        handlers = self.handlers_of_pages()
         if self.slab is not None:
             handlers |= self.slab.handlers()
             self._instead = self.slab.instead
@@ -48,6 +48,10 @@ class Replay(Requests, Bulk, Workers, Compacting):
                 self.tracepoints.match()
                 yield done
         self.tracepoints.match()
+
+    def handlers_of_pages(self) -> dict[int, Callable[..., None]]:
+        """The method for each kind of row that the page allocator has a part in."""
+        return {int(kind): getattr(self, name) for kind, name in _HANDLERS.items()}
 
     def _check_cpus(self) -> None:
         cpus = self.rows.cpu

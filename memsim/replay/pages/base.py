@@ -109,6 +109,8 @@ class Base:
         self.preferred: dict[int, int] = {}
         #: Bulk requests under way, by context: gfp_mask, preferred node, pages wanted.
         self.bulk: dict[int, tuple[int, int, int]] = {}
+        #: By context: where the pages go that its bulk request gives, if anybody wants to know.
+        self.bulk_given: dict[int, list[int]] = {}
         #: Their refills, and drains in batches, by row: see runs_of_holds().
         self.runs = array("i")
         self.shows_drains = False

@@ -26,7 +26,7 @@ class Bulk(Base):
         """The request refills its list, with so many pages, while it has zone->lock."""
         request = self._opened(row)
         if request is not None:
-            self._take(request, request.seen + refill_pages)
+            self._take(row, request, request.seen + refill_pages)
 
     def _bulk_ret(self, row: int, nr_pages: int, returned: int, *_: int) -> None:
         """The request ended: it takes what is left of the pages that it gave."""
@@ -37,7 +37,7 @@ class Bulk(Base):
         self.bulk.pop(self.rows.context[row], None)
         if request is not None:
             request.wanted = min(request.wanted, request.wanted + returned - nr_pages)
-            self._take(request, NO_LIMIT)
+            self._take(row, request, NO_LIMIT)
 
     def _opened(self, row: int) -> BulkRequest | None:
         """The context's bulk request; its zone is chosen when it first takes pages."""
@@ -49,7 +49,7 @@ class Bulk(Base):
                 self.bulk_open[context] = BulkRequest(*chosen, nr_pages)
         return self.bulk_open.get(context)
 
-    def _take(self, request: BulkRequest, refill_pages: int) -> None:
+    def _take(self, row: int, request: BulkRequest, refill_pages: int) -> None:
         if request.zone is None:
             return
         pages, request.seen = take_bulk(
@@ -57,5 +57,6 @@ class Bulk(Base):
         )
         request.wanted -= len(pages)
         self.result.notes["pages given by bulk requests"] += len(pages)
+        self.bulk_given.get(self.rows.context[row], []).extend(pages)
         for page in pages:
             self.pages.allocated_untraced(page)

@@ -42,6 +42,13 @@ class Pages:
         if len(self._untraced) < MAX_UNTRACED:
             self._untraced[page] = None
 
+    def tell(self, pfn: int, page: int) -> None:
+        """The recorded pfn of a page that a bulk request gave is known now: it is memsim's page."""
+        if self._head(pfn, 0)[0] == NULL:
+            self._set(pfn, page, 0)
+            self._gone[pfn] = 0
+            self._untraced.pop(page, None)
+
     def taken(self, page: int, order: int) -> None:
         """memsim's block is in use from here on."""
         if page != NULL:

@@ -59,6 +59,15 @@ class VmallocResult:
     #: free_vmap_area_noflush and purge_vmap_area_lazy, and what they print.
     nr_lazy: Tally = field(default_factory=Tally)
     num_purged: Tally = field(default_factory=Tally)
+    #: Closed loop: pages that areas gave back, and page tables asked for.
+    freed: Tally = field(default_factory=Tally)
+    tables: Tally = field(default_factory=Tally)
+
+    def tallies(self) -> dict[str, Tally]:
+        """What was compared on the way, by name; in an open loop no pages and no tables."""
+        told = {"nr_lazy": self.nr_lazy, "num_purged": self.num_purged}
+        closed = {"pages_freed": self.freed, "page_tables": self.tables}
+        return told | {name: tally for name, tally in closed.items() if tally.total}
 
 
 @dataclass
@@ -124,6 +133,10 @@ class VmallocRun:
             va = self._put_right(va, expected)
             self._own[expected] = va.va_start
         insert_busy(self.vm, va, flags)
+        self.made(row, va)
+
+    def made(self, row: int, va: VmapArea) -> None:
+        """An area is busy from here on; its pages are asked for by rows of pages."""
 
     def _put_right(self, va: VmapArea, expected: int) -> VmapArea:
         """The area to go on with: the recorded one, where its addresses are free in memsim too.
