@@ -24,7 +24,7 @@ What comes between a request's look for an object and its call for a new slab co
 preemption is off in ___slab_alloc() and in the probe: then it looked before.
 
 Kernel: mm/slub.c ___slab_alloc(), slab_post_alloc_hook(); include/linux/sched/mm.h might_alloc();
-kernel/trace/trace.c trace_event_buffer_reserve()
+kernel/trace/trace_events.c trace_event_buffer_reserve()
 """
 
 from __future__ import annotations
