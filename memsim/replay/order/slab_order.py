@@ -61,6 +61,8 @@ _WAY_OUT = 24
 _WAY_IN = 500
 #: Frees of all CPUs that are looked back at.
 _NR_FREES = 8
+#: From an interrupt behind a bulk request to the event of the probe of its return, at most.
+_RETURN_PROBE = 120
 #: Through schedule() and back: hardly ever less.
 _SCHEDULED = 70
 
@@ -160,15 +162,25 @@ def _order_between_cpus(rows: Rows, when: array[float], times: dict[int, float])
 def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, times: dict[int, float]) -> bool:
     """Had the request behind it its object when the interrupt came?"""
     until, left, resched = interrupt.until, interrupt.left, interrupt.resched
-    is_bulk = rows.kind[until] == Kind.bulk_alloc
     if left == 0 or _was_behind_might_alloc(rows, interrupt):
         return True
+    if rows.kind[until] == Kind.bulk_alloc:
+        return _had_objects(_over(rows, interrupt), left)
     if deeper >= _IN_TRACEPOINT:
-        return is_bulk or not _is_of_event_before(rows, interrupt)
+        return not _is_of_event_before(rows, interrupt)
     if resched == IN_INTERRUPT:
         return deeper == 1 and 0 < left < _SCHEDULED
     needs = max(_WAY_OUT, times.get(_site(rows, until), 0.0))
     return _over(rows, interrupt) <= 0 and 0 <= left < needs
+
+
+def _had_objects(over: int, left: int) -> bool:
+    """Had the bulk request behind it its objects when the interrupt came?
+
+    Interrupts are off while it takes them: one that came then comes right behind, and only a
+    return probe's event is left. In that probe it is three levels deeper; two in another's.
+    """
+    return over > _IN_TRACEPOINT or (over != 1 and 0 <= left < _RETURN_PROBE)
 
 
 def _was_behind_might_alloc(rows: Rows, interrupt: Interrupt) -> bool:
@@ -242,9 +254,6 @@ def _least_times(rows: Rows) -> dict[int, float]:
         kind, context = rows.kind[row], rows.context[row]
         if kind in _REQUESTS and context in last:
             took = (rows.time[row] - rows.time[last[context]]) * _SECOND
-            if kind == Kind.bulk_alloc:
-                # interrupts are off while it takes them: those that come then come behind
-                took += _WAY_OUT
             site = _site(rows, row)
             least[site] = min(took, least.get(site, took))
         last[context] = row
