@@ -87,9 +87,7 @@ def test_two_cpus_pools_and_all_addresses_but_one(two_cpus: Outcome) -> None:
     result = two_cpus.vmalloc
     assert result is not None
     assert (result.requests, result.requests - result.exact, result.put_right) == (4052, 1, 1)
-    assert +result.causes == {
-        "its area was free: a search that is logged later was done before": 1
-    }
+    assert +result.causes == {"its area was free: a search that is logged later was done before": 1}
     assert two_cpus.areas == {
         "busy": Tally(126, 126), "free": Tally(252, 252), "lazy": Tally(162, 162),
         "pool": Tally(171, 171),
