@@ -144,6 +144,14 @@ def test_bulk_requests_have_interrupts_off_while_they_take(
     assert bulk.had_object() == expected
 
 
+def test_times_after_a_cpu_stood_still_tell_nothing_of_a_bulk_request() -> None:
+    """`mixed_server`: the host had the CPU for 16 ms, and the probe took 199 microseconds."""
+    bulk = Interrupted(
+        ".Ns2.", 199, way_in=16_537, request_flags="...1.", kind=Kind.bulk_alloc, gfp=GFP_NOWAIT
+    )
+    assert bulk.had_object()
+
+
 def test_a_call_for_a_slab_looked_before_an_interrupt_deeper_than_it() -> None:
     assert Interrupted(".Ns1.", 200, kind=Kind.newslab).had_object()
     assert not Interrupted(".Ns..", 200, kind=Kind.newslab).had_object()

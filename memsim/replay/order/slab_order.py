@@ -63,6 +63,8 @@ _WAY_IN = 500
 _NR_FREES = 8
 #: From an interrupt behind a bulk request to the event of the probe of its return, at most.
 _RETURN_PROBE = 120
+#: From an event to an interrupt's first: more, and the host had taken the CPU away.
+_STOOD_STILL = 10_000
 #: Through schedule() and back: hardly ever less.
 _SCHEDULED = 70
 
@@ -165,7 +167,7 @@ def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, times: dict[int, 
     if left == 0 or _was_behind_might_alloc(rows, interrupt):
         return True
     if rows.kind[until] == Kind.bulk_alloc:
-        return _had_objects(_over(rows, interrupt), left)
+        return _had_objects(_over(rows, interrupt), left, _way_in(rows, interrupt))
     if deeper >= _IN_TRACEPOINT:
         return not _is_of_event_before(rows, interrupt)
     if resched == IN_INTERRUPT:
@@ -174,13 +176,16 @@ def _had_object(rows: Rows, interrupt: Interrupt, deeper: int, times: dict[int, 
     return _over(rows, interrupt) <= 0 and 0 <= left < needs
 
 
-def _had_objects(over: int, left: int) -> bool:
+def _had_objects(over: int, left: int, way_in: float) -> bool:
     """Had the bulk request behind it its objects when the interrupt came?
 
     Interrupts are off while it takes them: one that came then comes right behind, and only a
-    return probe's event is left. In that probe it is three levels deeper; two in another's.
+    return probe's event is left. In that probe it is three levels deeper, or two, as in the
+    tracepoint before. Then time tells, unless the CPU stood still for long, and is slow after that.
     """
-    return over > _IN_TRACEPOINT or (over != 1 and 0 <= left < _RETURN_PROBE)
+    if over > _IN_TRACEPOINT or (over == _IN_TRACEPOINT and way_in > _STOOD_STILL):
+        return True
+    return over != 1 and 0 <= left < _RETURN_PROBE
 
 
 def _was_behind_might_alloc(rows: Rows, interrupt: Interrupt) -> bool:
@@ -199,10 +204,15 @@ def _is_of_event_before(rows: Rows, interrupt: Interrupt) -> bool:
     """Did it come into the tracepoint of the event before, not into that of the next?"""
     if interrupt.resched == IN_INTERRUPT | BEHIND:
         return True
-    before, left = interrupt.before, interrupt.left
-    if before < 0 or left <= _WAY_OUT:
+    if interrupt.before < 0 or interrupt.left <= _WAY_OUT:
         return False
-    return (rows.time[interrupt.first] - rows.time[before]) * _SECOND < _WAY_IN
+    return _way_in(rows, interrupt) < _WAY_IN
+
+
+def _way_in(rows: Rows, interrupt: Interrupt) -> float:
+    """Microseconds from the event before to the interrupt's first; 0 if there is none."""
+    before = interrupt.before
+    return 0.0 if before < 0 else (rows.time[interrupt.first] - rows.time[before]) * _SECOND
 
 
 def _over(rows: Rows, interrupt: Interrupt) -> int:
