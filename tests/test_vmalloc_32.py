@@ -7,6 +7,7 @@ from vmalloc_states import state_of
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.bits import PAGE_SIZE
+from memsim.proc.vmallocinfo import parse_vmallocinfo, vmallocinfo_of, write_vmallocinfo
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import __GFP_HIGHMEM
 from memsim.words.vmalloc import vmap_bbmap_bits
@@ -129,6 +130,19 @@ def test_steps_lead_back_and_forth() -> None:
     for _ in range(count):
         machine.redo()
     assert state_of(machine) == last
+
+
+def test_vmallocinfo_has_8_digits() -> None:
+    machine = booted()
+    machine.ioremap(0xFEC0_0000, PAGE_SIZE)
+    machine.vmalloc(PAGE_SIZE)
+    rows = vmallocinfo_of(machine.vm)
+    text = write_vmallocinfo(rows, digits=8)
+    assert text == (
+        "0xf8800000-0xf8802000    8192 ioremap phys=0xfec00000 ioremap\n"
+        "0xf8802000-0xf8804000    8192 vmalloc pages=1 vmalloc N0=1\n"
+    )
+    assert parse_vmallocinfo(text) == rows
 
 
 def test_addresses_are_32_bits_and_texts_have_8_digits() -> None:

@@ -167,6 +167,8 @@ class Vmalloc(RuleBasedStateMachine):
         """The invariants of all allocators."""
         self.machine.validate_vmalloc()
         self.machine.validate()
+        if self.arch == "x86-64":
+            self.machine.validate_caches()
 
     def teardown(self) -> None:
         """Undone to the start, the first state is back."""

@@ -5,7 +5,7 @@ entry is a pfn, shifted by PAGE_SHIFT, and flags. The topmost table, swapper_pg_
 kernel's image. With 32 bits there are two levels; the topmost table is then that of pmds.
 
 NOT MODELLED: five levels, PAE; the entries' accessed and dirty bits change only where Linux sets
-them; memalloc scopes (memalloc_nofs_save()), which take flags off the mask of a table's page.
+them.
 
 Kernel: arch/x86/include/asm/pgtable_types.h, include/linux/pgtable.h, mm/memory.c __pmd_alloc()
 """
