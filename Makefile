@@ -27,7 +27,7 @@ test: setup ## unit, property, doctest, floor, notebook and browser tests
 test-long: setup ## the proofs that take minutes
 	$(PYTEST) -m long $(ARGS)
 
-bench: setup ## speed: memsim against its twin in C, boot, replay; ARGS=--quick for less
+bench: setup ## speed: memsim against its twin in C, vmalloc, boot, replay; ARGS=--quick for less
 	@exec $(BIN)/python -m bench $(ARGS)
 
 check: setup ## ruff, mypy --strict, and the floors of the house

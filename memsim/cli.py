@@ -19,11 +19,11 @@ from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
-from memsim.replay import inexact_report
-from memsim.replay.inexact import replay_trace
+from memsim.replay.inexact import report as inexact_report
+from memsim.replay.inexact.run import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
-from memsim.replay.unxz import STDIN
+from memsim.replay.rows.unxz import STDIN
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import BadInput, MemsimError
 
@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     replay.add_argument(
         "--closed", action="store_true",
-        help="with a capture: slabs ask memsim's own page allocator, and give pages back to it",
+        help="with a capture: slabs and areas of vmalloc ask memsim's own page allocator, and give "
+        "pages back to it",
     )  # fmt: skip
     replay.add_argument("--seed", type=int, default=0, help="draws what /proc does not tell")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")

@@ -151,8 +151,11 @@ def alloc_table(vm: Vm, table: Table, address: int) -> Table | None:
     if below is not None:
         return below
     pfn = alloc_pages(vm, GFP_PGTABLE_KERNEL | __GFP_COMP, 0, numa_node_id(vm))
-    if pfn == NULL:
-        return None
+    return None if pfn == NULL else hang_table(vm, table, address, pfn)
+
+
+def hang_table(vm: Vm, table: Table, address: int, pfn: int) -> Table:
+    """Let address's entry lead to a new table in page pfn. Kernel: pmd_populate_kernel()."""
     level = table.level - 1
     if vm.trace.mask & TP_STEPS:
         vm.trace.step(TABLE_NEW, pfn, level)
