@@ -14,7 +14,7 @@ from memsim.lib.bits import PAGE_SIZE
 from memsim.proc.buddyinfo import buddyinfo_of
 from memsim.proc.meminfo import meminfo_of, parse_meminfo, write_meminfo
 from memsim.proc.vmallocinfo import parse_vmallocinfo, write_vmallocinfo
-from memsim.replay.capture import Capture
+from memsim.replay.rows.capture import Capture
 from memsim.words.vmalloc import VMALLOC_END, VMALLOC_START
 
 CAPTURES = Path(__file__).parent / "data" / "captures"
