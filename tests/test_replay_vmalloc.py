@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from memsim import cli
-from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome, replay_capture
+from memsim.replay.pages.compare import Tally
 
 DATA = Path(__file__).parent / "data" / "vmalloc"
 ONE_CPU = DATA / "bpf_vmalloc"

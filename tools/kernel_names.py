@@ -20,10 +20,12 @@ from kernel_names import DATA, of_docstrings, of_lessons
 
 #: Of files that SOURCE may be without, as a part of the kernel's is: looked up by hand in 6.12.
 ELSEWHERE = {
+    "arch/x86/include/asm/pgtable_32_areas.h": "VMALLOC_START VMALLOC_END VMALLOC_OFFSET",
     "arch/x86/include/asm/pgtable_64_types.h": "VMALLOC_START VMALLOC_END",
     "arch/x86/include/asm/pgtable_types.h": "_PAGE_PRESENT",
     "arch/x86/include/asm/tsc.h": "get_cycles",
     "drivers/iommu/iova.c": "iova_magazine",
+    "fs/proc/meminfo.c": "meminfo_proc_show show_val_kb",
     "include/asm-generic/getorder.h": "get_order",
     "include/uapi/asm-generic/errno-base.h": "ENOMEM EBUSY",
     "init/main.c": "start_kernel kernel_init_freeable",

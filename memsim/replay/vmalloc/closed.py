@@ -23,7 +23,6 @@ from memsim.mm.pgtable import (
     PTE,
     Table,
     hang_table,
-    parts,
     table_below,
 )
 from memsim.mm.vmalloc.area import VmapArea, va_size
@@ -230,7 +229,7 @@ def _missing_table(vm: Vm, area: Filling) -> tuple[Table, int] | None:
     Gives the table that should lead to it, and for which address.
     """
     end = area.va.va_end - PAGE_SIZE
-    for address, _ in parts(area.va.va_start, end, PMD):
+    for address, _ in vm.vmalloc.init_mm.parts(area.va.va_start, end, PMD):
         table: Table = vm.vmalloc.init_mm.pgd
         while table.level > PTE:
             below = table_below(vm, table, address)
