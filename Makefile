@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup
 	@PYTHON='$(PYTHON)' tools/setup $(VENV)
 	@touch $@
 
-lab: setup ## open JupyterLab on notebooks/ (no display: print the address)
+lab: setup ## open JupyterLab on your own copy of the lessons, my-course/
 	@exec tools/lab $(VENV) $(ARGS)
 
 test: setup ## unit, property, doctest, floor, notebook and browser tests
