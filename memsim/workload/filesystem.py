@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
+from memsim.machine.checks import whole
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
@@ -55,6 +56,7 @@ BUFFER_HEAD = Path(
     "write() returns ENOMEM",
 )  # fmt: skip
 
+_MAX_PAGES = 1 << 32
 #: Inodes of 256 bytes in a block of 4 KiB.
 INODES_PER_BLOCK = 16
 GFP_BDEV = ((GFP_USER | __GFP_MOVABLE) & ~__GFP_FS) | __GFP_NOFAIL | __GFP_COMP
@@ -103,6 +105,7 @@ class Filesystem(Requester):
 
         Kernel: fs/namei.c path_openat(), fs/ext4/inode.c __ext4_iget()
         """
+        _check_pages("nr_pages", nr_pages, 1)
         name = self.kmem_cache_alloc(NAMES, "names_cache", GFP_KERNEL)
         if name is None:
             return None
@@ -112,7 +115,7 @@ class Filesystem(Requester):
 
     def read(self, inode: Inode, index: int, count: int) -> int:
         """Open, read count pages from index on, close: pages that were read."""
-        self._check(inode)
+        self._check(inode, index, count)
         filp = self.kmem_cache_alloc(FILP, "filp", GFP_KERNEL)
         if filp is None:
             return 0
@@ -122,7 +125,7 @@ class Filesystem(Requester):
 
     def write(self, inode: Inode, index: int, count: int) -> int:
         """Open, write count pages from index on, close: pages that were written."""
-        self._check(inode)
+        self._check(inode, index, count)
         filp = self.kmem_cache_alloc(FILP, "filp", GFP_KERNEL)
         if filp is None:
             return 0
@@ -210,6 +213,14 @@ class Filesystem(Requester):
     def _alloc_buffer_head(self) -> int | None:
         return self.kmem_cache_alloc(BUFFER_HEAD, "buffer_head", GFP_BUFFER_HEAD)
 
-    def _check(self, inode: Inode) -> None:
+    def _check(self, inode: Inode, index: int = 0, count: int = 0) -> None:
+        _check_pages("index", index, 0)
+        _check_pages("count", count, 0)
         if inode not in self.inodes:
             raise BadRequest(f"{self.name}: no such file, or it was forgotten")
+
+
+def _check_pages(name: str, pages: int, least: int) -> None:
+    whole(name, pages)
+    if not least <= pages <= _MAX_PAGES:
+        raise BadRequest(f"{name}={pages}: should be {least} to {_MAX_PAGES} pages")

@@ -24,9 +24,9 @@ class Share:
 
 
 _DESKTOP = Habits(most=16, area_pages=1200, hugepage=0.2)
-_WORKERS = Habits(most=24, fork=0.08, execve=0.0, exit=0.06, mmap=0.05, area_pages=200)
-_COMPILERS = Habits(most=12, fork=0.12, execve=1.0, exit=0.12, mmap=0.2, touches=12, thp=Thp.ALWAYS)
-_APPS = Habits(most=10, fork=0.04, execve=0.0, exit=0.03, area_pages=400, hugepage=0.0)
+_WORKERS = Habits(most=24, fork=8, exit=6, mmap=5, execve=0.0, area_pages=200)
+_COMPILERS = Habits(most=12, fork=12, exit=12, mmap=20, execve=1.0, touches=12, thp=Thp.ALWAYS)
+_APPS = Habits(most=10, fork=4, exit=3, execve=0.0, area_pages=400, hugepage=0.0)
 
 PRESETS: dict[str, tuple[Share, ...]] = {
     # windows, a sound card, USB, some network

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, nr_pages_of
+from memsim.machine.checks import whole
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import GFP_KERNEL
 from memsim.workload.fault import Fault, Thp, handle_mm_fault
@@ -108,6 +109,8 @@ class Process(Requester):
         offset: bytes, of whole pages. hugepage: with madvise(MADV_HUGEPAGE). None: ENOMEM.
         """
         self._check_alive()
+        whole("size", size)
+        whole("offset", offset)
         if size < 1 or offset < 0 or offset % PAGE_SIZE:
             raise BadRequest(f"mmap({size}, offset={offset}): a size, and an offset in whole pages")
         pgoff, nr_pages = offset >> PAGE_SHIFT, nr_pages_of(size)
@@ -199,6 +202,7 @@ class Process(Requester):
                 self.kmem_cache_free(cache, self._objects.pop(cache))
 
     def _area(self, address: int) -> Vma:
+        whole("address", address)
         vma = self.mm.find_vma(address >> PAGE_SHIFT) if address >= 0 else None
         if vma is None:
             raise BadRequest(f"{self.name}: nothing is mapped at {address:#x}")

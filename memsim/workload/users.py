@@ -8,6 +8,7 @@ from random import Random
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.workload.fault import Thp
 from memsim.workload.kernel import Kernel
+from memsim.workload.mm import MMAP_BASE
 from memsim.workload.page_cache import File
 from memsim.workload.process import Process
 from memsim.workload.requester import Requester
@@ -15,19 +16,21 @@ from memsim.workload.requester import Requester
 
 @dataclass(frozen=True)
 class Habits:
-    """How processes of one kind behave; the shares are of 1, and leave the rest to touching.
+    """How processes of one kind behave; shares are of 1.
 
-    most: processes alive at once. fork, exit, mmap: share of steps. execve: share of the forks
-    that run a program of program_pages. area_pages: of a new area, at most. touches: pages
-    touched in a step. write: share of touches. hugepage: share of areas with
-    madvise(MADV_HUGEPAGE). memory: share of the machine's memory that all may map.
+    most: processes alive at once. fork, exit, mmap, munmap, touch: weights, how often each is
+    done. execve: share of the forks that run a program of program_pages. area_pages: of a new
+    area, at most. touches: pages touched in a step. write: share of touches. hugepage: share of
+    areas with madvise(MADV_HUGEPAGE). memory: share of the machine's memory that all may map.
     """
 
     most: int = 12
-    fork: float = 0.05
+    fork: int = 5
+    exit: int = 4
+    mmap: int = 15
+    munmap: int = 4
+    touch: int = 72
     execve: float = 0.8
-    exit: float = 0.04
-    mmap: float = 0.15
     program_pages: int = 300
     area_pages: int = 600
     touches: int = 6
@@ -62,18 +65,13 @@ class Users(Requester):
         if not self.processes and not self._first():
             return
         process = chance.choice(self.processes)
-        what = chance.random()
-        habits = self.habits
         if sum(each.mm.rss for each in self.processes) > self.most_pages:
-            self._end(process)
-        elif what < habits.fork:
-            self._fork(process, chance)
-        elif what < habits.fork + habits.exit:
-            self._end(process)
-        elif what < habits.fork + habits.exit + habits.mmap:
-            self._mmap(process, chance)
-        else:
-            self._touch(process, chance)
+            self._end(process, chance)
+            return
+        habits = self.habits
+        what = (self._fork, self._end, self._mmap, self._munmap, self._touch)
+        weights = (habits.fork, habits.exit, habits.mmap, habits.munmap, habits.touch)
+        chance.choices(what, weights)[0](process, chance)
 
     def stop(self) -> None:
         """All processes exit; the program's pages leave the page cache."""
@@ -91,7 +89,7 @@ class Users(Requester):
     def _fork(self, parent: Process, chance: Random) -> None:
         runs = chance.random() < self.habits.execve
         if len(self.processes) >= self.habits.most:
-            self._end(self.processes[0])
+            self._end(self.processes[0], chance)
             return
         child = parent.fork()
         if child is not None:
@@ -99,7 +97,7 @@ class Users(Requester):
             if runs:
                 child.execve(self.program)
 
-    def _end(self, process: Process) -> None:
+    def _end(self, process: Process, chance: Random) -> None:
         process.exit()
         self.processes.remove(process)
 
@@ -109,6 +107,11 @@ class Users(Requester):
         address = process.mmap(nr_pages * PAGE_SIZE, hugepage=hugepage)
         if address is not None:
             process.fault(address)
+
+    def _munmap(self, process: Process, chance: Random) -> None:
+        areas = [vma.vpn for vma in process.mm.vmas if vma.file is None and vma.vpn < MMAP_BASE]
+        if areas:
+            process.munmap(chance.choice(areas) << PAGE_SHIFT)
 
     def _touch(self, process: Process, chance: Random) -> None:
         """Some pages one behind the other."""

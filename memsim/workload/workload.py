@@ -110,10 +110,14 @@ def _shares(what: str | Sequence[Share]) -> Sequence[Share]:
         if what not in PRESETS:
             raise BadDescription(f"workload {what[:40]!r}: should be one of {', '.join(PRESETS)}")
         return PRESETS[what]
-    shares = list(what) if isinstance(what, Sequence) else []
-    if not shares or not all(isinstance(share, Share) for share in shares):
+    if not isinstance(what, Sequence) or not what:
         raise BadDescription(f"workload {str(what)[:40]!r}: should be a name, or a list of Share")
-    for share in shares:
-        if isinstance(share.weight, bool) or not isinstance(share.weight, int) or share.weight < 1:
-            raise BadDescription(f"weight={str(share.weight)[:40]!r}: should be 1 or more")
-    return shares
+    return [_share(each) for each in what]
+
+
+def _share(share: object) -> Share:
+    if not isinstance(share, Share):
+        raise BadDescription(f"share {str(share)[:40]!r}: should be a Share")
+    if isinstance(share.weight, bool) or not isinstance(share.weight, int) or share.weight < 1:
+        raise BadDescription(f"weight={str(share.weight)[:40]!r}: should be 1 or more")
+    return share
