@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from functools import partial
 import pytest
 
 from memsim import Machine
+from memsim.cli import main
 from memsim.words.errors import BadDescription, BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_DMA, GFP_DMA32, GFP_KERNEL
 from memsim.workload import PRESETS, CoherentBuffer, DmaPool, Share, Users, Workload
@@ -286,3 +288,42 @@ def test_requesters_by_hand_share_a_kernel() -> None:
     pool.stop()
     kernel.stop()
     assert [request.who for request in kernel.log] == ["DMA pool 1"] * 3
+
+
+def run_command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    status = main(["workload", *arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_the_command_tells_who_asked_and_what_is_free(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("phone", "--ram", "64 MiB", "--steps", "50", "--seed", "3")
+    status, out, err = run_command(*arguments, capsys=capsys)
+    assert (status, err) == (0, "")
+    assert out.startswith("phone, seed 3: 50 steps, ")
+    assert "kernel stack" in out
+    assert len([line for line in out.splitlines() if line.startswith("Node 0, zone DMA ")]) == 2
+    status, again, _ = run_command(*arguments, "--json", capsys=capsys)
+    told = json.loads(again)
+    assert status == 0
+    assert sum(row["asked"] for row in told["rows"]) == told["requests"]
+    assert told["before"].keys() == told["after"].keys()
+    assert told["before"] != told["after"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("mainframe",), "should be one of desktop"),
+        (("desktop", "--steps", "-1"), "steps='-1'"),
+        (("desktop", "--ram", "1 MiB"), "ram"),
+        (("desktop", "--cpus", "0"), "cpus"),
+    ],
+)
+def test_the_command_refuses_in_one_line(
+    arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run_command(*arguments, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert text in err
+    assert err.count("\n") == 1

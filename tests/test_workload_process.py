@@ -194,7 +194,8 @@ def test_pages_of_a_program_are_the_page_caches_and_outlive_the_process() -> Non
     assert folio.refcount == 3
     own = one.fault((addresses[0] or 0) + PAGE_SIZE)
     cached = file.folio_at(1)
-    assert cached is not None and own != cached.pfn, "a private mapping writes to a copy"
+    assert cached is not None
+    assert own != cached.pfn, "a private mapping writes to a copy"
     assert len(asked(kernel, "private copy of a file's page")) == 1
     one.exit()
     other.exit()

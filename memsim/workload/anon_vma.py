@@ -36,12 +36,15 @@ GFP_CLONE = GFP_NOWAIT | __GFP_NOWARN
 
 
 class AnonVma:
-    """struct anon_vma. links: anon_vma_chains that lead here, and for a root its descendants."""
+    """struct anon_vma. chains: anon_vma_chains that lead here. refcount: 1 while there are some,
+    and 1 for each anon_vma whose root it is.
+    """
 
     def __init__(self, address: int, root: AnonVma | None) -> None:
         self.address = address
         self.root = root
-        self.links = 0
+        self.chains = 0
+        self.refcount = 1
 
 
 class AnonVmaChains:
@@ -70,16 +73,23 @@ class AnonVmaChains:
         """
         if parent.own is None:
             return True
-        for _, anon_vma in reversed(parent.chain):
+        for _, anon_vma in parent.chain:
             if not self._clone(anon_vma):
                 return False
         return self._add_own(FORK_CHAIN, FORK, parent.own.root or parent.own, chain_first=False)
 
     def unlink_anon_vmas(self) -> None:
-        """Free every chain, and each anon_vma that nothing leads to any more."""
+        """Free every chain, and then each anon_vma that none leads to any more with its last."""
+        last = []
         for address, anon_vma in reversed(self.chain):
-            self.requester.kmem_cache_free("anon_vma_chain", address)
+            anon_vma.chains -= 1
+            if anon_vma.chains:
+                self.requester.kmem_cache_free("anon_vma_chain", address)
+            else:
+                last.append((address, anon_vma))
+        for address, anon_vma in last:
             self._put(anon_vma)
+            self.requester.kmem_cache_free("anon_vma_chain", address)
         self.chain.clear()
         self.own = None
 
@@ -111,7 +121,7 @@ class AnonVmaChains:
             return False
         self.own = AnonVma(address, root)
         if root is not None:
-            root.links += 1
+            root.refcount += 1
         self._link(chain, self.own)
         return True
 
@@ -119,13 +129,13 @@ class AnonVmaChains:
         return self.requester.kmem_cache_alloc(path, "anon_vma_chain", gfp_mask)
 
     def _link(self, address: int, anon_vma: AnonVma) -> None:
-        anon_vma.links += 1
+        anon_vma.chains += 1
         self.chain.append((address, anon_vma))
 
     def _put(self, anon_vma: AnonVma) -> None:
         """Kernel: mm/rmap.c __put_anon_vma()."""
-        anon_vma.links -= 1
-        if anon_vma.links:
+        anon_vma.refcount -= 1
+        if anon_vma.refcount:
             return
         self.requester.kmem_cache_free("anon_vma", anon_vma.address)
         if anon_vma.root is not None:

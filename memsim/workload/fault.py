@@ -171,13 +171,13 @@ def do_cow_fault(mm: Mm, vma: Vma, vpn: int) -> Fault:
     folio = _anon_folio(mm, vma, COW_FAULT, GFP_HIGHUSER_MOVABLE, on_lru=False)
     if folio is None or vma.file is None:
         return Fault.OOM
-    source = vma.file.filemap_fault(vma.pgoff + vpn - vma.vpn)
-    mapped = source is not None and mm.page_tables.alloc(vpn)
-    if source is not None:
-        folio_put(mm.requester, source)
-    if not mapped:
+    source = None
+    if mm.page_tables.alloc(vpn):
+        source = vma.file.filemap_fault(vma.pgoff + vpn - vma.vpn)
+    if source is None:
         folio_put(mm.requester, folio)
         return Fault.OOM
+    folio_put(mm.requester, source)
     mm.requester.machine.lru_add(folio.pfn)
     mm.set_pte(vma, vpn, Pte(folio, 0, True))
     return Fault.OK

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from memsim.workload.requester import Requester
+
+#: Folios of a folio_batch. Kernel: include/linux/pagevec.h
+PAGEVEC_SIZE = 31
 
 
 class Folio:
@@ -31,3 +36,19 @@ def folio_put(requester: Requester, folio: Folio) -> None:
     folio.refcount -= 1
     if not folio.refcount:
         requester.free_pages(folio.pfn, folio.order)
+
+
+def folios_put(requester: Requester, folios: Iterable[Folio]) -> None:
+    """Let go of folios in batches; of each, those that nobody holds any more are freed at once.
+
+    Kernel: mm/swap.c folios_put_refs()
+    """
+    held = list(folios)
+    for first in range(0, len(held), PAGEVEC_SIZE):
+        gone = []
+        for folio in held[first : first + PAGEVEC_SIZE]:
+            folio.refcount -= 1
+            if not folio.refcount:
+                gone.append(folio.pfn)
+        if gone:
+            requester.free_folios(gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memsim.workload.mm import HPAGE_PMD_NR, Mm, Pmd, Pte, Vma
+from memsim.workload.mm import HPAGE_PMD_NR, VM_AREA_DUP, Mm, Pmd, Pte, Vma
 from memsim.workload.page_tables import PMD
 
 
@@ -13,7 +13,9 @@ def dup_mmap(mm: Mm, oldmm: Mm) -> bool:
     dup_mmap()
     """
     for old in oldmm.vmas:
-        vma = mm.vm_area_alloc(old.vpn, old.nr_pages, old.file, old.pgoff, old.hugepage)
+        vma = mm.vm_area_alloc(
+            old.vpn, old.nr_pages, old.file, old.pgoff, old.hugepage, VM_AREA_DUP
+        )
         if vma is None:
             return False
         mm.insert(vma)

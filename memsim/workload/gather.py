@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memsim.words.gfp import __GFP_NOWARN, GFP_NOWAIT
-from memsim.workload.folio import Folio
+from memsim.workload.folio import Folio, folios_put
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
 
@@ -13,8 +13,6 @@ MMU_GATHER_BUNDLE = 8
 MAX_GATHER_BATCH = 510
 MAX_GATHER_BATCH_COUNT = 10000 // MAX_GATHER_BATCH
 GFP_BATCH = GFP_NOWAIT | __GFP_NOWARN
-#: Folios of one free_unref_folios(). Kernel: include/linux/pagevec.h
-PAGEVEC_SIZE = 31
 
 GATHER_BATCH = Path(
     "process", "list of pages to unmap",
@@ -32,13 +30,15 @@ class MmuGather:
 
     def __init__(self, requester: Requester) -> None:
         self.requester = requester
-        self._held: list[Folio] = []
+        #: The list in the struct itself, then one for each page of `_batches`.
+        self._lists: list[list[Folio]] = [[]]
         self._batches: list[int] = []
+        self._active = 0
         self._room = MMU_GATHER_BUNDLE - 1
 
     def tlb_remove_folio(self, folio: Folio) -> None:
         """Take over one holder's reference."""
-        self._held.append(folio)
+        self._lists[self._active].append(folio)
         self._room -= 1
         if not self._room and not self._tlb_next_batch():
             self.tlb_flush_mmu()
@@ -49,15 +49,11 @@ class MmuGather:
 
     def tlb_flush_mmu(self) -> None:
         """Free what is gathered. Kernel: mm/swap_state.c free_pages_and_swap_cache()."""
-        gone = []
-        for folio in self._held:
-            folio.refcount -= 1
-            if not folio.refcount:
-                gone.append(folio.pfn)
-        for first in range(0, len(gone), PAGEVEC_SIZE):
-            self.requester.free_folios(gone[first : first + PAGEVEC_SIZE])
-        self._held = []
-        self._room = MMU_GATHER_BUNDLE - 1 + (MAX_GATHER_BATCH - 1) * len(self._batches)
+        for held in self._lists:
+            folios_put(self.requester, held)
+            held.clear()
+        self._active = 0
+        self._room = MMU_GATHER_BUNDLE - 1
 
     def tlb_finish_mmu(self) -> None:
         """Flush, and free the lists themselves."""
@@ -65,14 +61,21 @@ class MmuGather:
         for pfn in self._batches:
             self.requester.free_pages(pfn)
         self._batches = []
-        self._room = MMU_GATHER_BUNDLE - 1
+        self._lists = [[]]
 
     def _tlb_next_batch(self) -> bool:
+        if self._active == len(self._batches) and not self._new_batch():
+            return False
+        self._active += 1
+        self._room = MAX_GATHER_BATCH - 1
+        return True
+
+    def _new_batch(self) -> bool:
         if len(self._batches) == MAX_GATHER_BATCH_COUNT:
             return False
         pfn = self.requester.alloc_pages(GATHER_BATCH, GFP_BATCH)
         if pfn is None:
             return False
         self._batches.append(pfn)
-        self._room = MAX_GATHER_BATCH - 1
+        self._lists.append([])
         return True

@@ -25,15 +25,25 @@ HPAGE_PMD_NR = 512
 MMAP_BASE = 0x7FFF_F7FF_F
 TASK_SIZE = 0x7FFF_FFFF_F
 
-MM_STRUCT = Path(
+DUP_MM = Path(
     "process", "mm_struct",
     "kernel/fork.c copy_mm() -> dup_mm() -> allocate_mm() -> kmem_cache_alloc()",
-    "fork() or execve() returns ENOMEM",
+    "fork() returns ENOMEM",
+)  # fmt: skip
+MM_ALLOC = Path(
+    "process", "mm_struct",
+    "fs/exec.c bprm_mm_init() -> kernel/fork.c mm_alloc() -> allocate_mm() -> kmem_cache_alloc()",
+    "execve() returns ENOMEM",
 )  # fmt: skip
 VM_AREA = Path(
     "process", "vm_area_struct",
     "mm/mmap.c mmap_region() -> kernel/fork.c vm_area_alloc() -> kmem_cache_alloc()",
-    "mmap() or fork() returns ENOMEM",
+    "mmap() returns ENOMEM",
+)  # fmt: skip
+VM_AREA_DUP = Path(
+    "process", "vm_area_struct",
+    "kernel/fork.c dup_mmap() -> vm_area_dup() -> kmem_cache_alloc()",
+    "fork() returns ENOMEM",
 )  # fmt: skip
 VMA_LOCK = Path(
     "process", "vma_lock",
@@ -104,12 +114,12 @@ class Mm:
         self.vmas: list[Vma] = []
         self.rss = 0
 
-    def mm_init(self) -> bool:
-        """The struct and the topmost page table; True when there was memory.
+    def mm_init(self, path: Path) -> bool:
+        """The struct and the topmost page table; True when there was memory. path: why.
 
         Kernel: kernel/fork.c mm_alloc(), mm_init()
         """
-        self.address = self.requester.kmem_cache_alloc(MM_STRUCT, "mm_struct", GFP_KERNEL)
+        self.address = self.requester.kmem_cache_alloc(path, "mm_struct", GFP_KERNEL)
         return self.address is not None and self.page_tables.pgd_alloc()
 
     def find_vma(self, vpn: int) -> Vma | None:
@@ -139,10 +149,11 @@ class Mm:
         return vma
 
     def vm_area_alloc(
-        self, vpn: int, nr_pages: int, file: File | None, pgoff: int, hugepage: bool
-    ) -> Vma | None:
+        self, vpn: int, nr_pages: int, file: File | None, pgoff: int, hugepage: bool,
+        path: Path = VM_AREA,
+    ) -> Vma | None:  # fmt: skip
         """The struct and its lock. Kernel: kernel/fork.c vm_area_alloc(), vm_area_dup()."""
-        area = self.requester.kmem_cache_alloc(VM_AREA, "vm_area_struct", GFP_KERNEL)
+        area = self.requester.kmem_cache_alloc(path, "vm_area_struct", GFP_KERNEL)
         if area is None:
             return None
         lock = self.requester.kmem_cache_alloc(VMA_LOCK, "vma_lock", GFP_KERNEL)
@@ -166,6 +177,7 @@ class Mm:
         floor = self.vmas[at - 1].end if at else 0
         ceiling = self.vmas[at + 1].vpn if at + 1 < len(self.vmas) else TASK_SIZE + 1
         self._unmap_vma(tlb, vma)
+        vma.anon_vma.unlink_anon_vmas()
         self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, floor, ceiling)
         tlb.tlb_finish_mmu()
         self.vmas.remove(vma)
@@ -180,6 +192,7 @@ class Mm:
         for vma in self.vmas:
             self._unmap_vma(tlb, vma)
         for vma in self.vmas:
+            vma.anon_vma.unlink_anon_vmas()
             self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, 0, TASK_SIZE + 1)
         tlb.tlb_finish_mmu()
         for vma in self.vmas:
@@ -253,7 +266,6 @@ class Mm:
         tlb.tlb_remove_folio(folio)
 
     def _remove_vma(self, vma: Vma) -> None:
-        vma.anon_vma.unlink_anon_vmas()
         if vma.file is not None:
             vma.file.mappings -= 1
         area, lock = vma.objects

@@ -17,8 +17,7 @@ from memsim.words.gfp import (
     GFP_HIGHUSER_MOVABLE,
 )
 from memsim.words.mmzone import HPAGE_PMD_ORDER
-from memsim.workload.folio import Folio, folio_put
-from memsim.workload.gather import PAGEVEC_SIZE
+from memsim.workload.folio import Folio, folio_put, folios_put
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
 from memsim.workload.xarray import XArray
@@ -128,13 +127,7 @@ class File:
 
     def truncate(self) -> None:
         """Let go of every folio, in batches. Kernel: mm/truncate.c truncate_inode_pages_range()."""
-        gone = []
-        for folio in self.folios():
-            folio.refcount -= 1
-            if not folio.refcount:
-                gone.append(folio.pfn)
-        for first in range(0, len(gone), PAGEVEC_SIZE):
-            self.requester.free_folios(gone[first : first + PAGEVEC_SIZE])
+        folios_put(self.requester, self.folios())
         self._folios.clear()
         self._readahead_marks.clear()
         self.cached = 0

@@ -11,7 +11,7 @@ from memsim.words.gfp import GFP_KERNEL
 from memsim.workload.fault import Fault, Thp, handle_mm_fault
 from memsim.workload.fork import dup_mmap
 from memsim.workload.kernel import Kernel
-from memsim.workload.mm import HPAGE_PMD_NR, TASK_SIZE, Mm, Vma
+from memsim.workload.mm import DUP_MM, HPAGE_PMD_NR, MM_ALLOC, TASK_SIZE, Mm, Vma
 from memsim.workload.page_cache import File
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
@@ -91,7 +91,7 @@ class Process(Requester):
         """
         self._check_alive()
         mm = Mm(self)
-        mapped = mm.mm_init() and _map_stack(mm)
+        mapped = mm.mm_init(MM_ALLOC) and _map_stack(mm)
         if mapped and file is not None:
             mapped = mm.mmap(file.nr_pages, file, vpn=TEXT_VPN) is not None
         if not mapped:
@@ -127,7 +127,7 @@ class Process(Requester):
     def fault(self, address: int, write: bool = True) -> int | None:
         """Touch an address: the pfn that is mapped there then; 0 for the zero page.
 
-        None: no memory, and the process is gone. Kernel: arch/x86/mm/fault.c exc_page_fault()
+        None: no memory, and the process is gone. Kernel: arch/x86/mm/fault.c do_user_addr_fault()
         -> mm/memory.c handle_mm_fault()
         """
         self._check_alive()
@@ -177,7 +177,7 @@ class Process(Requester):
             return False
         if not all(self._take(path, cache) for cache, path in BEFORE_MM.items()):
             return False
-        if not self.mm.mm_init():
+        if not self.mm.mm_init(DUP_MM):
             return False
         copied = _map_stack(self.mm) if oldmm is None else dup_mmap(self.mm, oldmm)
         return copied and self._take(PID, "pid")
