@@ -36,8 +36,10 @@ GFP_CLONE = GFP_NOWAIT | __GFP_NOWARN
 
 
 class AnonVma:
-    """struct anon_vma. chains: anon_vma_chains that lead here. refcount: 1 while there are some,
-    and 1 for each anon_vma whose root it is.
+    """struct anon_vma.
+
+    chains: anon_vma_chains that lead here. refcount: 1 while there are some, and 1 for each
+    anon_vma whose root it is.
     """
 
     def __init__(self, address: int, root: AnonVma | None) -> None:
