@@ -1,4 +1,4 @@
-"""The command: `memsim replay`, `proc`, `doctor`, `course`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`.
 
 Output is for people; `--json` is for programs.
 
@@ -29,6 +29,8 @@ from memsim.replay.report import as_json, as_text
 from memsim.replay.rows.unxz import STDIN
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import BadInput, MemsimError
+from memsim.workload import PRESETS
+from memsim.workload import report as workload_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     proc.add_argument("--seed", type=int, default=0, help="draws what the files do not tell")
     proc.add_argument("--json", action="store_true", help="print the machine as JSON")
     proc.set_defaults(run=_proc)
+    work = commands.add_parser(
+        "workload", help="who asks for memory: a preset's requesters on a simulated machine"
+    )
+    work.add_argument("name", metavar="NAME", help=f"one of: {', '.join(PRESETS)}")
+    work.add_argument("--ram", default="256 MiB", help='of the machine, as "1 GiB"')
+    work.add_argument("--cpus", type=int, default=2, help="of the machine")
+    work.add_argument("--steps", type=int, default=2000, help="how long; some requests a step")
+    work.add_argument("--seed", type=int, default=0, help="the same seed, the same run")
+    work.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    work.set_defaults(run=_workload)
     looks = commands.add_parser("doctor", help="can the course run here, and what is to be done?")
     looks.add_argument("--json", action="store_true", help="print what was found as JSON")
     looks.set_defaults(run=_doctor)
@@ -142,6 +154,21 @@ def _proc(options: argparse.Namespace) -> int:
     return 0
 
 
+def _workload(options: argparse.Namespace) -> int:
+    """`memsim workload NAME`."""
+    quiet = options.json or not sys.stderr.isatty()
+    outcome = workload_report.run_workload(
+        options.name, options.ram, options.cpus, options.seed, options.steps,
+        None if quiet else _show_steps,
+    )  # fmt: skip
+    _show_nothing(quiet)
+    if options.json:
+        print(json.dumps(workload_report.as_json(outcome)))
+    else:
+        print(workload_report.text_of(outcome))
+    return 0
+
+
 def _check_capture(path: Path) -> None:
     """A trace alone is no capture: say what else is needed."""
     if path == STDIN or os.path.isfile(path):
@@ -184,6 +211,11 @@ def _show_nothing(quiet: bool) -> None:
 def _show_progress(done: int, total: int) -> None:
     """One line on a terminal, written over itself."""
     print(f"\rreplaying: {done} of {total} events", end="", file=sys.stderr, flush=True)
+
+
+def _show_steps(done: int, steps: int) -> None:
+    """The same for a workload."""
+    print(f"\rrunning: {done} of {steps} steps", end="", file=sys.stderr, flush=True)
 
 
 def _show_reading(lines: int) -> None:
