@@ -303,3 +303,35 @@ def test_footprint_and_fits_follow_their_sliders(lesson: OpenLesson, tmp_path: P
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "fits_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("12_page_tables")
+def test_an_address_is_walked_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("walk_address = WalkAddress()\nwalk_address")
+    cell.locator("[role=status]", has_text="So it is byte 0 of pfn").wait_for()
+    cell.locator("[role=slider]").nth(0).focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="Page fault.").wait_for()
+    lesson.page.screenshot(path=tmp_path / "walk.png")
+    cell.locator("select").select_option("vmalloc_huge(4 MiB)")
+    cell.locator("li", has_text="maps 2 MiB from pfn").wait_for()
+    lesson.page.screenshot(path=tmp_path / "walk_huge.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "walk_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("12_page_tables")
+def test_flushes_are_counted_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("lazy_flushes = lesson12.LazyFlushes()\nlazy_flushes")
+    cell.locator("[role=status]", has_text="0 as it is; 5,000 pages wait").wait_for()
+    cell.locator("[role=slider]").nth(0).focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="3 as it is; 415 pages wait").wait_for()
+    cell.locator("[role=slider]").nth(2).focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="256 CPUs").wait_for()
+    lesson.page.screenshot(path=tmp_path / "flushes.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "flushes_dark.png")
+    lesson.theme("Light")
