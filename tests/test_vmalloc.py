@@ -158,9 +158,9 @@ def test_what_cannot_be_had_says_why_as_the_kernel_logs_it() -> None:
     machine.validate()
 
 
-@pytest.mark.parametrize("size", [0, -1, 1 << 60])
+@pytest.mark.parametrize("size", [0, -1, 1 << 64])
 def test_sizes_that_cannot_be_are_refused(size: int) -> None:
-    with pytest.raises(BadRequest, match="size="):
+    with pytest.raises(BadRequest, match="size"):
         booted().vmalloc(size)
 
 

@@ -74,6 +74,8 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
     slab = vm.slab.page_slab.get(pfn) if hasattr(vm, "slab") else None
     if slab is not None:
         raise BadFree(f"pfn {pfn} is in a slab of cache {slab.slab_cache.name}: free its objects")
+    if hasattr(vm, "vmalloc") and pfn in vm.vmalloc.init_mm.tables:
+        raise BadFree(f"pfn {pfn} is a page table of the kernel")
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")

@@ -104,27 +104,6 @@ class KmallocRequests(SlabRequests):
         check_gfp_mask(gfp_mask)
         return self.kmalloc_array(n, size, _zeroed(gfp_mask), cpu=cpu, nid=nid)
 
-    def kvmalloc(
-        self,
-        size: int,
-        gfp_mask: int = GFP_KERNEL,
-        *,
-        cpu: int = 0,
-        nid: int = NUMA_NO_NODE,
-        buckets: int = -1,
-    ) -> int:
-        """What kvmalloc() tries first: kmalloc(), above a page without trying hard.
-
-        PageAllocationFailure where the kernel would go on. NOT MODELLED: the vmalloc() it goes on
-        with. Kernel: mm/util.c __kvmalloc_node_noprof()
-        """
-        self._check_kmalloc(size, gfp_mask, cpu, nid)
-        self._check_buckets(buckets)
-        return self._address(
-            "kvmalloc", size, kmalloc.kmalloc_gfp_adjust(gfp_mask, size), cpu, nid,
-            lambda: kmalloc.kvmalloc_attempt(self.vm, size, gfp_mask, nid, buckets),
-        )  # fmt: skip
-
     def kfree(self, address: int, *, cpu: int = 0) -> None:
         """Free what kmalloc() or kmem_cache_alloc() gave; 0 and ZERO_SIZE_PTR free nothing.
 

@@ -20,8 +20,7 @@ from memsim.machine.checks import (
     check_slab_options,
     whole,
 )
-from memsim.machine.slab_debug import SlabDebugRequests
-from memsim.machine.vmalloc import VmallocRequests
+from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
@@ -54,7 +53,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(SlabDebugRequests, VmallocRequests):
+class Machine(KvmallocRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -63,6 +62,8 @@ class Machine(SlabDebugRequests, VmallocRequests):
     arch: "x86-64" or "x86-32". slab=True boots the slab allocator, which takes its first pages;
     slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does; slab_nomerge
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
+    vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
+    where there is one.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.

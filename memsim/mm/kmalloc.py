@@ -299,7 +299,6 @@ def kvmalloc_attempt(
 ) -> int:
     """What kvmalloc() tries first: the address, or NULL_PTR.
 
-    NOT MODELLED: __vmalloc_node_range_noprof(), which it falls back to above a page.
     Kernel: mm/util.c __kvmalloc_node_noprof()
     """
     call_site = vm.trace.number_of(KVMALLOC_SITE)

@@ -146,6 +146,7 @@ def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
     """
     free_area_init(vm, memory)
     build_all_zonelists(vm)
+    vm.system_ram = memory.free
     memblock_free_all(vm, memory.free)
     smp_init(vm, memory.free)
     init_per_zone_wmark_min(vm)

@@ -181,8 +181,7 @@ class Vm:
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "totalreserve_pages", "slab", "vmalloc",
-        "fields_seen",
-        "_next_head",
+        "fields_seen", "system_ram", "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
@@ -205,6 +204,8 @@ class Vm:
         self.nr_cpus = nr_cpus
         self.trace = trace
         self.cpu = 0
+        #: Ranges of pfns, [start, end), whose pages boot gave to the buddy allocator.
+        self.system_ram: list[tuple[int, int]] = []
         #: current->capture_control: of the task that runs now.
         self.capture_control: CaptureControl | None = None
         self.MIGRATE_CMA = MIGRATE_CMA_IF_CONFIGURED if cma else -1

@@ -1,9 +1,11 @@
 """The kernel's page tables: from a virtual address to a pfn, level by level.
 
-A table is a page of 512 entries; only those that are not empty are kept. An entry is a pfn, shifted
-by PAGE_SHIFT, and flags. The topmost table, swapper_pg_dir, is part of the kernel's image.
+A table is a page of 512 entries, with 32 bits of 1024; only those that are not empty are kept. An
+entry is a pfn, shifted by PAGE_SHIFT, and flags. The topmost table, swapper_pg_dir, is part of the
+kernel's image. With 32 bits there are two levels; the topmost table is then that of pmds.
 
-NOT MODELLED: five levels; the entries' accessed and dirty bits change only where Linux sets them.
+NOT MODELLED: five levels, PAE; the entries' accessed and dirty bits change only where Linux sets
+them; memalloc scopes (memalloc_nofs_save()), which take flags off the mask of a table's page.
 
 Kernel: arch/x86/include/asm/pgtable_types.h, include/linux/pgtable.h, mm/memory.c __pmd_alloc()
 """
@@ -21,9 +23,11 @@ from memsim.trace.events import TP_STEPS
 from memsim.trace.vmalloc_steps import PTE_SET, TABLE_GONE, TABLE_NEW
 from memsim.words.gfp import __GFP_COMP, __GFP_ZERO, GFP_KERNEL
 from memsim.words.mmzone import NULL
+from memsim.words.vmalloc import VmallocLayout
 
 _PAGE_PRESENT = 1 << 0
 _PAGE_RW = 1 << 1
+_PAGE_PCD = 1 << 4
 _PAGE_ACCESSED = 1 << 5
 _PAGE_DIRTY = 1 << 6
 _PAGE_PSE = 1 << 7
@@ -32,13 +36,16 @@ _PAGE_NX = 1 << 63
 #: An entry that leads to a table, and one that maps memory of the kernel.
 _KERNPG_TABLE = _PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY
 PAGE_KERNEL = _KERNPG_TABLE | _PAGE_GLOBAL | _PAGE_NX
+#: Memory of a device, as ioremap() maps it: uncached, but for what an MTRR says.
+PAGE_KERNEL_IO = PAGE_KERNEL | _PAGE_PCD
 _PFN_MASK = (1 << 52) - (1 << PAGE_SHIFT)
 
 PTE, PMD, PUD, PGD = range(4)
 LEVEL_NAMES = ("pte", "pmd", "pud", "pgd")
-_INDEX_BITS = 9
-PMD_SHIFT = PAGE_SHIFT + _INDEX_BITS
+#: Of x86-64.
+PMD_SHIFT = PAGE_SHIFT + 9
 PMD_SIZE = 1 << PMD_SHIFT
+PUD_SHIFT = PMD_SHIFT + 9
 GFP_PGTABLE_KERNEL = GFP_KERNEL | __GFP_ZERO
 
 
@@ -68,23 +75,38 @@ class Entry(NamedTuple):
 
 
 class PageTables:
-    """All tables of the kernel's address space, by pfn. Kernel: init_mm."""
+    """All tables of the kernel's address space, by pfn. Kernel: init_mm.
 
-    __slots__ = ("pgd", "tables")
+    entry_mask: the bits that an entry has; with 32 there is no _PAGE_NX.
+    """
 
-    def __init__(self) -> None:
-        self.pgd = Table(NULL, PGD)
+    __slots__ = ("entry_mask", "index_bits", "pgd", "tables")
+
+    def __init__(self, layout: VmallocLayout) -> None:
+        self.index_bits = layout.index_bits
+        self.entry_mask = layout.ULONG_MAX
+        self.pgd = Table(NULL, layout.levels - 1)
         self.tables: dict[int, Table] = {NULL: self.pgd}
 
+    def shift_of(self, level: int) -> int:
+        """An entry of this level stands for 2**shift bytes. Kernel: PMD_SHIFT and the like."""
+        return PAGE_SHIFT + self.index_bits * level
 
-def shift_of(level: int) -> int:
-    """An entry of this level stands for 2**shift bytes. Kernel: PMD_SHIFT and the like."""
-    return PAGE_SHIFT + _INDEX_BITS * level
+    def index_of(self, address: int, level: int) -> int:
+        """Which entry of a table stands for address. Kernel: pmd_index() and the like."""
+        return address >> self.shift_of(level) & (1 << self.index_bits) - 1
 
+    def leaf(self, pfn: int, prot: int) -> int:
+        """The entry that maps pfn. Kernel: pfn_pte()."""
+        return pfn << PAGE_SHIFT | prot & self.entry_mask
 
-def index_of(address: int, level: int) -> int:
-    """Which entry of a table stands for address. Kernel: pmd_index() and the like."""
-    return address >> shift_of(level) & (1 << _INDEX_BITS) - 1
+    def parts(self, address: int, end: int, level: int) -> Iterator[tuple[int, int]]:
+        """The range cut where entries of this level begin. Kernel: pmd_addr_end()."""
+        size = 1 << self.shift_of(level)
+        while address < end:
+            next_address = min(end, (address // size + 1) * size)
+            yield address, next_address
+            address = next_address
 
 
 def entry_pfn(value: int) -> int:
@@ -115,8 +137,9 @@ def put_entry(table: Table, index: int, value: int) -> None:
 
 def table_below(vm: Vm, table: Table, address: int) -> Table | None:
     """The table that address's entry leads to; None if it leads to none. Kernel: pmd_offset()."""
-    value = table.entries.get(index_of(address, table.level), 0)
-    return vm.vmalloc.init_mm.tables[entry_pfn(value)] if value and not is_leaf(value) else None
+    mm = vm.vmalloc.init_mm
+    value = table.entries.get(mm.index_of(address, table.level), 0)
+    return mm.tables[entry_pfn(value)] if value and not is_leaf(value) else None
 
 
 def alloc_table(vm: Vm, table: Table, address: int) -> Table | None:
@@ -133,42 +156,30 @@ def alloc_table(vm: Vm, table: Table, address: int) -> Table | None:
     level = table.level - 1
     if vm.trace.mask & TP_STEPS:
         vm.trace.step(TABLE_NEW, pfn, level)
-    below = vm.vmalloc.init_mm.tables[pfn] = Table(pfn, level)
-    set_entry(vm, table, index_of(address, table.level), pfn << PAGE_SHIFT | _KERNPG_TABLE)
+    mm = vm.vmalloc.init_mm
+    below = mm.tables[pfn] = Table(pfn, level)
+    index = mm.index_of(address, table.level)
+    set_entry(vm, table, index, pfn << PAGE_SHIFT | _KERNPG_TABLE)
     return below
 
 
-def free_table(vm: Vm, table: Table, address: int) -> None:
-    """Free the table that address's entry leads to.
-
-    Kernel: arch/x86/mm/pgtable.c pmd_free_pte_page()
-    """
-    below = table_below(vm, table, address)
-    assert below is not None
-    set_entry(vm, table, index_of(address, table.level), 0)
-    for index in list(below.entries):
-        set_entry(vm, below, index, 0)
+def free_table(vm: Vm, table: Table) -> None:
+    """Free a table that no entry leads to any more, and its page."""
+    for index in list(table.entries):
+        set_entry(vm, table, index, 0)
     if vm.trace.mask & TP_STEPS:
-        vm.trace.step(TABLE_GONE, below.pfn, below.level)
-    del vm.vmalloc.init_mm.tables[below.pfn]
-    free_unref_page(vm, below.pfn, 0)
-
-
-def parts(address: int, end: int, level: int) -> Iterator[tuple[int, int]]:
-    """The range cut where entries of this level begin. Kernel: pmd_addr_end()."""
-    size = 1 << shift_of(level)
-    while address < end:
-        next_address = min(end, (address // size + 1) * size)
-        yield address, next_address
-        address = next_address
+        vm.trace.step(TABLE_GONE, table.pfn, table.level)
+    del vm.vmalloc.init_mm.tables[table.pfn]
+    free_unref_page(vm, table.pfn, 0)
 
 
 def walk(vm: Vm, address: int) -> list[Entry]:
     """The entries from the topmost table down to the one that maps address, or is empty."""
-    table: Table | None = vm.vmalloc.init_mm.pgd
+    mm = vm.vmalloc.init_mm
+    table: Table | None = mm.pgd
     entries = []
     while table is not None:
-        index = index_of(address, table.level)
+        index = mm.index_of(address, table.level)
         entries.append(Entry(table.level, table.pfn, index, table.entries.get(index, 0)))
         table = table_below(vm, table, address) if table.level > PTE else None
     return entries
@@ -182,5 +193,5 @@ def vmalloc_to_pfn(vm: Vm, address: int) -> int:
     last = walk(vm, address)[-1]
     if not last.value & _PAGE_PRESENT:
         return NULL
-    inside = (address & (1 << shift_of(last.level)) - 1) // PAGE_SIZE
+    inside = (address & (1 << vm.vmalloc.init_mm.shift_of(last.level)) - 1) // PAGE_SIZE
     return last.pfn + inside

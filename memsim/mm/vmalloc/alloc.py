@@ -18,9 +18,8 @@ from memsim.mm.vmalloc.tree import find_in_tree, insert_vmap_area, unlink_va
 from memsim.mm.vmalloc.update import free_struct, new_area, set_area_flags, set_vm_struct
 from memsim.trace.events import ALLOC_VMAP_AREA, TP_ALLOC_VMAP_AREA
 from memsim.words.errno import EBUSY, EINVAL
-from memsim.words.gfp import GFP_KERNEL, GFP_RECLAIM_MASK
+from memsim.words.gfp import __GFP_NOWARN, GFP_KERNEL, GFP_RECLAIM_MASK
 from memsim.words.slab import NUMA_NO_NODE
-from memsim.words.vmalloc import VMALLOC_END, VMALLOC_START
 
 
 def node_alloc(
@@ -31,7 +30,8 @@ def node_alloc(
     Kernel: mm/vmalloc.c node_alloc()
     """
     state = vm.vmalloc
-    if vstart != VMALLOC_START or vend != VMALLOC_END or state.nr_vmap_nodes == 1:
+    limits = state.layout.VMALLOC_START, state.layout.VMALLOC_END
+    if (vstart, vend) != limits or state.nr_vmap_nodes == 1:
         return None, 0
     vn = state.vmap_nodes[vm.cpu % state.nr_vmap_nodes]
     return node_pool_del_va(state, vn, size, align, vstart, vend), encode_vn_id(vn.id)
@@ -43,7 +43,10 @@ def alloc_vmap_area(
 ) -> VmapArea | int:  # fmt: skip
     """A busy area of size bytes between vstart and vend, or -EINVAL, -ENOMEM, -EBUSY.
 
-    node: where its struct should lie. Kernel: mm/vmalloc.c alloc_vmap_area()
+    node: where its struct should lie.
+    NOT MODELLED: vmap_notify_list, whose callers may give addresses back; KASAN's shadow; no
+    message is held back by printk_ratelimit().
+    Kernel: mm/vmalloc.c alloc_vmap_area()
     """
     if not size or size % PAGE_SIZE or align <= 0 or align & align - 1:
         return -EINVAL
@@ -57,11 +60,18 @@ def alloc_vmap_area(
             return object
         addr = _search(vm, size, align, vstart, vend, gfp_mask, node)
         if addr == vend:
+            _warn_restricted(vm, size, vstart, vend, gfp_mask)
             free_struct(vm.vmalloc, object)
             return -EBUSY
         va = new_area(vm.vmalloc, addr, addr + size, object=object)
     insert_busy(vm, va, va_flags | vn_id)
     return va
+
+
+def _warn_restricted(vm: Vm, size: int, vstart: int, vend: int, gfp_mask: int) -> None:
+    if not gfp_mask & __GFP_NOWARN:
+        limits = f"Address range restricted to {vstart:#x} - {vend:#x}"
+        vm.vmalloc.log.append(f"vmalloc_node_range for size {size} failed: {limits}\n")
 
 
 def insert_busy(vm: Vm, va: VmapArea, flags: int) -> None:

@@ -91,7 +91,8 @@ def _block(
     match step:
         case BlockNew() | BlockGone():
             if isinstance(step, BlockNew) != backwards:
-                state.vmap_blocks[start] = VmapBlock(state.areas[start], step.cpu)
+                bits = state.layout.VMAP_BBMAP_BITS
+                state.vmap_blocks[start] = VmapBlock(state.areas[start], step.cpu, bits)
             else:
                 del state.vmap_blocks[start]
         case BlockField():

@@ -10,7 +10,6 @@ from memsim.mm.vmalloc.lazy import free_vmap_area_noflush, purge_vmap_area_lazy
 from memsim.mm.vmalloc.state import VmallocState, VmapBlock, addr_to_node
 from memsim.mm.vmalloc.tree import unlink_va
 from memsim.mm.vmalloc.update import forget_block, set_block_number, unqueue_block
-from memsim.words.vmalloc import VMAP_BBMAP_BITS, VMAP_PURGE_THRESHOLD
 
 
 def free_vmap_block(vm: Vm, vb: VmapBlock) -> None:
@@ -28,15 +27,15 @@ def purge_fragmented_block(
 
     Kernel: mm/vmalloc.c purge_fragmented_block()
     """
-    if vb.free + vb.dirty != VMAP_BBMAP_BITS or vb.dirty == VMAP_BBMAP_BITS:
+    nr_pages = state.layout.VMAP_BBMAP_BITS
+    if vb.free + vb.dirty != nr_pages or vb.dirty == nr_pages:
         return False
-    if not force_purge and vb.free >= VMAP_PURGE_THRESHOLD:
+    if not force_purge and vb.free >= state.layout.VMAP_PURGE_THRESHOLD:
         return False
-    if vb.free:
-        unqueue_block(state, vb)
-    for field, value in (("free", 0), ("dirty", VMAP_BBMAP_BITS), ("dirty_min", 0)):
+    unqueue_block(state, vb)
+    gone = {"free": 0, "dirty": nr_pages, "dirty_min": 0, "dirty_max": nr_pages}
+    for field, value in gone.items():
         set_block_number(state, vb, field, value)
-    set_block_number(state, vb, "dirty_max", VMAP_BBMAP_BITS)
     purge_list.append(vb)
     return True
 

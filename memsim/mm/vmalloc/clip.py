@@ -84,6 +84,8 @@ def va_alloc(
 def take_free_area(state: VmallocState, size: int, align: int, vstart: int, vend: int) -> int:
     """The lowest free addresses from vstart to vend; vend when there are none.
 
+    vend < vstart finds none: what lies at vstart ends above vend.
+
     Kernel: mm/vmalloc.c __alloc_vmap_area()
     """
     # areas begin at page borders; and a range that is just as large must fit as it is

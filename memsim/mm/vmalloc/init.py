@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from memsim.lib.bits import clamp
 from memsim.mm.mmzone import Vm
-from memsim.mm.pgtable import PGD, alloc_table, parts
+from memsim.mm.pgtable import PGD, alloc_table
 from memsim.mm.slab_common import KmemCacheArgs, kmem_cache_create
-from memsim.mm.vmalloc.state import VmallocState
+from memsim.mm.vmalloc.state import VmallocState, layout_of
 from memsim.mm.vmalloc.structs import alloc_vmap_struct
 from memsim.mm.vmalloc.tree import insert_vmap_area_augment
 from memsim.mm.vmalloc.update import new_area
 from memsim.words.gfp import GFP_NOWAIT
 from memsim.words.slab import NUMA_NO_NODE, SLAB_PANIC
-from memsim.words.vmalloc import ULONG_MAX, VMALLOC_END, VMALLOC_START
+from memsim.words.vmalloc import LAYOUT_64
 
 _MAX_VMAP_NODES = 128
 SIZEOF_VMAP_AREA = 72
@@ -32,12 +32,19 @@ def vmalloc_init(vm: Vm) -> None:
             vm, "vmap_area", SIZEOF_VMAP_AREA, SLAB_PANIC, KmemCacheArgs()
         )
     vmap_init_free_space(vm)
-    preallocate_vmalloc_pages(vm)
+    if vm.vmalloc.layout is LAYOUT_64:
+        preallocate_vmalloc_pages(vm)
 
 
 def vmap_init_nodes(vm: Vm) -> None:
-    """A vmap_node for each CPU. Kernel: mm/vmalloc.c vmap_init_nodes()."""
-    vm.vmalloc = VmallocState(vm.trace, vm.nr_cpus, clamp(vm.nr_cpus, 1, _MAX_VMAP_NODES))
+    """A vmap_node for each CPU; with 32 bits there is one.
+
+    NOT MODELLED: the memory that they take themselves; the shrinker vmap_node_shrink_scan().
+    Kernel: mm/vmalloc.c vmap_init_nodes()
+    """
+    layout = layout_of(vm)
+    nodes = clamp(vm.nr_cpus, 1, _MAX_VMAP_NODES) if layout is LAYOUT_64 else 1
+    vm.vmalloc = VmallocState(vm.trace, vm.nr_cpus, nodes, layout)
 
 
 def vmap_init_free_space(vm: Vm) -> None:
@@ -49,7 +56,7 @@ def vmap_init_free_space(vm: Vm) -> None:
     """
     state = vm.vmalloc
     object = alloc_vmap_struct(state, GFP_NOWAIT, NUMA_NO_NODE)
-    free = new_area(state, 1, ULONG_MAX, object=max(object, 0))
+    free = new_area(state, 1, state.layout.ULONG_MAX, object=max(object, 0))
     insert_vmap_area_augment(free, None, state.free_vmap_area_root)
 
 
@@ -58,5 +65,6 @@ def preallocate_vmalloc_pages(vm: Vm) -> None:
 
     Kernel: arch/x86/mm/init_64.c preallocate_vmalloc_pages()
     """
-    for start, _ in parts(VMALLOC_START, VMALLOC_END, PGD):
-        alloc_table(vm, vm.vmalloc.init_mm.pgd, start)
+    layout, mm = vm.vmalloc.layout, vm.vmalloc.init_mm
+    for start, _ in mm.parts(layout.VMALLOC_START, layout.VMALLOC_END, PGD):
+        alloc_table(vm, mm.pgd, start)

@@ -17,7 +17,7 @@ from memsim.mm.vmalloc.state import (
     lazy_max_pages,
 )
 from memsim.mm.vmalloc.tree import insert_vmap_area
-from memsim.mm.vmalloc.update import set_number, take_all
+from memsim.mm.vmalloc.update import flush_tlb_kernel_range, set_number, take_all
 from memsim.trace.events import (
     FREE_VMAP_AREA_NOFLUSH,
     PURGE_VMAP_AREA_LAZY,
@@ -44,23 +44,29 @@ def free_vmap_area_noflush(vm: Vm, va: VmapArea) -> None:
         set_number(state, "drain_vmap_work", True)
 
 
-def purge_vmap_area_lazy(vm: Vm, full_pool_decay: bool) -> bool:
+def purge_vmap_area_lazy(
+    vm: Vm, full_pool_decay: bool, start: int = ULONG_MAX, end: int = 0
+) -> bool:
     """Give all lazily freed areas back: to pools, else to the free ones. Were there any?
 
-    NOT MODELLED: helpers on other CPUs, which purge nodes at the same time.
+    start, end: what else all CPUs should forget, if they must forget anything.
+    NOT MODELLED: helpers on other CPUs, which purge nodes at the same time; KASAN's shadow.
 
     Kernel: mm/vmalloc.c __purge_vmap_area_lazy()
     """
     state, trace = vm.vmalloc, vm.trace
-    start, end = ULONG_MAX, 0
+    start = min(start, state.layout.ULONG_MAX)
+    purge_nodes = []
     for vn in state.vmap_nodes:
         vn.skip_populate = full_pool_decay
         decay_va_pool_node(state, vn, full_pool_decay)
         lowest, highest = take_lazy(vn)
         start, end = min(start, lowest), max(end, highest)
-    if end:
-        set_number(state, "nr_tlb_flushes", state.nr_tlb_flushes + 1)
-    nr_purged_areas = sum(purge_vmap_node(vm, vn) for vn in state.vmap_nodes)
+        if highest:
+            purge_nodes.append(vn)
+    if purge_nodes:
+        flush_tlb_kernel_range(state)
+    nr_purged_areas = sum(purge_vmap_node(vm, vn) for vn in purge_nodes)
     if trace.mask & TP_PURGE_VMAP_AREA_LAZY:
         trace.emit(PURGE_VMAP_AREA_LAZY, signed(start), signed(end), nr_purged_areas)
     return nr_purged_areas > 0

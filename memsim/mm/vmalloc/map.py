@@ -10,21 +10,17 @@ from collections.abc import Sequence
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.mm.mmzone import Vm
 from memsim.mm.pgtable import (
-    _PAGE_PSE,
     PAGE_KERNEL,
     PMD,
-    PMD_SHIFT,
-    PMD_SIZE,
     PTE,
+    PUD,
     Table,
     alloc_table,
-    free_table,
-    index_of,
     is_leaf,
-    parts,
     set_entry,
     table_below,
 )
+from memsim.mm.vmalloc.huge import vmap_try_huge
 from memsim.words.errno import EBUSY, ENOMEM
 
 
@@ -46,24 +42,24 @@ def vmap_pages_range(vm: Vm, addr: int, pages: Sequence[int], page_shift: int) -
 
 
 def _map_small(vm: Vm, addr: int, pages: Sequence[int]) -> int:
-    for start, end in parts(addr, addr + len(pages) * PAGE_SIZE, PMD):
-        first = (start - addr) >> PAGE_SHIFT
-        err = _vmap_pages_pte_range(vm, start, pages[first : first + (end - start >> PAGE_SHIFT)])
+    for start, end in vm.vmalloc.init_mm.parts(addr, addr + len(pages) * PAGE_SIZE, PMD):
+        first, nr = (start - addr) >> PAGE_SHIFT, end - start >> PAGE_SHIFT
+        err = _vmap_pages_pte_range(vm, start, pages[first : first + nr], PAGE_KERNEL)
         if err:
             return err
     return 0
 
 
-def _vmap_pages_pte_range(vm: Vm, addr: int, pages: Sequence[int]) -> int:
-    """Pages whose entries are in one table. Kernel: vmap_pages_pte_range()."""
-    table = _table_of(vm, addr, PTE)
+def _vmap_pages_pte_range(vm: Vm, addr: int, pages: Sequence[int], prot: int) -> int:
+    """Pages whose entries are in one table. Kernel: vmap_pages_pte_range(), vmap_pte_range()."""
+    mm, table = vm.vmalloc.init_mm, _table_of(vm, addr, PTE)
     if table is None:
         return -ENOMEM
-    for number, pfn in enumerate(pages):
-        index = index_of(addr, PTE) + number
+    first = mm.index_of(addr, PTE)
+    for index, pfn in enumerate(pages, first):
         if table.entries.get(index):
             return -EBUSY
-        set_entry(vm, table, index, pfn << PAGE_SHIFT | PAGE_KERNEL)
+        set_entry(vm, table, index, mm.leaf(pfn, prot))
     return 0
 
 
@@ -75,57 +71,61 @@ def _table_of(vm: Vm, addr: int, level: int) -> Table | None:
     return table
 
 
-def vmap_page_range(vm: Vm, addr: int, end: int, pfn: int, max_page_shift: int) -> int:
+def vmap_page_range(
+    vm: Vm, addr: int, end: int, pfn: int, max_page_shift: int, prot: int = PAGE_KERNEL
+) -> int:
     """Map contiguous memory from pfn on, by entries as large as may be: 0 or -ENOMEM.
 
-    NOT MODELLED: entries of a whole PUD. Kernel: mm/vmalloc.c vmap_range_noflush()
+    NOT MODELLED: MTRRs, which forbid a large entry over memory of two kinds.
+    Kernel: mm/vmalloc.c vmap_range_noflush()
     """
-    for start, stop in parts(addr, end, PMD):
+    for start, stop in vm.vmalloc.init_mm.parts(addr, end, PUD):
         at = pfn + (start - addr >> PAGE_SHIFT)
-        pmd = _table_of(vm, start, PMD)
-        if pmd is None:
+        pud = _table_of(vm, start, PUD)
+        if pud is None:
             return -ENOMEM
-        if _vmap_try_huge_pmd(vm, pmd, start, stop, at, max_page_shift):
+        if vmap_try_huge(vm, pud, start, stop, at, max_page_shift, prot):
             continue
-        pages = range(at, at + (stop - start >> PAGE_SHIFT))
-        err = _vmap_pages_pte_range(vm, start, pages)
+        err = _vmap_pmd_range(vm, start, stop, at, max_page_shift, prot)
         if err:
             return err
     return 0
 
 
-def _vmap_try_huge_pmd(
-    vm: Vm, pmd: Table, addr: int, end: int, pfn: int, max_page_shift: int
-) -> bool:
-    """One entry for 2 MiB, if memory and addresses are aligned so. Kernel: vmap_try_huge_pmd()."""
-    aligned = addr % PMD_SIZE == 0 and pfn % (PMD_SIZE >> PAGE_SHIFT) == 0
-    if max_page_shift < PMD_SHIFT or end - addr != PMD_SIZE or not aligned:
-        return False
-    if pmd.entries.get(index_of(addr, PMD)):
-        free_table(vm, pmd, addr)
-    set_entry(vm, pmd, index_of(addr, PMD), pfn << PAGE_SHIFT | PAGE_KERNEL | _PAGE_PSE)
-    return True
+def _vmap_pmd_range(
+    vm: Vm, addr: int, end: int, pfn: int, max_page_shift: int, prot: int
+) -> int:  # fmt: skip
+    """A range within one table of pmds. Kernel: mm/vmalloc.c vmap_pmd_range()."""
+    for start, stop in vm.vmalloc.init_mm.parts(addr, end, PMD):
+        at = pfn + (start - addr >> PAGE_SHIFT)
+        pmd = _table_of(vm, start, PMD)
+        if pmd is None:
+            return -ENOMEM
+        if vmap_try_huge(vm, pmd, start, stop, at, max_page_shift, prot):
+            continue
+        pages = range(at, at + (stop - start >> PAGE_SHIFT))
+        err = _vmap_pages_pte_range(vm, start, pages, prot)
+        if err:
+            return err
+    return 0
 
 
 def vunmap_range_noflush(vm: Vm, start: int, end: int) -> None:
     """Empty the entries of a range. Tables stay. Kernel: mm/vmalloc.c __vunmap_range_noflush()."""
-    for addr, stop in parts(start, end, PMD):
-        pmd: Table | None = vm.vmalloc.init_mm.pgd
-        while pmd is not None and pmd.level > PMD:
-            pmd = table_below(vm, pmd, addr)
-        if pmd is None:
-            continue
-        value = pmd.entries.get(index_of(addr, PMD), 0)
-        if is_leaf(value):
-            set_entry(vm, pmd, index_of(addr, PMD), 0)
-        elif value:
-            _vunmap_pte_range(vm, pmd, addr, stop)
+    mm = vm.vmalloc.init_mm
+    for addr, stop in mm.parts(start, end, PMD):
+        table, below = mm.pgd, table_below(vm, mm.pgd, addr)
+        while below is not None and below.level >= PMD:
+            table, below = below, table_below(vm, below, addr)
+        index = mm.index_of(addr, table.level)
+        if below is not None:
+            _vunmap_pte_range(vm, below, addr, stop)
+        elif is_leaf(table.entries.get(index, 0)):
+            set_entry(vm, table, index, 0)
 
 
-def _vunmap_pte_range(vm: Vm, pmd: Table, addr: int, end: int) -> None:
-    table = table_below(vm, pmd, addr)
-    assert table is not None
-    first = index_of(addr, PTE)
+def _vunmap_pte_range(vm: Vm, table: Table, addr: int, end: int) -> None:
+    first = vm.vmalloc.init_mm.index_of(addr, PTE)
     for index in range(first, first + (end - addr >> PAGE_SHIFT)):
         if index in table.entries:
             set_entry(vm, table, index, 0)

@@ -9,7 +9,7 @@ from memsim.lib.rbtree import rb_violations
 from memsim.mm.mmzone import Vm
 from memsim.mm.restore import Field
 from memsim.mm.vmalloc.area import VmapArea, va_size
-from memsim.mm.vmalloc.state import VmallocState, VmapNode
+from memsim.mm.vmalloc.state import VmallocState, VmapNode, layout_of
 from memsim.mm.vmalloc.tree import AreaTree, FreeTree, insert_vmap_area, insert_vmap_area_augment
 from memsim.words.vmalloc import MAX_VA_SIZE_PAGES, ULONG_MAX
 
@@ -26,7 +26,7 @@ def restore_vmalloc(vm: Vm, field: Field, vmap_lazy_nr: int) -> None:
     Where the trees' shapes are not told, they are made as they came about most likely.
     """
     nodes = field["nodes"].items(1, _MAX_NODES)
-    state = vm.vmalloc = VmallocState(vm.trace, vm.nr_cpus, len(nodes))
+    state = vm.vmalloc = VmallocState(vm.trace, vm.nr_cpus, len(nodes), layout_of(vm))
     areas = _Areas(state)
     areas.tree(state.free_vmap_area_root, field["free"], field.get("shape", None))
     for vn, node in zip(state.vmap_nodes, nodes, strict=True):

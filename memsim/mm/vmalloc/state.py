@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections import deque
 
-from memsim.lib.bits import PAGE_SIZE, fls
+from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, fls
+from memsim.mm.mmzone import Vm
 from memsim.mm.pgtable import PageTables
 from memsim.mm.slub.slab import KmemCache
 from memsim.mm.vmalloc.area import VmapArea, VmStruct
 from memsim.mm.vmalloc.tree import AreaTree, FreeTree
 from memsim.trace.trace import Trace
 from memsim.trace.vmalloc_steps import BUSY, DECAY, FREE, LAZY, PURGE, tree_code
-from memsim.words.vmalloc import LAZY_PAGES, MAX_VA_SIZE_PAGES, VMAP_BBMAP_BITS, VN_ID_SHIFT
+from memsim.words.arch import X86_64
+from memsim.words.vmalloc import (
+    LAYOUT_64,
+    LAZY_PAGES,
+    MAX_VA_SIZE_PAGES,
+    PAGE_OFFSET_32,
+    VN_ID_SHIFT,
+    VmallocLayout,
+    layout_32,
+)
 
 
 class VmapNode:
@@ -47,12 +57,11 @@ class VmapBlock:
 
     __slots__ = ("cpu", "dirty", "dirty_max", "dirty_min", "free", "used_map", "va")
 
-    def __init__(self, va: VmapArea, cpu: int) -> None:
+    def __init__(self, va: VmapArea, cpu: int, nr_pages: int) -> None:
         self.va = va
         self.cpu = cpu
-        self.free = VMAP_BBMAP_BITS
+        self.free = self.dirty_min = nr_pages
         self.dirty = self.dirty_max = self.used_map = 0
-        self.dirty_min = VMAP_BBMAP_BITS
 
 
 class VmallocState:
@@ -63,14 +72,18 @@ class VmallocState:
     """
 
     __slots__ = (
-        "areas", "drain_vmap_work", "free_vmap_area_root", "init_mm", "log", "ne_fit_preload_node",
+        "areas", "drain_vmap_work", "free_vmap_area_root", "init_mm", "layout", "log",
+        "ne_fit_preload_node",
         "nr_tlb_flushes", "nr_vmalloc_pages", "nr_vmap_nodes", "trace", "vm_structs",
         "vmap_area_cachep", "vmap_block_queue", "vmap_blocks", "vmap_lazy_nr", "vmap_nodes",
         "vmap_zone_size",
     )  # fmt: skip
 
-    def __init__(self, trace: Trace, nr_cpus: int, nr_vmap_nodes: int) -> None:
+    def __init__(
+        self, trace: Trace, nr_cpus: int, nr_vmap_nodes: int, layout: VmallocLayout = LAYOUT_64
+    ) -> None:
         self.trace = trace
+        self.layout = layout
         self.areas: dict[int, VmapArea] = {}
         self.free_vmap_area_root = FreeTree(trace, tree_code(FREE, 0))
         self.nr_vmap_nodes = nr_vmap_nodes
@@ -83,7 +96,7 @@ class VmallocState:
         self.nr_vmalloc_pages = 0
         #: Every vm_struct there was; an area has one of them, or none.
         self.vm_structs: list[VmStruct] = []
-        self.init_mm = PageTables()
+        self.init_mm = PageTables(layout)
         #: What the kernel would log.
         self.log: list[str] = []
         self.vmap_lazy_nr = 0
@@ -114,3 +127,19 @@ def decode_vn_id(state: VmallocState, flags: int) -> VmapNode | None:
 def lazy_max_pages(nr_cpus: int) -> int:
     """How many lazily freed pages call for a purge. Kernel: mm/vmalloc.c lazy_max_pages()."""
     return fls(nr_cpus) * LAZY_PAGES
+
+
+def layout_of(vm: Vm) -> VmallocLayout:
+    """Where this machine's vmalloc has its addresses.
+
+    Kernel: arch/x86/mm/init_32.c find_low_pfn_range(), high_memory
+    """
+    if vm.arch.name == X86_64.name:
+        return LAYOUT_64
+    max_low_pfn = min(vm.max_pfn, vm.arch.max_zone_pfns[vm.arch.ZONE_NORMAL])
+    return layout_32(PAGE_OFFSET_32 + (max_low_pfn << PAGE_SHIFT))
+
+
+def is_vmalloc_addr(state: VmallocState, addr: int) -> bool:
+    """Is it an address that vmalloc hands out? Kernel: mm/vmalloc.c is_vmalloc_addr()."""
+    return state.layout.VMALLOC_START <= addr < state.layout.VMALLOC_END

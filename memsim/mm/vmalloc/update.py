@@ -124,18 +124,25 @@ def set_number(state: VmallocState, field: str, value: int) -> None:
     setattr(state, field, value)
 
 
+def flush_tlb_kernel_range(state: VmallocState) -> None:
+    """All CPUs forget a range of addresses; counted alone. Kernel: flush_tlb_kernel_range()."""
+    set_number(state, "nr_tlb_flushes", state.nr_tlb_flushes + 1)
+
+
 def new_block(state: VmallocState, va: VmapArea, cpu: int) -> VmapBlock:
     """A block of an area that a CPU asked for; on no queue yet."""
     if state.trace.mask & TP_STEPS:
         state.trace.step(BLOCK_NEW, signed(va.va_start), cpu)
-    vb = state.vmap_blocks[va.va_start] = VmapBlock(va, cpu)
+    vb = VmapBlock(va, cpu, state.layout.VMAP_BBMAP_BITS)
+    state.vmap_blocks[va.va_start] = vb
     return vb
 
 
 def forget_block(state: VmallocState, vb: VmapBlock) -> None:
     """A block that is on no queue is an area again; going back, it gets back what it held."""
+    blank = VmapBlock(vb.va, vb.cpu, state.layout.VMAP_BBMAP_BITS)
     for field in BLOCK_FIELDS:
-        set_block_number(state, vb, field, getattr(VmapBlock(vb.va, vb.cpu), field))
+        set_block_number(state, vb, field, getattr(blank, field))
     if state.trace.mask & TP_STEPS:
         state.trace.step(BLOCK_GONE, signed(vb.va.va_start), vb.cpu)
     del state.vmap_blocks[vb.va.va_start]

@@ -15,7 +15,7 @@ from memsim.mm.vmalloc.map import vunmap_range_noflush
 from memsim.mm.vmalloc.update import set_vm_struct
 from memsim.words.gfp import __GFP_ZERO, GFP_KERNEL, GFP_RECLAIM_MASK
 from memsim.words.slab import NULL_PTR, NUMA_NO_NODE
-from memsim.words.vmalloc import IOREMAP_MAX_ORDER, VM_IOREMAP, VM_NO_GUARD
+from memsim.words.vmalloc import VM_IOREMAP, VM_NO_GUARD
 
 SIZEOF_VM_STRUCT = 64
 
@@ -33,7 +33,7 @@ def get_vm_area_node(
     if not size:
         return None
     if flags & VM_IOREMAP:
-        align = 1 << clamp((size - 1).bit_length(), PAGE_SHIFT, IOREMAP_MAX_ORDER)
+        align = 1 << clamp((size - 1).bit_length(), PAGE_SHIFT, vm.vmalloc.layout.IOREMAP_MAX_ORDER)
     area = _new_vm_struct(vm, flags, caller, requested_size, gfp_mask, node)
     if area is None:
         return None

@@ -14,6 +14,7 @@ from memsim.mm.pgtable import PMD_SHIFT, PMD_SIZE
 from memsim.mm.show_mem import warn_alloc
 from memsim.mm.vmalloc.area import VmStruct
 from memsim.mm.vmalloc.map import vmap_pages_range
+from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.mm.vmalloc.update import set_number
 from memsim.mm.vmalloc.vm_area import (
     free_vm_area,
@@ -33,14 +34,12 @@ from memsim.words.gfp import (
     GFP_RECLAIM_MASK,
 )
 from memsim.words.mmzone import NULL
-from memsim.words.slab import NULL_PTR, NUMA_NO_NODE, SIZEOF_POINTER
+from memsim.words.slab import NULL_PTR, NUMA_NO_NODE
 from memsim.words.vmalloc import (
     VM_ALLOC,
     VM_ALLOW_HUGE_VMAP,
     VM_MAP_PUT_PAGES,
     VM_UNINITIALIZED,
-    VMALLOC_END,
-    VMALLOC_START,
 )
 
 _MAX_BULK = 100
@@ -49,7 +48,10 @@ _MAX_BULK = 100
 def vm_area_alloc_pages(vm: Vm, gfp: int, nid: int, order: int, nr_pages: int) -> list[int]:
     """Up to nr_pages pages, as their pfns: by bulk requests, else one by one, or in larger blocks.
 
-    A larger block is split: vfree() frees page by page. Kernel: vm_area_alloc_pages()
+    A larger block is split: vfree() frees page by page.
+    NOT MODELLED: the task's mempolicy, which chooses nodes where the caller has named none: here
+    it is the CPU's own; a fatal signal, which ends the requests.
+    Kernel: vm_area_alloc_pages()
     """
     node = numa_node_id(vm) if nid == NUMA_NO_NODE else nid
     pages: list[int] = []
@@ -77,17 +79,20 @@ def vmalloc_node_range(
 ) -> int:  # fmt: skip
     """The address of size bytes in pages of their own, or NULL_PTR; vm.vmalloc.log says why.
 
-    With VM_ALLOW_HUGE_VMAP blocks of 2 MiB are tried first. Kernel: __vmalloc_node_range_noprof()
+    With VM_ALLOW_HUGE_VMAP blocks of 2 MiB are tried first.
+    NOT MODELLED: KASAN's and KMSAN's tags and shadow; kmemleak; with __GFP_NOFAIL, trying for
+    addresses for ever; what VM_FLUSH_RESET_PERMS has vfree() do to the direct map.
+    Kernel: __vmalloc_node_range_noprof()
     """
     if not size:
         return NULL_PTR
     if size >> PAGE_SHIFT > totalram_pages(vm):
         warn_alloc(vm, gfp_mask, f"vmalloc error: size {size}, exceeds total pages")
         return NULL_PTR
-    for shift in _page_shifts(vm, size, vm_flags, node):
+    for shift, shift_align in _attempts(vm, size, align, vm_flags, node):
         area = get_vm_area_node(
-            vm, size, max(align, 1 << shift) if shift > PAGE_SHIFT else align, shift,
-            VM_ALLOC | VM_UNINITIALIZED | vm_flags, start, end, node, gfp_mask, caller,
+            vm, size, shift_align, shift, VM_ALLOC | VM_UNINITIALIZED | vm_flags, start, end,
+            node, gfp_mask, caller,
         )  # fmt: skip
         if area is None:
             retrying = ". Retrying." if gfp_mask & __GFP_NOFAIL else ""
@@ -99,11 +104,14 @@ def vmalloc_node_range(
     return NULL_PTR
 
 
-def _page_shifts(vm: Vm, size: int, vm_flags: int, node: int) -> list[int]:
-    """The sizes of pages to try, the largest first."""
+def _attempts(vm: Vm, size: int, align: int, vm_flags: int, node: int) -> list[tuple[int, int]]:
+    """The sizes of pages to try, as shifts, with the alignment of each; the largest first."""
+    if not vm_flags & VM_ALLOW_HUGE_VMAP or not vm.vmalloc.layout.huge:
+        return [(PAGE_SHIFT, align)]
     size_per_node = size // len(vm.nodes) if node == NUMA_NO_NODE else size
-    huge = vm_flags & VM_ALLOW_HUGE_VMAP and size_per_node >= PMD_SIZE
-    return [PMD_SHIFT, PAGE_SHIFT] if huge else [PAGE_SHIFT]
+    if size_per_node >= PMD_SIZE:
+        return [(PMD_SHIFT, max(align, PMD_SIZE)), (PAGE_SHIFT, align)]
+    return [(PAGE_SHIFT, max(align, PAGE_SIZE))]
 
 
 def totalram_pages(vm: Vm) -> int:
@@ -145,10 +153,11 @@ def _vmalloc_area_node(vm: Vm, area: VmStruct, gfp_mask: int, shift: int, node: 
 
 def _alloc_page_array(vm: Vm, area: VmStruct, nr_pages: int, gfp_mask: int, node: int) -> bool:
     """Room for the pointers to the pages: above a page of them, by vmalloc() too."""
-    size = nr_pages * SIZEOF_POINTER
+    layout = vm.vmalloc.layout
+    size = nr_pages * layout.sizeof_pointer
     nested_gfp = gfp_mask & GFP_RECLAIM_MASK | __GFP_ZERO
     if size > PAGE_SIZE:
-        limits = VMALLOC_START, VMALLOC_END
+        limits = layout.VMALLOC_START, layout.VMALLOC_END
         area.array = vmalloc_node_range(
             vm, size, 1, *limits, nested_gfp, node=node, caller=area.caller
         )
@@ -164,13 +173,16 @@ def _alloc_page_array(vm: Vm, area: VmStruct, nr_pages: int, gfp_mask: int, node
 
 def vmalloc(vm: Vm, size: int, gfp_mask: int = GFP_KERNEL, node: int = NUMA_NO_NODE) -> int:
     """The address of size bytes, or NULL_PTR. Kernel: mm/vmalloc.c __vmalloc_node_noprof()."""
-    return vmalloc_node_range(vm, size, 1, VMALLOC_START, VMALLOC_END, gfp_mask, node=node)
+    layout = vm.vmalloc.layout
+    limits = layout.VMALLOC_START, layout.VMALLOC_END
+    return vmalloc_node_range(vm, size, 1, *limits, gfp_mask, node=node)
 
 
 def vfree(vm: Vm, addr: int) -> bool:
     """Free what vmalloc() gave, page by page; NULL_PTR is nothing. False: there is no such area.
 
-    NOT MODELLED: vfree_atomic(), by which interrupts put it off. Kernel: mm/vmalloc.c vfree()
+    NOT MODELLED: vfree_atomic(), by which interrupts put it off; vm_reset_perms(), for areas with
+    VM_FLUSH_RESET_PERMS. Kernel: mm/vmalloc.c vfree()
     """
     if addr == NULL_PTR:
         return True
@@ -181,14 +193,14 @@ def vfree(vm: Vm, addr: int) -> bool:
         free_unref_page(vm, page, 0)
     if not area.flags & VM_MAP_PUT_PAGES:
         set_number(vm.vmalloc, "nr_vmalloc_pages", vm.vmalloc.nr_vmalloc_pages - area.nr_pages)
-    _kvfree(vm, area.array)
+    kvfree(vm, area.array)
     free_vm_struct(vm, area)
     return True
 
 
-def _kvfree(vm: Vm, addr: int) -> None:
+def kvfree(vm: Vm, addr: int) -> None:
     """Free memory from kmalloc() or vmalloc(). Kernel: mm/util.c kvfree()."""
-    if VMALLOC_START <= addr < VMALLOC_END:
+    if is_vmalloc_addr(vm.vmalloc, addr):
         vfree(vm, addr)
     elif addr:
         kfree(vm, addr)
