@@ -324,10 +324,10 @@ def test_an_address_is_walked_by_keys(lesson: OpenLesson, tmp_path: Path) -> Non
 @of_lesson("12_page_tables")
 def test_flushes_are_counted_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("lazy_flushes = lesson12.LazyFlushes()\nlazy_flushes")
-    cell.locator("[role=status]", has_text="0 as it is; 5,000 pages wait").wait_for()
+    cell.locator("[role=status]", has_text="0 lazily; 5,000 of 8,192 pages wait").wait_for()
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("End")
-    cell.locator("[role=status]", has_text="3 as it is; 415 pages wait").wait_for()
+    cell.locator("[role=status]", has_text="3 lazily; 415 of 8,192 pages wait").wait_for()
     cell.locator("[role=slider]").nth(2).focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="256 CPUs").wait_for()

@@ -17,16 +17,14 @@ from memsim.mm.vmalloc.clip import FitType, classify_va_fit_type, va_clip
 from memsim.mm.vmalloc.init import vmap_init_free_space, vmap_init_nodes
 from memsim.mm.vmalloc.tree import FreeTree, find_in_tree
 from memsim.mm.vmalloc.vm_area import get_vm_area_node, get_vm_area_size
-from memsim.mm.vmalloc.vmalloc import vmalloc_node_range
-from memsim.mm.vmstat import zone_page_state
+from memsim.mm.vmstat import zone_page_state_snapshot
 from memsim.proc.vmallocinfo import VmallocinfoArea
 from memsim.trace.trace import Trace
 from memsim.views.controls import FULL, status
 from memsim.views.vmalloc_map import BUSY, FREE, GUARD, STYLES, cell
 from memsim.views.vmalloc_search import pages_of
-from memsim.words.gfp import GFP_KERNEL
+from memsim.words.errors import PageAllocationFailure
 from memsim.words.mmzone import NR_FREE_PAGES
-from memsim.words.slab import NULL_PTR
 from memsim.words.vmalloc import VM_ALLOC, VMALLOC_END, VMALLOC_START
 
 
@@ -67,28 +65,32 @@ RANGE = 0xF5110000 - 0xF1000000
 def exhausted(size: int = 64 << 10, refused: int = 4 << 20) -> Exhausted:
     """Fill RANGE with areas of size bytes, free every fourth, then ask for a large one."""
     machine = Machine("256 MiB", slab=True, vmalloc=True, steps=False)
-    vm, end = machine.vm, VMALLOC_START + RANGE
-    areas = []
-    while address := _vmalloc_below(vm, size, end):
-        areas.append(address)
+    end = VMALLOC_START + RANGE
+    areas = _fill(machine, size, end)
     for address in areas[::4]:
         machine.vfree(address)
     machine.purge_vmap_area_lazy()
-    vm.vmalloc.log.clear()
-    assert _vmalloc_below(vm, refused, end) == NULL_PTR
+    logged = len(machine.vmalloc_log())
+    assert not _fill(machine, refused, end)
     holes = [
         min(va.va_end, end) - max(va.va_start, VMALLOC_START)
         for va in rb_nodes(free_tree(machine))
         if va.va_start < end
     ]
-    nr_free = sum(zone_page_state(zone, NR_FREE_PAGES) for zone in populated_zones(vm))
+    zones = populated_zones(machine.vm)
+    nr_free = sum(zone_page_state_snapshot(zone, NR_FREE_PAGES) for zone in zones)
     nr_areas = len(areas) - len(areas[::4])
-    return Exhausted(nr_areas, sum(holes), max(holes), nr_free, vm.vmalloc.log)
+    return Exhausted(nr_areas, sum(holes), max(holes), nr_free, machine.vmalloc_log()[logged:])
 
 
-def _vmalloc_below(vm: Vm, size: int, end: int) -> int:
-    """__vmalloc_node_range() with an upper limit, as execmem_alloc() and 32-bit kernels have it."""
-    return vmalloc_node_range(vm, size, 1, VMALLOC_START, end, GFP_KERNEL)
+def _fill(machine: Machine, size: int, end: int) -> list[int]:
+    """Ask for areas below end until there are none."""
+    areas = []
+    while True:
+        try:
+            areas.append(machine.vmalloc_node_range(size, 1, VMALLOC_START, end))
+        except PageAllocationFailure:
+            return areas
 
 
 # A real machine

@@ -47,25 +47,26 @@ def virt_to_phys(address: int) -> int:
     return address - PAGE_OFFSET
 
 
-def checkerboard(machine: Machine, every: int = 2) -> list[int]:
-    """Take nearly all memory, and give one page of so many back, so that none has a free buddy.
+def hold_one_of(machine: Machine, n: int) -> list[int]:
+    """Take all memory that can be had, in single pages, and keep only every nth of them.
 
-    The pages that stay in use.
+    The pages that are kept: no block of n pages or more is free.
     """
     pages: list[int] = []
     while got := machine.alloc_pages_bulk(GFP_KERNEL, 1 << 10):
         pages += got
     pages.sort()
-    for pfn in pages[::every]:
+    held = pages[::n]
+    for pfn in sorted(set(pages) - set(held)):
         machine.free_pages(pfn)
     machine.drain_all_pages()
-    return [pfn for number, pfn in enumerate(pages) if number % every]
+    return held
 
 
 def scattered(nr_pages: int) -> list[int]:
-    """The pfns behind an area of so many pages, where memory is a checkerboard."""
+    """The pfns behind an area of so many pages, where every second page of memory is in use."""
     machine = Machine("64 MiB", vmalloc=True, steps=False)
-    checkerboard(machine)
+    hold_one_of(machine, 2)
     address = machine.vmalloc(nr_pages * PAGE_SIZE)
     return [machine.vmalloc_to_pfn(address + page * PAGE_SIZE) for page in range(nr_pages)]
 
@@ -84,9 +85,9 @@ class Flushes(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.freed:,} areas freed, {self.cpus} CPU{'' if self.cpus == 1 else 's'}: "
-            f"{self.freed:,} flushes if each vfree() flushed, {self.lazily} as it is; "
-            f"{self.left:,} pages wait, the limit is {self.limit:,}"
+            f"{self.freed:,} areas freed, {self.cpus} CPU{'' if self.cpus == 1 else 's'}. "
+            f"TLB flushes: {self.freed:,} if each vfree() did one, {self.lazily} lazily; "
+            f"{self.left:,} of {self.limit:,} pages wait"
         )
 
 

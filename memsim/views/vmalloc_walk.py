@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.machine import Machine
-from memsim.mm.pgtable import LEVEL_NAMES, PGD, PTE, Entry, index_of, is_leaf, shift_of
+from memsim.mm.pgtable import LEVEL_NAMES, PGD, PTE, Entry, PageTables, is_leaf
 from memsim.views.controls import FULL, scrolling, status
 from memsim.words.mmzone import NULL
 
@@ -18,21 +18,21 @@ COLOURS = {"pgd": "#56b4e9", "pud": "#e69f00", "pmd": "#009e73", "pte": "#cc79a7
 ADDRESS_BITS = 48
 
 
-def bits_of(address: int, last_level: int = PTE) -> list[tuple[str, int, int]]:
+def bits_of(mm: PageTables, address: int, last_level: int = PTE) -> list[tuple[str, int, int]]:
     """The parts of an address: of which level, how many bits, their value; "" is the offset."""
     parts = [
-        (LEVEL_NAMES[level], 9, index_of(address, level))
+        (LEVEL_NAMES[level], mm.index_bits, mm.index_of(address, level))
         for level in range(PGD, last_level - 1, -1)
     ]
-    shift = shift_of(last_level)
+    shift = mm.shift_of(last_level)
     return [*parts, ("", shift, address & (1 << shift) - 1)]
 
 
-def bits_text(address: int, last_level: int = PTE) -> str:
+def bits_text(mm: PageTables, address: int, last_level: int = PTE) -> str:
     """The lower 48 bits in groups: pgd 110010010 (402) and so on."""
     return ", ".join(
         f"{name or 'offset'} {value:0{bits}b} ({value})"
-        for name, bits, value in bits_of(address, last_level)
+        for name, bits, value in bits_of(mm, address, last_level)
     )
 
 
@@ -52,21 +52,19 @@ def entry_text(entry: Entry) -> str:
 
 def walk_text(machine: Machine, address: int) -> str:
     """The walk in words: the address, a line for each level, and where it ends."""
-    entries = machine.walk(address)
-    last = entries[-1]
-    lines = [f"{address:#x}: {bits_text(address, last.level)}"]
-    return "\n".join(
-        [*lines, *(f"  {entry_text(entry)}" for entry in entries), _end(address, last)]
-    )
+    entries, mm = machine.walk(address), machine.vm.vmalloc.init_mm
+    bits = bits_text(mm, address, entries[-1].level)
+    lines = [f"  {entry_text(entry)}" for entry in entries]
+    return "\n".join([f"{address:#x}: {bits}", *lines, f"  {_end(mm, address, entries[-1])}"])
 
 
-def _end(address: int, last: Entry) -> str:
+def _end(mm: PageTables, address: int, last: Entry) -> str:
     if last.pfn == NULL:
-        return "  Page fault."
-    shift = shift_of(last.level)
+        return "Page fault."
+    shift = mm.shift_of(last.level)
     physical = (last.pfn << PAGE_SHIFT) + (address & (1 << shift) - 1)
     pfn, offset = physical >> PAGE_SHIFT, physical % PAGE_SIZE
-    return f"  So it is byte {offset} of pfn {pfn}, physical address {physical:#x}."
+    return f"So it is byte {offset} of pfn {pfn}, physical address {physical:#x}."
 
 
 def four_areas() -> tuple[Machine, dict[str, tuple[int, int]]]:
@@ -110,13 +108,13 @@ class WalkAddress(widgets.VBox):
         self._show()
 
     def _show(self, _: Any = None) -> None:
-        entries = self.machine.walk(self.address)
+        entries, mm = self.machine.walk(self.address), self.machine.vm.vmalloc.init_mm
         drawn = scrolling(
-            bits_html(self.address, entries[-1].level),
+            bits_html(mm, self.address, entries[-1].level),
             'role="region" tabindex="0" aria-label="bits"',
         )
         rows = "".join(f"<li>{html.escape(entry_text(entry))}</li>" for entry in entries)
-        said = status(f"{self.address:#x}. {_end(self.address, entries[-1]).strip()}")
+        said = status(f"{self.address:#x}. {_end(mm, self.address, entries[-1])}")
         self.picture.value = f"{drawn}<ol>{rows}</ol>{said}"
 
     def text(self) -> str:
@@ -124,14 +122,14 @@ class WalkAddress(widgets.VBox):
         return walk_text(self.machine, self.address)
 
 
-def bits_html(address: int, last_level: int) -> str:
+def bits_html(mm: PageTables, address: int, last_level: int) -> str:
     """The bits of an address in boxes, a box for each level. HTML."""
     boxes = "".join(
         '<span style="display: inline-block; text-align: center; margin-right: 4px">'
         f'<span style="display: block; font-family: monospace; padding: 3px 5px; color: #000; '
         f'background: {COLOURS[name]}">{value:0{bits}b}</span>'
         f"{name or 'offset'} {value}</span>"
-        for name, bits, value in bits_of(address, last_level)
+        for name, bits, value in bits_of(mm, address, last_level)
     )
     return (
         '<div aria-hidden="true" style="white-space: nowrap; padding: 4px 0; font-size: 13px">'
