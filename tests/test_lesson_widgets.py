@@ -335,3 +335,27 @@ def test_flushes_are_counted_by_keys(lesson: OpenLesson, tmp_path: Path) -> None
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "flushes_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("13_who_asks")
+def test_rows_and_calls_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("who_answers = WhoAnswers()\nwho_answers")
+    cell.locator("[role=status]", has_text="a page of zeros: page allocator").wait_for()
+    cell.locator("[role=slider]").focus()
+    for _ in range(3):
+        lesson.page.keyboard.press("ArrowRight")
+    cell.locator("[role=status]", has_text="its stack, 16 KiB: vmalloc").wait_for()
+    lesson.page.screenshot(path=tmp_path / "who.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "who_dark.png")
+    cell = lesson.show("chooser = Chooser()\nchooser")
+    cell.locator("[role=status]", has_text="kmalloc(65,536): refused").wait_for()
+    lesson.page.screenshot(path=tmp_path / "chooser_dark.png")
+    lesson.theme("Light")
+    cell.locator("[role=slider]").nth(1).focus()
+    lesson.page.keyboard.press("Home")
+    cell.locator("[role=status]", has_text="kmalloc(65,536): 64 KiB in one piece").wait_for()
+    cell.locator("[role=slider]").nth(0).focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="kvmalloc(6,291,456): by vmalloc").wait_for()
+    lesson.page.screenshot(path=tmp_path / "chooser.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ from memsim.mm.vmalloc.state import lazy_max_pages
 from memsim.mm.vmstat import nr_free_by_order
 from memsim.trace.trace import Trace
 from memsim.views.controls import FULL, status
-from memsim.words.gfp import GFP_KERNEL
+from memsim.words.errors import PageAllocationFailure
+from memsim.words.gfp import __GFP_MEMALLOC, __GFP_NOWARN, GFP_KERNEL
 from memsim.words.slab import PAGE_OFFSET
 from memsim.words.vmalloc import VMALLOC_END, VMALLOC_START
 
@@ -48,13 +50,17 @@ def virt_to_phys(address: int) -> int:
 
 
 def hold_one_of(machine: Machine, n: int) -> list[int]:
-    """Take all memory that can be had, in single pages, and keep only every nth of them.
+    """Take all memory, below the watermarks too, and keep only every nth page.
 
     The pages that are kept: no block of n pages or more is free.
     """
     pages: list[int] = []
-    while got := machine.alloc_pages_bulk(GFP_KERNEL, 1 << 10):
+    while len(got := machine.alloc_pages_bulk(GFP_KERNEL, 1 << 10)) > 1:
         pages += got
+    pages += got
+    with suppress(PageAllocationFailure):
+        while True:
+            pages.append(machine.alloc_pages(GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN))
     pages.sort()
     held = pages[::n]
     for pfn in sorted(set(pages) - set(held)):
