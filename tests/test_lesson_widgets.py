@@ -359,3 +359,18 @@ def test_rows_and_calls_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="kvmalloc(6,291,456): by vmalloc").wait_for()
     lesson.page.screenshot(path=tmp_path / "chooser.png")
+
+
+@of_lesson("13_who_asks")
+def test_a_mixed_machine_works_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("mixed_machine = mixed.MixedMachine()\nmixed_machine")
+    cell.locator("[role=status]", has_text="desktop, 300 steps").wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    cell.locator("[role=status]", has_text="desktop, 400 steps").wait_for()
+    cell.locator("select").select_option("phone")
+    cell.locator("[role=status]", has_text="phone, 400 steps").wait_for()
+    lesson.page.screenshot(path=tmp_path / "mixed.png")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "mixed_dark.png")
+    lesson.theme("Light")

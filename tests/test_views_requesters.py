@@ -11,6 +11,7 @@ from memsim.mm.vmstat import nr_free_by_order
 from memsim.proc.vmallocinfo import parse_vmallocinfo
 from memsim.views import lesson13
 from memsim.views.chooser import CALLS, HELD, SIZES, Chooser, fragmented, got, largest_order
+from memsim.views.mixed import MixedMachine, by_allocator, by_order, worked
 from memsim.views.requesters import (
     ADDRESSES,
     PAGES,
@@ -111,3 +112,22 @@ def test_pages_by_caller_are_all_pages() -> None:
     told = lesson13.pages_by_caller(rows)
     assert sum(pages for _, pages in told) == sum(row.pages for row in rows) == 1835
     assert told[0] == ("pcpu_create_chunk", 1063)
+
+
+def test_a_mix_is_counted_whole_and_the_same_each_time() -> None:
+    workload = worked("desktop", 200)
+    assert sum(by_allocator(workload).values()) == len(workload.log)
+    assert sum(by_order(workload).values()) == sum(r.allocator == "pages" for r in workload.log)
+    assert worked("desktop", 200).log == workload.log
+    assert worked("desktop", 200, seed=2).log != workload.log
+
+
+def test_the_mixed_machine_follows_its_controls() -> None:
+    widget = MixedMachine(steps=100)
+    assert widget.text().startswith("desktop, 100 steps: ")
+    widget.preset.value = "web server"
+    assert widget.text().startswith("web server, 100 steps: ")
+    assert "sk_buffs, sixteen at once" in widget.picture.value
+    widget.steps.value = 0
+    assert widget.steps.value == 100
+    assert widget.picture.value.count("<tr") == 13

@@ -134,7 +134,7 @@ class Chooser(widgets.VBox):
         self.got = [got(self.machine, call, self.size.value) for call in CALLS]
         rows = "".join(_row(answer) for answer in self.got)
         heads = "".join(
-            f'<th style="text-align: left">{head}</th>'
+            f'<th style="text-align: left; padding: 2px 12px">{head}</th>'
             for head in ("call", "memory", "pieces", "TLB entries")
         )
         region = 'role="region" tabindex="0" aria-label="calls"'

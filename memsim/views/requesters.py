@@ -178,8 +178,11 @@ class WhoAnswers(widgets.VBox):
             _row(number, answer, number == self.row.value)
             for number, answer in enumerate(self.answers, 1)
         )
-        heads = "".join(f"<th>{head}</th>" for head in ("", "who", "wants", "answers", "zone"))
-        table = f'<table style="text-align: left"><tr>{heads}</tr>{rows}</table>'
+        heads = "".join(
+            f'<th style="text-align: left; padding: 2px 8px">{head}</th>'
+            for head in ("row", "who", "wants", "answers", "zone")
+        )
+        table = f"<table><tr>{heads}</tr>{rows}</table>"
         region = 'role="region" tabindex="0" aria-label="table of requesters"'
         self.picture.value = scrolling(table, region) + status(self.told())
 
