@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup
 	@PYTHON='$(PYTHON)' tools/setup $(VENV)
 	@touch $@
 
-lab: setup ## open JupyterLab on notebooks/ (no display: print the address)
+lab: setup ## open JupyterLab on your own copy of the lessons, my-course/
 	@exec tools/lab $(VENV) $(ARGS)
 
 test: setup ## unit, property, doctest, floor, notebook and browser tests
@@ -27,7 +27,7 @@ test: setup ## unit, property, doctest, floor, notebook and browser tests
 test-long: setup ## the proofs that take minutes
 	$(PYTEST) -m long $(ARGS)
 
-bench: setup ## speed: memsim against its twin in C, boot, replay; ARGS=--quick for less
+bench: setup ## speed: memsim against its twin in C, vmalloc, boot, replay; ARGS=--quick for less
 	@exec $(BIN)/python -m bench $(ARGS)
 
 check: setup ## ruff, mypy --strict, and the floors of the house

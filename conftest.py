@@ -88,7 +88,7 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with said.open("w") as output:
         server = subprocess.Popen(
             command,
-            env=env | {"HOME": str(home)},
+            env=env | {"HOME": str(home), "COURSE": "notebooks"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

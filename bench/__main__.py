@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from bench import boot, captures, compare, levels, report, slab, twin
+from bench import boot, captures, compare, levels, report, slab, twin, vmalloc, vmalloc_report
 from bench.figures import tell
 from memsim.words.errors import MemsimError
 
@@ -70,6 +70,14 @@ def measure_slab(options: Options) -> tuple[Any, str]:
     return rows, report.of_slab(rows)
 
 
+def measure_vmalloc(options: Options) -> tuple[Any, str]:
+    """memsim and first fit, with ever more live areas."""
+    nr_operations = max(vmalloc.NR_OPERATIONS // options.divisor, vmalloc.NR_COUNTED)
+    live = [live for live in vmalloc.LIVE if options.divisor == 1 or live <= vmalloc.QUICK]
+    rows = [vmalloc.measure(nr, options.rounds, nr_operations) for nr in live]
+    return rows, vmalloc_report.of_vmalloc(rows)
+
+
 def measure_boot(options: Options) -> tuple[Any, str]:
     """Machines of all sizes."""
     rows = [boot.measure(ram, options.rounds) for ram in boot.SIZES]
@@ -85,6 +93,7 @@ def measure_captures(options: Options) -> tuple[Any, str]:
 PARTS: dict[str, Callable[[Options], tuple[Any, str]]] = {
     "workloads": measure_workloads,
     "slab": measure_slab,
+    "vmalloc": measure_vmalloc,
     "boot": measure_boot,
     "captures": measure_captures,
 }
@@ -135,7 +144,8 @@ def _stop(why: str, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Times memsim against its twin in C and a dict buddy, boot, and replay. "
+        description="Times memsim against its twin in C and a dict buddy, vmalloc against first "
+        "fit, boot, and replay. "
         "CPU time, medians; figures of one run belong together.",
     )
     parser.add_argument(

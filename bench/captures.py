@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bench.figures import tell
-from memsim.replay.capture import Capture
-from memsim.replay.columns import SUFFIX
 from memsim.replay.outcome import replay_capture
-from memsim.replay.reader import read_rows
-from memsim.replay.unxz import lines as trace_lines
+from memsim.replay.rows.capture import Capture
+from memsim.replay.rows.columns import SUFFIX
+from memsim.replay.rows.reader import read_rows
+from memsim.replay.rows.unxz import lines as trace_lines
 from memsim.words.errors import BadInput, MemsimError
 
 #: What a parse leaves behind.

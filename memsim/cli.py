@@ -1,4 +1,6 @@
-"""The command: `memsim replay`, `proc`, `doctor`. Output is for people; `--json` is for programs.
+"""The command: `memsim replay`, `proc`, `doctor`, `course`.
+
+Output is for people; `--json` is for programs.
 
 Exit status: 0 all exact, a trace replayed, the course can run; 1 not; 2 bad input or bad usage;
 130 interrupted.
@@ -15,15 +17,16 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from memsim.doctor import doctor
+from memsim.lab.handout import as_lines, hand_out, lessons_folder
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
-from memsim.replay import inexact_report
-from memsim.replay.inexact import replay_trace
+from memsim.replay.inexact import report as inexact_report
+from memsim.replay.inexact.run import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
-from memsim.replay.unxz import STDIN
+from memsim.replay.rows.unxz import STDIN
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import BadInput, MemsimError
 
@@ -75,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     replay.add_argument(
         "--closed", action="store_true",
-        help="with a capture: slabs ask memsim's own page allocator, and give pages back to it",
+        help="with a capture: slabs and areas of vmalloc ask memsim's own page allocator, and give "
+        "pages back to it",
     )  # fmt: skip
     replay.add_argument("--seed", type=int, default=0, help="draws what /proc does not tell")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON")
@@ -90,7 +94,23 @@ def _parser() -> argparse.ArgumentParser:
     looks = commands.add_parser("doctor", help="can the course run here, and what is to be done?")
     looks.add_argument("--json", action="store_true", help="print what was found as JSON")
     looks.set_defaults(run=_doctor)
+    course = commands.add_parser(
+        "course", help="the lessons in a folder of your own, or brought up to date there"
+    )
+    course.add_argument("folder", metavar="DIR", type=Path, help="what you changed in it stays")
+    course.add_argument("--json", action="store_true", help="print what became of each file")
+    course.set_defaults(run=_course)
     return parser
+
+
+def _course(options: argparse.Namespace) -> int:
+    """`memsim course DIR`."""
+    fates = hand_out(lessons_folder(), options.folder)
+    if options.json:
+        print(json.dumps({name: fate.name.lower() for name, fate in fates.items()}))
+    else:
+        print(as_lines(fates, options.folder))
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from memsim import cli  # noqa: E402
-from memsim.replay import unxz  # noqa: E402
+from memsim.replay.rows import unxz  # noqa: E402
 
 BASE = ROOT / "tests" / "data" / "captures" / "net_loopback"
 START, END, TRACE = "snapshot_start.json.xz", "snapshot_end.json.xz", "trace.txt.xz"

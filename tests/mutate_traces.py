@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from proc_texts import recorded  # noqa: E402
 
 from memsim import cli  # noqa: E402
-from memsim.replay.unxz import lines  # noqa: E402
+from memsim.replay.rows.unxz import lines  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
 MAX_RSS_MB = 500

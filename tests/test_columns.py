@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from memsim import cli
-from memsim.replay import columns, reader, rows_of
-from memsim.replay.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
-from memsim.replay.interrupts import NUMBERS
-from memsim.replay.rows_of import rows_of_trace
+from memsim.replay.rows import columns, reader, rows_of
+from memsim.replay.rows.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
+from memsim.replay.rows.interrupts import NUMBERS
+from memsim.replay.rows.rows_of import rows_of_trace
 from memsim.words.errors import BadInput
 
 ROOT = Path(__file__).parents[1]

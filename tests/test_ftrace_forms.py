@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from memsim.replay import reader
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
-from memsim.replay.reader import MAX_CPUS, read_rows
-from memsim.replay.unxz import MAX_LINE, line_lists
+from memsim.replay.rows import reader
+from memsim.replay.rows.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.rows.reader import MAX_CPUS, read_rows
+from memsim.replay.rows.unxz import MAX_LINE, line_lists
 from memsim.trace.text import parse_event
 from memsim.words.errors import BadInput
 from memsim.words.gfp import GFP_KERNEL, parse_gfp_flags
@@ -139,7 +139,7 @@ def test_packed_traces(tmp_path: Path) -> None:
 
 def test_standard_input() -> None:
     code = (
-        "from memsim.replay.reader import read_rows; from memsim.replay.unxz import *;"
+        "from memsim.replay.rows.reader import read_rows; from memsim.replay.rows.unxz import *;"
         "print(len(read_rows(line_lists(STDIN), None, 0, '-', {})))"
     )
     for data in (RECORDED.read_bytes(), gzip.compress(RECORDED.read_bytes())):

@@ -7,11 +7,11 @@ from array import array
 
 import pytest
 
-from memsim.replay.fates import settle_frees
-from memsim.replay.holds import runs_of_holds
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
-from memsim.replay.interrupts import Interrupts, Who
-from memsim.replay.lock_order import operation_order, rows_by_place
+from memsim.replay.order.holds import runs_of_holds
+from memsim.replay.order.lock_order import operation_order, rows_by_place
+from memsim.replay.rows.fates import settle_frees
+from memsim.replay.rows.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.rows.interrupts import Interrupts, Who
 
 LOCKED = Kind.mm_page_alloc_zone_locked
 DRAINED = Kind.mm_page_pcpu_drain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from bisect import insort
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim.lib.rbtree import (
@@ -73,6 +73,33 @@ def largest_below(node: Item) -> int:
     return max([node.size, *below])
 
 
+def sound(node: Item | None, parent: Item | None = None) -> int:
+    """Black nodes on every way down, counted here and not by rb_violations(); 0 for none."""
+    if node is None:
+        return 0
+    assert node.rb_parent is parent
+    assert not (node.rb_red and (parent is None or parent.rb_red))
+    assert node.largest == largest_below(node)
+    left, right = sound(node.rb_left, node), sound(node.rb_right, node)
+    assert left == right
+    return left + (not node.rb_red)
+
+
+def walked(tree: Tree) -> tuple[list[int], list[int]]:
+    """All keys by rb_next(), and by rb_prev()."""
+    forwards, backwards = [], []
+    node = rb_first(tree)
+    while node is not None:
+        forwards.append(node.key)
+        node = rb_next(node)
+    node = rb_last(tree)
+    while node is not None:
+        backwards.append(node.key)
+        node = rb_prev(node)
+    return forwards, backwards
+
+
+@settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), max_size=200))
 def test_against_a_sorted_list(operations: list[tuple[int, int]]) -> None:
     """A key that is there is erased, one that is not is inserted; checked after each."""
@@ -86,25 +113,9 @@ def test_against_a_sorted_list(operations: list[tuple[int, int]]) -> None:
             add(tree, items[key])
             insort(keys, key)
         assert rb_violations(tree) == []
+        assert walked(tree) == (keys, keys[::-1])
         assert [node.key for node in rb_nodes(tree)] == keys
-        assert all(node.largest == largest_below(node) for node in rb_nodes(tree))
-
-
-@given(st.sets(st.integers(0, 1000), min_size=1))
-def test_both_ways_through_a_tree(keys: set[int]) -> None:
-    tree = Tree()
-    for key in keys:
-        add(tree, Item(key, 1))
-    backwards, node = [], rb_last(tree)
-    while node is not None:
-        backwards.append(node.key)
-        node = rb_prev(node)
-    assert backwards == sorted(keys, reverse=True)
-    first = rb_first(tree)
-    assert first is not None
-    assert first.key == min(keys)
-    second = rb_next(first)
-    assert (second is None) == (len(keys) == 1)
+        sound(tree.rb_node)
 
 
 def lives(seed: int, count: int, keys: int) -> list[tuple[int, int]]:

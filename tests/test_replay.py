@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from memsim import cli
-from memsim.replay import unxz
-from memsim.replay.forms import LINE
-from memsim.replay.misses import PAGE_ELSEWHERE
 from memsim.replay.outcome import replay_capture
+from memsim.replay.pages.misses import PAGE_ELSEWHERE
+from memsim.replay.pages.requests import Requests
 from memsim.replay.report import as_json, as_text
-from memsim.replay.requests import Requests
+from memsim.replay.rows import unxz
+from memsim.replay.rows.forms import LINE
 
 CAPTURES = Path(__file__).parent / "data" / "captures"
 NAMES = sorted(folder.name for folder in CAPTURES.iterdir())

@@ -8,10 +8,10 @@ import pytest
 
 from memsim import Machine
 from memsim.mm.slub.slab import KmemCache, Slab
-from memsim.replay.inputs import ARGUMENTS, Kind, Rows
 from memsim.replay.outcome import replay_capture
-from memsim.replay.pages import Pages
-from memsim.replay.slab_closed import ClosedSlabRun
+from memsim.replay.pages.live import Pages
+from memsim.replay.rows.inputs import ARGUMENTS, Kind, Rows
+from memsim.replay.slab.closed import ClosedSlabRun
 from memsim.words.slab import SLAB_TYPESAFE_BY_RCU
 
 RECORDINGS = Path(__file__).parent / "data" / "slab"

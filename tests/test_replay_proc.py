@@ -19,8 +19,8 @@ from memsim import cli
 from memsim.mm.mmzone import PG_INUSE, page_zone
 from memsim.mm.validate import validate
 from memsim.proc.machine import machine_from_proc
-from memsim.replay.inexact import NR_SAMPLES, InexactOutcome, replay_trace
-from memsim.replay.unxz import line_lists
+from memsim.replay.inexact.run import NR_SAMPLES, InexactOutcome, replay_trace
+from memsim.replay.rows.unxz import line_lists
 
 DATA = Path(__file__).parent / "data"
 TREE_WALK = DATA / "captures" / "tree_walk" / "trace.txt.xz"

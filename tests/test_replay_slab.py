@@ -16,10 +16,10 @@ from memsim.mm.restore import Field, restore
 from memsim.mm.slub.restore import restore_slab
 from memsim.mm.slub.slab import Random
 from memsim.mm.slub.snapshot import cache_lists
-from memsim.replay.inputs import Kind
-from memsim.replay.misses import NO_SLAB
 from memsim.replay.outcome import Outcome, replay_capture
-from memsim.replay.slab_fields import slab_values, word_of
+from memsim.replay.pages.misses import NO_SLAB
+from memsim.replay.rows.inputs import Kind
+from memsim.replay.rows.slab_fields import slab_values, word_of
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput
 
@@ -97,7 +97,7 @@ def test_recorded_slabs_have_no_obj_ext_arrays() -> None:
 def test_a_recording_without_slab_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(WITHOUT_SLAB)]) == 0
     assert "not in this recording" in capsys.readouterr().out
-    with pytest.raises(BadInput, match="no slab: there is no loop to close"):
+    with pytest.raises(BadInput, match="neither slab nor vmalloc: there is no loop to close"):
         replay_capture(WITHOUT_SLAB, closed=True)
 
 

@@ -14,8 +14,8 @@ from memsim.mm.slub.alloc import slab_alloc_node
 from memsim.mm.slub.free import slab_free
 from memsim.mm.slub.partial import put_cpu_partial
 from memsim.mm.slub.slab import Slab
-from memsim.replay.inputs import Kind
-from memsim.replay.slab_halfway import hold_back, order_halfway, probes_of_frees
+from memsim.replay.order.slab_halfway import hold_back, order_halfway, probes_of_frees
+from memsim.replay.rows.inputs import Kind
 from memsim.words.gfp import GFP_KERNEL
 from memsim.words.slab import NUMA_NO_NODE
 

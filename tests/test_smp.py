@@ -11,11 +11,12 @@ from smp_kernel import MASK, SmpKernel, boot, zones_by_address
 
 from memsim.mm.restore import restore
 from memsim.mm.snapshot import Snapshot, take_snapshot
-from memsim.replay import lock_order, run
-from memsim.replay.compare import Comparison, compare_end
-from memsim.replay.fates import settle_frees
-from memsim.replay.inputs import Rows
-from memsim.replay.reader import read_rows
+from memsim.replay import run
+from memsim.replay.order import lock_order
+from memsim.replay.pages.compare import Comparison, compare_end
+from memsim.replay.rows.fates import settle_frees
+from memsim.replay.rows.inputs import Rows
+from memsim.replay.rows.reader import read_rows
 from memsim.replay.run import Replay
 from memsim.trace.trace import Trace
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine
 from memsim.lib.bits import signed
-from memsim.replay.forms import LINE
+from memsim.replay.rows.forms import LINE
 from memsim.trace import events, steps
 from memsim.trace.events import (
     EVENT_CLASSES,

@@ -1,4 +1,4 @@
-"""Worked examples from textbooks and the kernel's documents: a test for each page or slab case."""
+"""Worked examples from textbooks and the kernel's documents: pages, slab and vmalloc."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from memsim.mm.mmzone import PG_INUSE, PG_ORDER
 from memsim.mm.page_alloc.buddy import _find_buddy_pfn
 from memsim.mm.page_alloc.setup import min_free_kbytes_for, zone_batchsize
 from memsim.mm.page_alloc.watermark import _zone_watermark_ok, min_for_reserves
+from memsim.mm.vmalloc.state import lazy_max_pages
 from memsim.mm.vmstat import _fragmentation_index, contig_page_info
 from memsim.words.alloc_flags import ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK, ALLOC_OOM
 from memsim.words.arch import X86_64
@@ -23,7 +24,11 @@ from memsim.words.mmzone import FALLBACKS, NR_FREE_PAGES, ZONE_DMA, ZONE_NORMAL
 HERE = Path(__file__).parent
 CASES = {
     case["id"]: case
-    for name in ("worked_examples.json", "worked_examples_slab.json")
+    for name in (
+        "worked_examples.json",
+        "worked_examples_slab.json",
+        "worked_examples_vmalloc.json",
+    )
     for case in json.loads((HERE / "data" / name).read_text("utf-8"))
 }
 
@@ -65,11 +70,15 @@ def pages(kib: float, unit_kib: int = 4) -> int:
 
 
 def test_every_case_has_a_test() -> None:
-    """No case of the files is left out; what debugging reports is told with its own tests."""
+    """No case of the files is left out; some are told where their own tests are."""
     source = Path(__file__).read_text()
     left_out = [name for name in CASES if f'CASES["{name}"]' not in source]
-    assert left_out == ["slub-kunit"]
-    assert '"slub-kunit"' in (HERE / "test_slub_debug.py").read_text()
+    elsewhere = {
+        "slub-kunit": "test_slub_debug.py", "vmalloc-test-loads": "test_vmalloc_scenarios.py"
+    }  # fmt: skip
+    assert left_out == list(elsewhere)
+    for name, file in elsewhere.items():
+        assert f'"{name}"' in (HERE / file).read_text()
 
 
 def test_stallings_figure() -> None:
@@ -315,3 +324,10 @@ def test_kmalloc_size_classes() -> None:
         assert ksize(machine.vm, address) == expected
         event = machine.events()[-1].event
         assert (event.ptr, event.bytes_alloc) == (address, expected)
+
+
+def test_lazy_max_pages() -> None:
+    """How many lazily freed pages call for a purge, by CPUs."""
+    case = CASES["vmalloc-lazy-max"]
+    expected = {str(cpus): lazy_max_pages(cpus) for cpus in case["input"]["online_cpus"]}
+    assert expected == case["expected"]

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""A recording made small enough to be kept with the tests: `strip_capture.py FROM TO [--slab]`.
+"""A recording made small enough to be kept with the tests:
+`strip_capture.py FROM TO [--slab | --vmalloc]`.
 
 FROM and TO are folders. What memsim's page replay does not read is left out: lines of other
 events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc` sections; with
---slab those of the slab allocator are kept. The window and the counts in meta.json are made to
-fit. Everything else stays as it was recorded.
+--slab those of the slab allocator are kept. With --vmalloc only vmalloc's are kept: its events,
+the frees of its structs, by which a purge shows how far it is, and its section; `slab` is empty,
+and the last snapshot has the pages of the first, as no event of theirs is there. The window and
+the counts in meta.json are made to fit. Everything else stays as it was recorded.
 """
 
 from __future__ import annotations
@@ -19,35 +22,45 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from memsim.replay.forms import LINE
-from memsim.replay.ftrace import EVENT_NAMES, KINDS
-from memsim.replay.unxz import lines
-from memsim.replay.vmalloc_fields import VMALLOC_EVENTS
+from memsim.replay.rows.forms import LINE
+from memsim.replay.rows.ftrace import EVENT_NAMES, KINDS
+from memsim.replay.rows.unxz import lines
+from memsim.replay.rows.vmalloc_fields import VMALLOC_EVENTS
 
-LEFT_OUT = ("slab", "vmalloc")
+#: By option: the events to keep, what the snapshots have instead of their sections; None: nothing.
+KEPT: dict[str, tuple[frozenset[str], dict[str, list[Any] | None]]] = {
+    "": (frozenset(EVENT_NAMES), {"slab": None, "vmalloc": None}),
+    "--slab": (frozenset(KINDS) - frozenset(VMALLOC_EVENTS), {"vmalloc": None}),
+    "--vmalloc": (frozenset(VMALLOC_EVENTS), {"slab": []}),
+}
+SNAPSHOTS = ("snapshot_start.json.xz", "snapshot_end.json.xz")
+STRUCT_FREED = " name=vmap_area\n"
 
 
 def main() -> int:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--slab"]
-    slab = len(arguments) < len(sys.argv) - 1
-    if len(arguments) != 2:
+    arguments = [argument for argument in sys.argv[1:] if argument not in KEPT]
+    option = next((argument for argument in sys.argv[1:] if argument in KEPT), "")
+    if len(arguments) != 2 or len(sys.argv) > 4:
         print(__doc__, file=sys.stderr)
         return 2
     source, target = Path(arguments[0]), Path(arguments[1])
     target.mkdir(parents=True, exist_ok=True)
     meta = json.loads((source / "meta.json").read_bytes())
-    _pack(target / "trace.txt.xz", "".join(strip_trace(source / "trace.txt.xz", meta, slab)))
+    _pack(target / "trace.txt.xz", "".join(strip_trace(source / "trace.txt.xz", meta, option)))
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-    for name in ("snapshot_start.json.xz", "snapshot_end.json.xz"):
-        _pack(target / name, strip_snapshot(source / name, slab))
+    start, end = (_read(source / name) for name in SNAPSHOTS)
+    if option == "--vmalloc":
+        end = start | {key: end[key] for key in ("phase", "trace_position", "vars", "vmalloc")}
+    for name, snapshot in zip(SNAPSHOTS, (start, end), strict=True):
+        _pack(target / name, strip_snapshot(snapshot, option))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) >> 10} KiB")
     return 0
 
 
-def strip_trace(path: Path, meta: dict[str, Any], slab: bool) -> Iterator[str]:
+def strip_trace(path: Path, meta: dict[str, Any], option: str) -> Iterator[str]:
     """The lines to keep. meta's window and counts become theirs when all have been taken."""
     window = meta["window"]
-    wanted = frozenset(KINDS) - frozenset(VMALLOC_EVENTS) if slab else EVENT_NAMES
+    wanted, _ = KEPT[option]
     read, kept, kinds = Counter[int](), Counter[int](), Counter[str]()
     first, last = ([0] * len(window["first"]) for _ in range(2))
     for line in lines(path):
@@ -61,7 +74,7 @@ def strip_trace(path: Path, meta: dict[str, Any], slab: bool) -> Iterator[str]:
         cpu, name = int(match[2]), match[5]
         before, behind = read[cpu] < window["first"][cpu], read[cpu] < window["last"][cpu]
         read[cpu] += 1
-        if name in wanted:
+        if name in wanted or (option == "--vmalloc" and line.endswith(STRUCT_FREED)):
             yield line
             kept[cpu] += 1
             first[cpu] += before
@@ -75,10 +88,15 @@ def strip_trace(path: Path, meta: dict[str, Any], slab: bool) -> Iterator[str]:
     meta.pop("trace_header", None)
 
 
-def strip_snapshot(path: Path, slab: bool) -> str:
-    snapshot = json.loads(lzma.decompress(path.read_bytes()))
-    left_out = LEFT_OUT[slab:]
-    kept = {key: value for key, value in snapshot.items() if key not in left_out}
+def _read(path: Path) -> dict[str, Any]:
+    snapshot: dict[str, Any] = json.loads(lzma.decompress(path.read_bytes()))
+    return snapshot
+
+
+def strip_snapshot(snapshot: dict[str, Any], option: str) -> str:
+    _, instead = KEPT[option]
+    kept = {key: instead.get(key, value) for key, value in snapshot.items()}
+    kept = {key: value for key, value in kept.items() if value is not None}
     return json.dumps(kept, separators=(",", ":"))
 
 

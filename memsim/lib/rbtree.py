@@ -141,7 +141,8 @@ def rb_propagate(root: RbRoot[N], node: N | None, stop: N | None) -> None:
 def rb_insert(root: RbRoot[N], node: N, parent: N | None, side: int) -> None:
     """Put a new node on the free side of parent, and restore the balance. Cost: O(log n).
 
-    Kernel: lib/rbtree.c rb_link_node() and rb_insert_color(), or rb_insert_augmented()
+    Kernel: include/linux/rbtree.h rb_link_node(); lib/rbtree.c rb_insert_color();
+    include/linux/rbtree_augmented.h rb_insert_augmented()
     """
     root.link(node, parent, side)
     while True:
@@ -178,7 +179,7 @@ def _rotate_red_pair(root: RbRoot[N], node: N, parent: N, grandparent: N) -> Non
 def rb_erase(root: RbRoot[N], node: N) -> None:
     """Take a node out, and restore the balance. Cost: O(log n).
 
-    Kernel: lib/rbtree.c rb_erase(), rb_erase_augmented()
+    Kernel: lib/rbtree.c rb_erase(); include/linux/rbtree_augmented.h rb_erase_augmented()
     """
     successor = None
     if node.rb_left is not None and node.rb_right is not None:

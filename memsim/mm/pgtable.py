@@ -5,7 +5,7 @@ entry is a pfn, shifted by PAGE_SHIFT, and flags. The topmost table, swapper_pg_
 kernel's image. With 32 bits there are two levels; the topmost table is then that of pmds.
 
 NOT MODELLED: five levels, PAE; the entries' accessed and dirty bits change only where Linux sets
-them; memalloc scopes (memalloc_nofs_save()), which take flags off the mask of a table's page.
+them.
 
 Kernel: arch/x86/include/asm/pgtable_types.h, include/linux/pgtable.h, mm/memory.c __pmd_alloc()
 """
@@ -151,8 +151,11 @@ def alloc_table(vm: Vm, table: Table, address: int) -> Table | None:
     if below is not None:
         return below
     pfn = alloc_pages(vm, GFP_PGTABLE_KERNEL | __GFP_COMP, 0, numa_node_id(vm))
-    if pfn == NULL:
-        return None
+    return None if pfn == NULL else hang_table(vm, table, address, pfn)
+
+
+def hang_table(vm: Vm, table: Table, address: int, pfn: int) -> Table:
+    """Let address's entry lead to a new table in page pfn. Kernel: pmd_populate_kernel()."""
     level = table.level - 1
     if vm.trace.mask & TP_STEPS:
         vm.trace.step(TABLE_NEW, pfn, level)

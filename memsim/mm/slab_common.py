@@ -99,7 +99,7 @@ def find_mergeable(
 def _kmem_cache_alias(
     state: SlabState, size: int, align: int, flags: int, name: str, ctor: bool
 ) -> KmemCache | None:
-    """Share a cache, if there is one to share. Kernel: mm/slub.c __kmem_cache_alias()."""
+    """Share a cache, if there is one to share. Kernel: __kmem_cache_alias()."""
     s = find_mergeable(state, size, align, flags, name, ctor)
     if s is not None:
         set_cache_field(s, "refcount", s.refcount + 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from memsim.lib.rbtree import rb_nodes
 from memsim.mm.mmzone import Vm, page_zone
 from memsim.mm.vmalloc.area import VmapArea, VmStruct, va_size
+from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.proc.text import COPY_AGAIN, Line, lines_of
 from memsim.words.vmalloc import (
     ULONG_MAX,
@@ -21,8 +22,6 @@ from memsim.words.vmalloc import (
     VM_SPARSE,
     VM_UNINITIALIZED,
     VM_USERMAP,
-    VMALLOC_END,
-    VMALLOC_START,
     VMAP_RAM,
 )
 
@@ -99,16 +98,19 @@ def _row(line: Line) -> VmallocinfoArea:
     )  # fmt: skip
 
 
-def write_vmallocinfo(rows: list[VmallocinfoArea]) -> str:
-    """The text, as Linux 6.12 prints it for root. Kernel: vmalloc_info_show()."""
-    return "".join(f"{_text(row)}\n" for row in rows)
+def write_vmallocinfo(rows: list[VmallocinfoArea], digits: int = 16) -> str:
+    """The text, as Linux 6.12 prints it for root; with 32 bits addresses have 8 digits.
+
+    Kernel: vmalloc_info_show()
+    """
+    return "".join(f"{_text(row, digits)}\n" for row in rows)
 
 
-def _text(row: VmallocinfoArea) -> str:
-    words = [f"0x{row.start:016x}-0x{row.end:016x} {row.size:7}"]
+def _text(row: VmallocinfoArea, digits: int) -> str:
+    words = [f"0x{row.start:0{digits}x}-0x{row.end:0{digits}x} {row.size:7}"]
     words += [row.caller] if row.caller else []
     words += [f"pages={row.pages}"] if row.pages else []
-    words += [f"phys=0x{row.phys:016x}"] if row.phys >= 0 else []
+    words += [f"phys=0x{row.phys:0{digits}x}"] if row.phys >= 0 else []
     words += row.words
     words += [f"N{node}={pages}" for node, pages in row.nodes]
     return " ".join(words)
@@ -134,7 +136,7 @@ def _busy(vm: Vm, va: VmapArea) -> VmallocinfoArea | None:
     if area.flags & VM_UNINITIALIZED:
         return None
     words = [word for flag, word in FLAG_WORDS if area.flags & flag]
-    if VMALLOC_START <= area.array < VMALLOC_END:
+    if is_vmalloc_addr(vm.vmalloc, area.array):
         words.append("vpages")
     return VmallocinfoArea(
         area.addr, area.addr + area.size, area.size, area.caller, area.nr_pages,

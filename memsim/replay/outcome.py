@@ -11,20 +11,21 @@ from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.restore import Field, restore
 from memsim.mm.slub.restore import address_in, restore_slab
 from memsim.mm.vmalloc.restore import restore_vmalloc
-from memsim.replay.base import Result
-from memsim.replay.capture import Capture
-from memsim.replay.compare import Comparison, Tally, compare_end
-from memsim.replay.fates import settle_frees
-from memsim.replay.inputs import Kind
-from memsim.replay.reader import Progress as Reading
-from memsim.replay.rows_of import rows_of_capture
+from memsim.replay.pages.base import Result
+from memsim.replay.pages.compare import Comparison, Tally, compare_end
+from memsim.replay.pages.tracepoints import Stream
+from memsim.replay.rows.capture import Capture
+from memsim.replay.rows.fates import settle_frees
+from memsim.replay.rows.inputs import Kind
+from memsim.replay.rows.reader import Progress as Reading
+from memsim.replay.rows.rows_of import rows_of_capture
 from memsim.replay.run import Replay
-from memsim.replay.slab_closed import ClosedSlabRun
-from memsim.replay.slab_compare import CacheTally, compare_caches
-from memsim.replay.slab_run import RecordedRandom, SlabResult, SlabRun
-from memsim.replay.tracepoints import Stream
-from memsim.replay.vmalloc_compare import compare_vmalloc
-from memsim.replay.vmalloc_run import VmallocResult, VmallocRun
+from memsim.replay.slab.closed import ClosedSlabRun
+from memsim.replay.slab.compare import CacheTally, compare_caches
+from memsim.replay.slab.run import RecordedRandom, SlabResult, SlabRun
+from memsim.replay.vmalloc.closed import ClosedVmallocRun
+from memsim.replay.vmalloc.compare import compare_vmalloc
+from memsim.replay.vmalloc.run import VmallocResult, VmallocRun
 from memsim.trace.events import TRACED_ON_THE_WAY
 from memsim.trace.trace import Trace
 from memsim.words.errors import BadInput
@@ -88,7 +89,8 @@ def replay_capture(
 ) -> Outcome:
     """Replay the capture in a folder. progress is called with (rows done, rows in all).
 
-    closed: slabs ask memsim's page allocator, what they asked in the recording is not fed in.
+    closed: slabs and areas of vmalloc ask memsim's page allocator, what they asked in the recording
+    is not fed in.
 
     reading is called with the lines read so far, while the trace is parsed.
 
@@ -97,16 +99,19 @@ def replay_capture(
     started = time.monotonic()
     capture = Capture(folder)
     vm = _restore(capture)
-    has_slab = "slab" in capture.start and "slab" in capture.end
+    has_slab, has_vmalloc = (
+        name in capture.start and name in capture.end for name in ("slab", "vmalloc")
+    )
+    if closed and not has_slab and not has_vmalloc:
+        what = "its snapshots have neither slab nor vmalloc: there is no loop to close"
+        raise BadInput(f"{folder}: {what}")
     rows = rows_of_capture(capture, _vmemmap_base(capture), reading, slab=has_slab)
     settle_frees(rows, vm.max_pfn)
     replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
     if has_slab:
         replay.slab = _slab_run(capture, replay, closed)
-    elif closed:
-        raise BadInput(f"{folder}: its snapshots have no slab: there is no loop to close")
-    if "vmalloc" in capture.start and "vmalloc" in capture.end:
-        replay.vmalloc = _vmalloc_run(capture, replay)
+    if has_vmalloc:
+        replay.vmalloc = _vmalloc_run(capture, replay, closed)
     name, kernel = capture.name, capture.kernel
     capture.start = {}  # its memory is wanted back
     for done in replay.run():
@@ -150,7 +155,7 @@ def _slab_run(capture: Capture, replay: Replay, closed: bool) -> SlabRun:
     return run
 
 
-def _vmalloc_run(capture: Capture, replay: Replay) -> VmallocRun:
+def _vmalloc_run(capture: Capture, replay: Replay, closed: bool) -> VmallocRun:
     """vmalloc as the first snapshot has it."""
     start = Field(capture.start, "")
     try:
@@ -158,7 +163,11 @@ def _vmalloc_run(capture: Capture, replay: Replay) -> VmallocRun:
         restore_vmalloc(replay.vm, start["vmalloc"], lazy)
     except BadInput as error:
         raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
-    return VmallocRun(replay.vm, replay.rows)
+    if not closed:
+        return VmallocRun(replay.vm, replay.rows)
+    run = ClosedVmallocRun(replay.vm, replay.rows)
+    run.open(replay, replay.handlers_of_pages())
+    return run
 
 
 def _compare_vmalloc(capture: Capture, vm: Vm) -> dict[str, Tally]:

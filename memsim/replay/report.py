@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from memsim.replay.base import Miss
-from memsim.replay.compare import Tally
 from memsim.replay.outcome import Outcome
-from memsim.replay.slab_compare import CacheTally
-from memsim.replay.slab_run import SlabResult
+from memsim.replay.pages.base import Miss
+from memsim.replay.pages.compare import Tally
+from memsim.replay.slab.compare import CacheTally
+from memsim.replay.slab.run import SlabResult
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MIGRATETYPE_NAMES
 
@@ -85,14 +85,13 @@ def _vmalloc_json(outcome: Outcome) -> dict[str, Any] | None:
     vmalloc = outcome.vmalloc
     if vmalloc is None:
         return None
-    told = {"nr_lazy": vmalloc.nr_lazy, "num_purged": vmalloc.num_purged}
     return {
         "requests": vmalloc.requests,
         "exact": vmalloc.exact,
         "first_miss": None if vmalloc.first_miss is None else asdict(vmalloc.first_miss),
         **{
             name: {"total": tally.total, "equal": tally.equal}
-            for name, tally in (outcome.areas | told).items()
+            for name, tally in (outcome.areas | vmalloc.tallies()).items()
         },
         "put_right": vmalloc.put_right,
         "notes": dict(vmalloc.notes.most_common()),
@@ -200,6 +199,10 @@ def _vmalloc_text(outcome: Outcome) -> list[str]:
     for name, tally in outcome.areas.items():
         lines.append(f"  at the end: {name + ' areas':<14} {tally.equal} of {tally.total} equal")
     lines += _differences(list(outcome.areas.values()))
+    lines += [
+        f"  {name:<26} {tally.equal} of {tally.total} equal"
+        for name, tally in vmalloc.tallies().items()
+    ]
     if vmalloc.first_miss is not None:
         miss = vmalloc.first_miss
         lines.append(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from memsim.replay.bulk import Bulk
-from memsim.replay.compacting import Compacting
-from memsim.replay.holds import runs_of_holds
-from memsim.replay.inputs import INPUTS, Kind
-from memsim.replay.lock_order import operation_order
-from memsim.replay.requests import Requests
-from memsim.replay.slab_run import SlabRun
-from memsim.replay.tracepoints import COMPARED
-from memsim.replay.vmalloc_run import VmallocRun
-from memsim.replay.workers import Workers
+from memsim.replay.order.holds import runs_of_holds
+from memsim.replay.order.lock_order import operation_order
+from memsim.replay.pages.bulk import Bulk
+from memsim.replay.pages.compacting import Compacting
+from memsim.replay.pages.requests import Requests
+from memsim.replay.pages.tracepoints import COMPARED
+from memsim.replay.pages.workers import Workers
+from memsim.replay.rows.inputs import INPUTS, Kind
+from memsim.replay.slab.run import SlabRun
+from memsim.replay.vmalloc.run import VmallocRun
 
 
 class Replay(Requests, Bulk, Workers, Compacting):
@@ -32,7 +32,7 @@ class Replay(Requests, Bulk, Workers, Compacting):
         """Do every row. Yields how many are done, each `every` rows, from 1 on."""
         self._check_cpus()
         self._count_inputs()
-        handlers = {int(kind): getattr(self, name) for kind, name in _HANDLERS.items()}
+        handlers = self.handlers_of_pages()
         if self.slab is not None:
             handlers |= self.slab.handlers()
             self._instead = self.slab.instead
@@ -48,6 +48,10 @@ class Replay(Requests, Bulk, Workers, Compacting):
                 self.tracepoints.match()
                 yield done
         self.tracepoints.match()
+
+    def handlers_of_pages(self) -> dict[int, Callable[..., None]]:
+        """The method for each kind of row that the page allocator has a part in."""
+        return {int(kind): getattr(self, name) for kind, name in _HANDLERS.items()}
 
     def _check_cpus(self) -> None:
         cpus = self.rows.cpu

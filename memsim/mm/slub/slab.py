@@ -27,7 +27,8 @@ Objects = int
 class Random:
     """Where chance comes from: splitmix64 of a seed and a count, so that it can be taken back.
 
-    A replay puts recorded numbers in its place. Kernel: drivers/char/random.c, get_cycles()
+    A replay puts recorded numbers in its place. Kernel: include/linux/random.h get_random_long();
+    arch/x86/include/asm/tsc.h get_cycles()
     """
 
     __slots__ = ("count", "seed")

@@ -46,7 +46,10 @@ def store(s: KmemCache, name: str, text: str) -> int:
 
 
 def _store_number(s: KmemCache, name: str, text: str) -> int:
-    """Kernel: kstrtoul(), min_partial_store(), cpu_partial_store(), remote_..._ratio_store()."""
+    """A number from text.
+
+    Kernel: mm/slub.c min_partial_store(), cpu_partial_store(), remote_node_defrag_ratio_store()
+    """
     if not _NUMBER.fullmatch(text):
         return -EINVAL
     number = int(text)

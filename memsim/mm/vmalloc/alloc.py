@@ -97,7 +97,7 @@ def told(vm: Vm, addr: int, size: int, align: int, vstart: int, vend: int) -> No
     """Fire alloc_vmap_area: addr is vend when there are no such addresses."""
     if vm.trace.mask & TP_ALLOC_VMAP_AREA:
         limits = signed(vstart), signed(vend)
-        vm.trace.emit(ALLOC_VMAP_AREA, signed(addr), size, align, *limits, addr == vend)
+        vm.trace.emit(ALLOC_VMAP_AREA, signed(addr), size, signed(align), *limits, addr == vend)
 
 
 def find_vmap_area(vm: Vm, addr: int) -> tuple[VmapNode, VmapArea] | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.lib.rbtree import rb_nodes, rb_violations
 from memsim.mm.mmzone import Vm
+from memsim.mm.pgtable import PTE, Table, entry_pfn, is_leaf
 from memsim.mm.vmalloc.area import VmapArea, va_size
 from memsim.mm.vmalloc.state import VmallocState, addr_to_node, decode_vn_id
 from memsim.mm.vmalloc.tree import AreaTree
 from memsim.trace.vmalloc_steps import tree_name
 from memsim.words.errors import ValidationError
+from memsim.words.mmzone import NULL
 
 
 def trees_of(state: VmallocState) -> list[AreaTree]:
@@ -91,8 +94,59 @@ def _lazy(state: VmallocState) -> Iterator[str]:
         yield f"{state.vmap_lazy_nr}, counted {pages}"
 
 
+def _tables(state: VmallocState) -> Iterator[str]:
+    """Each page table but the topmost is led to by one entry, of the level above it."""
+    tables = state.init_mm.tables
+    led = [(table.level, entry_pfn(value)) for table in tables.values() if table.level > PTE
+           for value in table.entries.values() if not is_leaf(value)]  # fmt: skip
+    below = [(table.level + 1, pfn) for pfn, table in tables.items() if pfn != NULL]
+    if sorted(led) != sorted(below):
+        yield f"{len(led)} entries lead to {len(below)} tables"
+
+
+def _mapped(state: VmallocState) -> Iterator[str]:
+    """What is mapped lies in areas in use."""
+    busy = sorted((va.va_start, va.va_end) for vn in state.vmap_nodes for va in rb_nodes(vn.busy))
+    starts = [start for start, _ in busy]
+    for address, end in _mappings(state, state.init_mm.pgd, 0):
+        place = bisect_right(starts, address) - 1
+        if place < 0 or end > busy[place][1]:
+            yield f"{address:#x} to {end:#x}"
+
+
+def _mappings(state: VmallocState, table: Table, base: int) -> Iterator[tuple[int, int]]:
+    """First address and end of what each entry maps, of this table and those below it."""
+    mm = state.init_mm
+    shift = mm.shift_of(table.level)
+    for index, value in table.entries.items():
+        address = base | index << shift
+        if table is mm.pgd and state.layout.bits_per_long == 64 and index >> mm.index_bits - 1:
+            address |= -1 << shift + mm.index_bits & state.layout.ULONG_MAX
+        if table.level == PTE or is_leaf(value):
+            yield address, address + (1 << shift)
+        else:
+            yield from _mappings(state, mm.tables[entry_pfn(value)], address)
+
+
+def _blocks(state: VmallocState) -> Iterator[str]:
+    """A block's pages were never handed out, are in use, or were given back."""
+    for start, vb in state.vmap_blocks.items():
+        used = vb.used_map.bit_count()
+        if vb.free + used + vb.dirty != state.layout.VMAP_BBMAP_BITS:
+            yield f"{start:#x}: {vb.free} free, {used} in use, {vb.dirty} dirty"
+
+
+def _queues(state: VmallocState) -> Iterator[str]:
+    """A block is on its CPU's queue while it has pages never handed out."""
+    for cpu, queue in enumerate(state.vmap_block_queue):
+        expected = {s for s, vb in state.vmap_blocks.items() if vb.cpu == cpu and vb.free}
+        if {vb.va.va_start for vb in queue} != expected or len(queue) != len(expected):
+            yield f"CPU {cpu}: {len(queue)} blocks, should be {len(expected)}"
+
+
 INVARIANTS: tuple[Callable[[VmallocState], Iterator[str]], ...] = (
     _shapes, _apart, _one_place, _largest, _merged, _kept_where_they_begin, _pools, _lazy,
+    _tables, _mapped, _blocks, _queues,
 )  # fmt: skip
 
 

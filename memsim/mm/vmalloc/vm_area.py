@@ -81,7 +81,9 @@ def find_vm_area(vm: Vm, addr: int) -> VmStruct | None:
 def remove_vm_area(vm: Vm, addr: int) -> VmStruct | None:
     """Unmap the area that holds addr, and free its addresses lazily.
 
-    None for an address that is not a page's, or in no such area. Kernel: remove_vm_area()
+    None for an address that is not a page's, or in no such area.
+    NOT MODELLED: with debug_pagealloc all CPUs forget the addresses at once.
+    Kernel: remove_vm_area(), free_unmap_vmap_area()
     """
     if addr % PAGE_SIZE:
         return None

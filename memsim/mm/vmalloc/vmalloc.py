@@ -122,6 +122,8 @@ def totalram_pages(vm: Vm) -> int:
 def _vmalloc_area_node(vm: Vm, area: VmStruct, gfp_mask: int, shift: int, node: int) -> bool:
     """Pages for an area, and their mapping; without them the area is freed again.
 
+    NOT MODELLED: memalloc_nofs_save() and memalloc_noio_save(), which take flags off the mask of
+    page tables' pages; memcg's counter; with __GFP_NOFAIL, mapping for ever.
     Kernel: mm/vmalloc.c __vmalloc_area_node()
     """
     nr_small_pages = get_vm_area_size(area) >> PAGE_SHIFT

@@ -1,0 +1,1 @@
+"""What readers are handed, and what becomes of it."""

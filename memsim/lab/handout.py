@@ -1,0 +1,148 @@
+"""Lessons handed out to a reader's own folder, and brought up to date there; nothing is lost.
+
+A file that the reader did not touch follows the course. A notebook counts as touched when the text
+of a cell is another, or cells were added or taken away: outputs come again when cells are run. A
+touched file stays as it is, and where the course has a newer version, that is put beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from memsim.words.course import MANIFEST
+from memsim.words.errors import BadInput
+
+_MAX_BYTES = 64 << 20
+_SKIPPED = frozenset({MANIFEST, ".ipynb_checkpoints", "__pycache__"})
+
+
+class Fate(Enum):
+    """What became of a file in the reader's folder."""
+
+    NEW = "new"
+    UPDATED = "updated"
+    SAME = "the same"
+    KEPT = "yours, kept"
+    BESIDE = "yours, kept; the new version is beside it"
+
+
+def hand_out(source: Path, target: Path) -> dict[str, Fate]:
+    """Copy a folder of lessons to a reader's folder: by file, what became of it there.
+
+    BadInput, and nothing is changed, if source has no lessons or target cannot be written.
+    """
+    files = sorted(_files(source))
+    if not any(name.endswith(".ipynb") for name in files):
+        raise BadInput(f"{source}: there are no notebooks in it")
+    if target.resolve() == source.resolve():
+        raise BadInput(f"{target}: is where the lessons come from; name another folder")
+    handed = _read_manifest(target)
+    fates = {}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            fates[name] = _hand_out_file(source / name, target / name, handed.get(name, ""))
+            handed[name] = _digest(source / name)
+            _write(target / MANIFEST, json.dumps({"files": handed}, indent=1).encode())
+    except OSError as error:
+        raise BadInput(f"{error.filename or target}: {error.strerror}") from None
+    return fates
+
+
+def lessons_folder() -> Path:
+    """The lessons that came with memsim: beside the package, or in it."""
+    package = Path(__file__).parents[1]
+    beside = package.parent / "notebooks"
+    return beside if beside.is_dir() else package / "notebooks"
+
+
+def as_lines(fates: dict[str, Fate], folder: Path) -> str:
+    """For people: how many files of each fate, and which ones are the reader's."""
+    counts = Counter(fates.values())
+    told = ", ".join(f"{counts[fate]} {fate.value}" for fate in Fate if counts[fate])
+    own = [f"  {n}: {f.value}" for n, f in fates.items() if f in (Fate.KEPT, Fate.BESIDE)]
+    return "\n".join([f"{folder}: {told}", *own])
+
+
+def _files(source: Path) -> Iterator[str]:
+    for path in source.rglob("*"):
+        name = path.relative_to(source)
+        if path.is_file() and not _SKIPPED & set(name.parts):
+            yield name.as_posix()
+
+
+def _hand_out_file(new: Path, own: Path, handed: str) -> Fate:
+    """One file; handed: the digest of what the reader was given last, "" for nothing."""
+    if not own.exists():
+        _copy(new, own)
+        return Fate.NEW
+    mine, theirs = _digest(own), _digest(new)
+    if mine == theirs:
+        return Fate.SAME
+    if mine == handed:
+        _copy(new, own)
+        return Fate.UPDATED
+    if theirs == handed:
+        return Fate.KEPT
+    _copy(new, own.with_stem(f"{own.stem} (new)"))
+    return Fate.BESIDE
+
+
+def _digest(path: Path) -> str:
+    """A hash of the file; of a notebook, of what its cells say alone."""
+    if path.stat().st_size > _MAX_BYTES:
+        return "too large to be a lesson"
+    content = path.read_bytes()
+    if path.suffix == ".ipynb":
+        content = _cells(content) or content
+    return hashlib.sha256(content).hexdigest()
+
+
+def _cells(content: bytes) -> bytes | None:
+    """Kind and text of each cell; None for what is no notebook."""
+    try:
+        cells = json.loads(content)["cells"]
+        said = [[cell["cell_type"], _joined(cell["source"])] for cell in cells]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return json.dumps(said).encode()
+
+
+def _joined(source: Any) -> str:
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _read_manifest(target: Path) -> dict[str, str]:
+    """What was handed out, by file. Unreadable, it is nothing: so all that is there stays."""
+    try:
+        files = json.loads((target / MANIFEST).read_bytes())["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _copy(source: Path, target: Path) -> None:
+    _write(target, source.read_bytes())
+
+
+def _write(target: Path, content: bytes) -> None:
+    """All of it or nothing: a reader may pull the plug."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".memsim-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        shutil.copymode(target, name) if target.exists() else os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Any trace, replayed by counts on a machine drawn from copies of /proc."""

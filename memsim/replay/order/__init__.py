@@ -1,0 +1,1 @@
+"""Rows are put in the order in which they took effect."""

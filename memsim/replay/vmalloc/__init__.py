@@ -1,0 +1,1 @@
+"""vmalloc's rows are done to the model; addresses and areas are compared."""
