@@ -101,7 +101,7 @@ REQUESTERS = (
     ),
     Requester(
         "a network card's interrupt", "an sk_buff, at once",
-        "netdev_alloc_skb(), net/core/skbuff.c", _object("skbuff_head_cache", GFP_ATOMIC),
+        "__netdev_alloc_skb(), net/core/skbuff.c", _object("skbuff_head_cache", GFP_ATOMIC),
     ),
     Requester(
         "a network card's interrupt", "32 KiB for packets, at once",
