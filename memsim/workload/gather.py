@@ -24,7 +24,8 @@ GATHER_BATCH = Path(
 class MmuGather:
     """struct mmu_gather: folios, and page tables, that nobody maps any more.
 
-    Kernel: mm/mmu_gather.c tlb_gather_mmu(), tlb_remove_page(), tlb_finish_mmu()
+    Kernel: mm/mmu_gather.c tlb_gather_mmu(), tlb_finish_mmu(); include/asm-generic/tlb.h
+    tlb_remove_page()
     NOT MODELLED: the second place that several pages of a large folio take in a list.
     """
 
