@@ -190,6 +190,44 @@ def test_sleep_is_judged_by_place_mask_and_level(lesson: OpenLesson, tmp_path: P
     lesson.theme("Light")
 
 
+@of_lesson("07_mobility")
+def test_a_page_poisons_a_block_wherever_it_is(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("poisoned = Poisoned()\npoisoned")
+    cell.locator("[role=status]", has_text="In use: pfn 300. Free: 1023 of 1024").wait_for()
+    pfn, count = (cell.locator("[role=slider]").nth(number) for number in range(2))
+    pfn.focus()
+    lesson.page.keyboard.press("Home")
+    cell.locator("[role=status]", has_text="In use: pfn 0. Free: 1023").wait_for()
+    lesson.page.screenshot(path=tmp_path / "poison.png")
+    count.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="extfrag_index for order 9: 0.947").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "poison_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("07_mobility")
+def test_two_machines_grow_apart_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("two_machines = TwoMachines()\ntwo_machines")
+    cell.locator("[role=status]", has_text="After round 1, 1 of 64 the kernel's.").wait_for()
+    rounds, share = (cell.locator("[role=slider]").nth(number) for number in range(2))
+    rounds.focus()
+    lesson.page.keyboard.press("End")
+    said = "84 unmovable pages in 12 of 16 pageblocks; 4 blocks of order 9 left"
+    cell.locator("[role=status]", has_text=said).wait_for()
+    lesson.page.screenshot(path=tmp_path / "machines.png")
+    share.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="8 of 64 the kernel's. grouping on").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "machines_dark.png")
+    chart = lesson.show("groups = {")
+    chart.locator(".js-plotly-plot .trace").first.wait_for()
+    lesson.page.screenshot(path=tmp_path / "chart_dark.png")
+    lesson.theme("Light")
+
+
 @of_lesson("08_why_slab")
 def test_a_cache_s_geometry_follows_its_sliders(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("cache_geometry = CacheGeometry(100)\ncache_geometry")
