@@ -219,7 +219,7 @@ def test_two_machines_grow_apart_by_keys(lesson: OpenLesson, tmp_path: Path) -> 
     lesson.page.screenshot(path=tmp_path / "machines.png")
     share.focus()
     lesson.page.keyboard.press("End")
-    cell.locator("[role=status]", has_text="8 of 64 the kernel's. grouping on").wait_for()
+    cell.locator("[role=status]", has_text="8 of 64 the kernel's. Grouping on").wait_for()
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "machines_dark.png")
     chart = lesson.show("groups = {")

@@ -79,10 +79,18 @@ def test_two_machines_follow_their_sliders() -> None:
         view.round.value = number
         assert f"After round {number}, 8 of 64" in view.text()
         for name in NAMES.values():
-            assert name in view.text()
+            assert name.capitalize() in view.text()
     assert view.picture.value.count("pageblock 15:") == 2
     view.round.value = 0
     assert view.round.value == 1
+
+
+@pytest.mark.parametrize("share", [1, 8])
+def test_the_machines_differ_from_the_kernel_s_first_request_on(share: int) -> None:
+    first = lesson07.first_difference(share)
+    requests = lesson07.life(share, rounds=1)[0]
+    assert requests[first - 1].unmovable
+    assert not any(request.unmovable for request in requests[: first - 1])
 
 
 def test_a_fresh_machine_s_pageblocks_are_all_free() -> None:

@@ -111,6 +111,18 @@ def history(kernel_in_64: int, group_by_mobility: bool) -> list[AfterRound]:
     return after
 
 
+@cache
+def first_difference(kernel_in_64: int) -> int:
+    """The first request of life() that the two machines answer differently, counted from 1."""
+    on, off = Lived(True), Lived(False)
+    for request in life(kernel_in_64, rounds=1)[0]:
+        on.run([request])
+        off.run([request])
+        if on.pfns != off.pfns:
+            return request.number + 1
+    return 0
+
+
 def usable(machine: Machine, order: int) -> int:
     """How many blocks of an order the free lists would yield."""
     nr_free = machine.nr_free()

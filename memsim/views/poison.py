@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
@@ -82,13 +85,23 @@ class Poisoned(widgets.VBox):
 
 def poisoned_text(machine: Machine, used: list[int]) -> str:
     """Free blocks of each order, and both indexes."""
-    blocks = ", ".join(f"{n} of order {order}" for order, n in enumerate(machine.nr_free()) if n)
+    blocks = ", ".join(_counted(machine.nr_free()))
     unusable = machine.unusable_index(9) / 1000
     return (
         f"In use: pfn {', '.join(map(str, used))}. Free: {NR_PAGES - len(used)} of {NR_PAGES} "
         f"pages; blocks: {blocks}. unusable_index for order 9: {unusable:.3f}. "
         f"{_extfrag_text(machine)}"
     )
+
+
+def _counted(nr_free: list[int]) -> Iterator[str]:
+    """Free blocks of each order in words, neighbours of the same number together."""
+    for blocks, run in groupby(enumerate(nr_free), key=itemgetter(1)):
+        orders = [order for order, _ in run]
+        if blocks and len(orders) > 1:
+            yield f"{blocks} of each order from {orders[0]} to {orders[-1]}"
+        elif blocks:
+            yield f"{blocks} of order {orders[0]}"
 
 
 def _extfrag_text(machine: Machine) -> str:

@@ -7,7 +7,14 @@ from typing import Any
 import ipywidgets as widgets
 
 from memsim.views.controls import FULL, status
-from memsim.views.lesson07 import PAGES_PER_BLOCK, ROUNDS, AfterRound, Block, history
+from memsim.views.lesson07 import (
+    PAGES_PER_BLOCK,
+    ROUNDS,
+    AfterRound,
+    Block,
+    first_difference,
+    history,
+)
 
 #: Of 64 requests, how many are the kernel's own.
 SHARES = (1, 2, 4, 8)
@@ -41,7 +48,11 @@ class TwoMachines(widgets.VBox):
     def text(self) -> str:
         """What is shown, in words."""
         said = " ".join(after_text(NAMES[group], after) for group, after in self.after.items())
-        return f"After round {self.round.value}, {self.share.value} of 64 the kernel's. {said}"
+        first = first_difference(self.share.value)
+        return (
+            f"After round {self.round.value}, {self.share.value} of 64 the kernel's. {said} "
+            f"The first request that they answered differently: number {first}."
+        )
 
 
 def after_text(name: str, after: AfterRound) -> str:
@@ -49,16 +60,21 @@ def after_text(name: str, after: AfterRound) -> str:
     held = sum(block.unmovable > 0 for block in after.blocks)
     pages = sum(block.unmovable for block in after.blocks)
     return (
-        f"{name}: {pages} unmovable pages in {held} of {len(after.blocks)} pageblocks; "
-        f"{after.huge_pages} blocks of order 9 left, unusable_index {after.unusable / 1000:.3f}."
+        f"{name.capitalize()}: {pages} unmovable pages in {held} of {len(after.blocks)} "
+        f"pageblocks; {huge_pages(after)} left, unusable_index {after.unusable / 1000:.3f}."
     )
+
+
+def huge_pages(after: AfterRound) -> str:
+    """How many blocks of order 9 there are, in words."""
+    return f"{after.huge_pages} block{'s' * (after.huge_pages != 1)} of order 9"
 
 
 def strip(name: str, after: AfterRound) -> str:
     """One machine's pageblocks from left to right. HTML."""
     cells = "".join(_cell(number, block) for number, block in enumerate(after.blocks))
     return (
-        f'<div style="margin: 10px 0 2px"><b>{name}</b>: {after.huge_pages} blocks of order 9</div>'
+        f'<div style="margin: 10px 0 2px"><b>{name}</b>: {huge_pages(after)}</div>'
         f'<div style="display: grid; grid-template-columns: repeat({len(after.blocks)}, 1fr); '
         f'gap: 3px">{cells}</div>'
     )
@@ -79,8 +95,8 @@ def _cell(number: int, block: Block) -> str:
         f'<div title="{title}" style="position: relative; height: 64px; border: 1px solid #808080; '
         f'background: #a6d8f3; color: #000; text-align: center; font-size: 12px">'
         f'<div style="position: absolute; inset: 0 0 auto 0; height: {band:.0f}%; {_POISON}"></div>'
-        f'<div style="position: absolute; bottom: 2px; width: 100%">{block.migratetype[0]}<br>'
-        f'<b style="background: #fff">{count}</b></div></div>'
+        f'<div style="position: absolute; bottom: 2px; width: 100%"><span style="background: #fff">'
+        f"{block.migratetype[0]}<br><b>{count}</b></span></div></div>"
     )
 
 
