@@ -75,7 +75,7 @@ def strip(name: str, after: AfterRound) -> str:
     cells = "".join(_cell(number, block) for number, block in enumerate(after.blocks))
     return (
         f'<div style="margin: 10px 0 2px"><b>{name}</b>: {huge_pages(after)}</div>'
-        f'<div style="display: grid; grid-template-columns: repeat({len(after.blocks)}, 1fr); '
+        f'<div style="display: grid; grid-template-columns: repeat(auto-fit, minmax(38px, 1fr)); '
         f'gap: 3px">{cells}</div>'
     )
 
