@@ -147,6 +147,87 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
     lesson.page.screenshot(path=tmp_path / "cpus.png")
 
 
+@of_lesson("06_gfp")
+def test_a_mask_is_put_together_by_name_text_and_bits(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("gfp_mask = GfpMask()\ngfp_mask")
+    cell.locator("[role=status]", has_text="a trace prints as GFP_KERNEL.").wait_for()
+    cell.locator("select").first.select_option("GFP_HIGHUSER_MOVABLE")
+    cell.locator("[role=status]", has_text="Highest zone: Movable. Migratetype: Mov").wait_for()
+    cell.get_by_label("__GFP_RECLAIMABLE").press("Space")
+    cell.locator("[role=status]", has_text="Forbidden: both __GFP_MOVABLE").wait_for()
+    lesson.page.screenshot(path=tmp_path / "mask.png")
+    text = cell.locator("input[type=text]")
+    text.fill("GFP_KERNEL | __GFP_HIGHMEM")
+    lesson.page.keyboard.press("Enter")
+    cell.locator("[role=status]", has_text="0xcc2").wait_for()
+    cell.locator("td", has_text="◀ this mask").wait_for()
+    cell.get_by_label("x86-32").check()
+    cell.locator("[role=status]", has_text="Highest zone: HighMem").wait_for()
+    text.fill("<b>7</b>")
+    lesson.page.keyboard.press("Enter")
+    cell.locator("[role=status]", has_text="'<b>7</b>' is no mask").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "mask_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("06_gfp")
+def test_sleep_is_judged_by_place_mask_and_level(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("can_i_sleep = CanISleep()\ncan_i_sleep")
+    cell.locator("[role=status]", has_text="1600 pages free").wait_for()
+    cell.locator("[role=slider]").focus()
+    for key in ("Home", "PageUp", "PageUp", "PageUp", "ArrowRight"):
+        lesson.page.keyboard.press(key)
+    cell.locator("[role=status]", has_text=re.compile("waits. It sleeps while mem")).wait_for()
+    cell.locator("select").first.select_option("a driver that writes pages out")
+    cell.locator("[role=status]", has_text="deadlock. Reclaim, on").wait_for()
+    lesson.page.screenshot(path=tmp_path / "sleep.png")
+    cell.locator("select").nth(1).select_option("GFP_ATOMIC")
+    cell.locator("[role=status]", has_text="pages out, GFP_ATOMIC: a page").wait_for()
+    assert cell.locator("td").count() == 6 * 7
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "sleep_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("07_mobility")
+def test_a_page_poisons_a_block_wherever_it_is(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("poisoned = Poisoned()\npoisoned")
+    cell.locator("[role=status]", has_text="In use: pfn 300. Free: 1023 of 1024").wait_for()
+    pfn, count = (cell.locator("[role=slider]").nth(number) for number in range(2))
+    pfn.focus()
+    lesson.page.keyboard.press("Home")
+    cell.locator("[role=status]", has_text="In use: pfn 0. Free: 1023").wait_for()
+    lesson.page.screenshot(path=tmp_path / "poison.png")
+    count.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="extfrag_index for order 9: 0.947").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "poison_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("07_mobility")
+def test_two_machines_grow_apart_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("two_machines = TwoMachines()\ntwo_machines")
+    cell.locator("[role=status]", has_text="After round 1, 1 of 64 the kernel's.").wait_for()
+    rounds, share = (cell.locator("[role=slider]").nth(number) for number in range(2))
+    rounds.focus()
+    lesson.page.keyboard.press("End")
+    said = "84 unmovable pages in 12 of 16 pageblocks; 4 blocks of order 9 left"
+    cell.locator("[role=status]", has_text=said).wait_for()
+    lesson.page.screenshot(path=tmp_path / "machines.png")
+    share.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="8 of 64 the kernel's. Grouping on").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "machines_dark.png")
+    chart = lesson.show("groups = {")
+    chart.locator(".js-plotly-plot .trace").first.wait_for()
+    lesson.page.screenshot(path=tmp_path / "chart_dark.png")
+    lesson.theme("Light")
+
+
 @of_lesson("08_why_slab")
 def test_a_cache_s_geometry_follows_its_sliders(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("cache_geometry = CacheGeometry(100)\ncache_geometry")

@@ -107,13 +107,18 @@ def check_cache_numbers(numbers: dict[str, int]) -> None:
         raise BadRequest(f"align={align}: should be a power of two up to 4 MiB, or 0")
 
 
+def check_switch(name: str, value: object) -> None:
+    """BadDescription unless it is True or False."""
+    if not isinstance(value, bool):
+        raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
+
+
 def check_slab_options(
     options: dict[str, bool], slab_debug: str | None, seed: int, arch: str
 ) -> None:
     """BadDescription for boot options of the slab allocator that are none, or without it."""
     for name, value in options.items():
-        if not isinstance(value, bool):
-            raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
+        check_switch(name, value)
         if value and not options["slab"]:
             raise BadDescription(f"{name}=True: needs slab=True")
     if not _counts(seed) or abs(index(seed)) >> 64:

@@ -18,6 +18,7 @@ from memsim.machine.checks import (
     check_order,
     check_request,
     check_slab_options,
+    check_switch,
     whole,
 )
 from memsim.machine.kvmalloc import KvmallocRequests
@@ -118,12 +119,17 @@ class Machine(KvmallocRequests):
         start_pfn: int = 0,
         cpus: int = 1,
         pcp: bool = False,
+        group_by_mobility: bool = True,
         seed: int = 0,
         steps: bool = True,
     ) -> Machine:
-        """A machine of one zone, Normal, with nr_pages pages, all free, and no watermarks."""
+        """A machine of one zone, Normal, with nr_pages pages, all free, and no watermarks.
+
+        group_by_mobility=False: every request is UNMOVABLE, as the kernel has it below 10 MiB.
+        """
+        check_switch("group_by_mobility", group_by_mobility)
         machine = cls.__new__(cls)
-        vm = of_pages(nr_pages, start_pfn, cpus, pcp, Trace(mask=0))
+        vm = of_pages(nr_pages, start_pfn, cpus, pcp, group_by_mobility, Trace(mask=0))
         machine._adopt(vm, seed, steps)
         return machine
 
@@ -255,6 +261,8 @@ class Machine(KvmallocRequests):
         whole("migratetype", migratetype)
         if not 0 <= migratetype < MIGRATE_PCPTYPES:
             raise BadRequest(f"migratetype={migratetype}: should be 0 to {MIGRATE_PCPTYPES - 1}")
+        if migratetype and self.vm.page_group_by_mobility_disabled:
+            raise BadRequest(f"migratetype={migratetype}: should be 0, grouping is off")
         name = f"unisolate_pageblock(pfn {pfn})"
         self._do(name, 0, lambda: unset_migratetype_isolate(zone, pfn, migratetype))
 

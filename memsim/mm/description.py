@@ -95,8 +95,16 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     return vm
 
 
-def of_pages(nr_pages: int, start_pfn: int, cpus: int, pcp: bool, trace: Trace) -> Vm:
-    """One zone, Normal, of nr_pages free pages from start_pfn, without watermarks."""
+def of_pages(
+    nr_pages: int, start_pfn: int, cpus: int, pcp: bool, group_by_mobility: bool, trace: Trace
+) -> Vm:
+    """One zone, Normal, of nr_pages free pages from start_pfn, without watermarks.
+
+    The kernel itself stops grouping by mobility where it has fewer pages than MIGRATE_TYPES
+    pageblocks, after it has made all of them MOVABLE.
+    NOT MODELLED: that it decides so by itself; who boots a machine of any size says it.
+    Kernel: mm/page_alloc.c build_all_zonelists()
+    """
     _whole("nr_pages", nr_pages, 1, MAX_SMALL_PAGES)
     _whole("start_pfn", start_pfn, 0, MAX_SMALL_PAGES)
     _check(Description(cpus=cpus), 1)
@@ -107,6 +115,7 @@ def of_pages(nr_pages: int, start_pfn: int, cpus: int, pcp: bool, trace: Trace) 
     memory = Memory([NodeRange(0, start_pfn, end)], [(start_pfn, end)], {})
     boot(vm, memory, False)
     set_min_free_kbytes(vm, 0)
+    vm.page_group_by_mobility_disabled = not group_by_mobility
     if not pcp:
         _disable_pcps(vm)
     return vm

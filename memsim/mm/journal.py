@@ -18,7 +18,12 @@ from memsim.trace.steps import (
     free_list_code,
     pcp_list_code,
 )
-from memsim.words.mmzone import NR_FREE_CMA_PAGES, NR_FREE_PAGES
+from memsim.words.mmzone import (
+    MIGRATE_PCPTYPES,
+    MIGRATE_UNMOVABLE,
+    NR_FREE_CMA_PAGES,
+    NR_FREE_PAGES,
+)
 
 
 def zone_fields(zone: Zone) -> list[int]:
@@ -127,10 +132,12 @@ def _step_pages(zone: Zone, start: int, end: int, state: int) -> None:
 
 
 def set_pageblock_migratetype(zone: Zone, page: int, migratetype: int) -> None:
-    """Give the pageblock that holds page this migratetype.
+    """Give the pageblock that holds page this migratetype; UNMOVABLE where grouping is off.
 
     Kernel: mm/page_alloc.c set_pageblock_migratetype()
     """
+    if zone.vm.page_group_by_mobility_disabled and migratetype < MIGRATE_PCPTYPES:
+        migratetype = MIGRATE_UNMOVABLE
     block = page >> zone.vm.pageblock_order
     old = zone.pageblock[block]
     if old != migratetype and zone.trace.mask & TP_STEPS:

@@ -180,8 +180,8 @@ class Vm:
         "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
-        "lowmem_reserve_ratio", "memcg_kmem_online", "totalreserve_pages", "slab", "vmalloc",
-        "fields_seen", "system_ram", "_next_head",
+        "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
+        "totalreserve_pages", "slab", "vmalloc", "fields_seen", "system_ram", "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
@@ -235,6 +235,8 @@ class Vm:
         self.percpu_pagelist_high_fraction = 0
         self.lowmem_reserve_ratio = list(arch.lowmem_reserve_ratio)
         self.memcg_kmem_online = False
+        #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
+        self.page_group_by_mobility_disabled = False
         self.totalreserve_pages = 0
         #: What journal.py last saw in each zone's fields, by zone id.
         self.fields_seen: list[list[int]] = []

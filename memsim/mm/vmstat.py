@@ -209,11 +209,15 @@ def extfrag_index(zone: Zone, order: int) -> int:
 
 
 def unusable_index(zone: Zone, order: int) -> int:
+    """_unusable_free_index() of the zone. Kernel: mm/vmstat.c unusable_show_print()."""
+    return _unusable_free_index(order, contig_page_info(nr_free_by_order(zone), order))
+
+
+def _unusable_free_index(order: int, info: ContigPageInfo) -> int:
     """Share of free memory in blocks too small for this order, times 1000; 1000 if none is free.
 
     Kernel: mm/vmstat.c unusable_free_index()
     """
-    info = contig_page_info(nr_free_by_order(zone), order)
     if not info.free_pages:
         return 1000
     return (info.free_pages - (info.free_blocks_suitable << order)) * 1000 // info.free_pages

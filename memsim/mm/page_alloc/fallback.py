@@ -58,13 +58,12 @@ RMQUEUE_STEAL = 3
 def can_steal_fallback(zone: Zone, order: int, start_mt: int) -> bool:
     """Is it worth trying to claim the pageblock of a free block of this order?
 
-    NOT MODELLED: page_group_by_mobility_disabled, which the kernel sets where there are fewer
-    pageblocks than migratetypes: below 10 MiB, all is UNMOVABLE there.
     Kernel: mm/page_alloc.c can_steal_fallback()
     """
-    return order >= zone.vm.pageblock_order // 2 or start_mt in (
-        MIGRATE_RECLAIMABLE,
-        MIGRATE_UNMOVABLE,
+    return (
+        order >= zone.vm.pageblock_order // 2
+        or start_mt in (MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE)
+        or zone.vm.page_group_by_mobility_disabled
     )
 
 
@@ -100,7 +99,10 @@ def try_to_steal_block(
     if boost_watermark(zone) and alloc_flags & ALLOC_KSWAPD:
         zone.flags |= ZONE_BOOSTED_WATERMARK
     start = prep_move_freepages_block(zone, page)
-    if start == NULL or not _is_worth_claiming(zone, start, start_type, block_type):
+    if start == NULL or not (
+        _is_worth_claiming(zone, start, start_type, block_type)
+        or zone.vm.page_group_by_mobility_disabled
+    ):
         return NULL
     _move_freepages_block(zone, start, block_type, start_type)
     return _rmqueue_smallest(zone, order, start_type)

@@ -35,6 +35,7 @@ from memsim.words.gfp import (
 )
 from memsim.words.mmzone import (
     MIGRATE_MOVABLE,
+    MIGRATE_UNMOVABLE,
     NULL,
     ZONE_BELOW_HIGH,
     ZONELIST_FALLBACK,
@@ -73,12 +74,20 @@ def prepare_alloc_pages(vm: Vm, gfp_mask: int, preferred_nid: int) -> AllocConte
     """
     highest_zoneidx = gfp_zone(gfp_mask, vm.arch)
     zonelist = node_zonelist(vm, preferred_nid, gfp_mask, highest_zoneidx)
-    return AllocContext(zonelist, highest_zoneidx, gfp_migratetype(gfp_mask))
+    return AllocContext(zonelist, highest_zoneidx, request_migratetype(vm, gfp_mask))
+
+
+def request_migratetype(vm: Vm, gfp_mask: int) -> int:
+    """gfp_migratetype(), or UNMOVABLE where grouping by mobility is off.
+
+    Kernel: include/linux/gfp.h gfp_migratetype()
+    """
+    return MIGRATE_UNMOVABLE if vm.page_group_by_mobility_disabled else gfp_migratetype(gfp_mask)
 
 
 def gfp_to_alloc_flags_cma(vm: Vm, gfp_mask: int, alloc_flags: int) -> int:
     """Movable requests may use CMA areas. Kernel: mm/page_alloc.c gfp_to_alloc_flags_cma()."""
-    if vm.MIGRATE_CMA >= 0 and gfp_migratetype(gfp_mask) == MIGRATE_MOVABLE:
+    if vm.MIGRATE_CMA >= 0 and request_migratetype(vm, gfp_mask) == MIGRATE_MOVABLE:
         alloc_flags |= ALLOC_CMA
     return alloc_flags
 
