@@ -175,11 +175,11 @@ _NAMED_BITS = reduce(or_, (bits for bits, _ in GFP_FLAG_NAMES))
 #: Names that tracepoints of kernels since 4.9 print, and the reference kernel does not.
 _OLDER_NAMES = {
     "__GFP_REPEAT": __GFP_RETRY_MAYFAIL,  # renamed (in v4.13)
-    "GFP_TEMPORARY": GFP_KERNEL | __GFP_RECLAIMABLE,  # removed (in v4.15)
+    "GFP_TEMPORARY": GFP_KERNEL | __GFP_RECLAIMABLE,  # removed (in v4.14)
     "__GFP_COLD": 0,  # removed (in v4.15)
     "__GFP_NOTRACK": 0,  # removed (in v4.15)
     "__GFP_OTHER_NODE": 0,  # removed (in v4.10)
-    "__GFP_ATOMIC": 0,  # removed (in v6.4); GFP_ATOMIC still has __GFP_HIGH
+    "__GFP_ATOMIC": 0,  # removed (in v6.3); GFP_ATOMIC still has __GFP_HIGH
     "__GFP_SKIP_ZERO": 0,  # memory tags (arm64), as the next three
     "__GFP_SKIP_KASAN_POISON": 0,
     "__GFP_SKIP_KASAN_UNPOISON": 0,
