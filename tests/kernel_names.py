@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lessons import LESSONS, sources
+from lessons import ALL, sources
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data" / "kernel_names.tsv"
@@ -36,7 +36,7 @@ class Named(NamedTuple):
 
 def of_lessons() -> Iterator[Named]:
     """Every name in the prose of the lessons. A table's row comes with the table's head."""
-    for lesson in LESSONS:
+    for lesson in ALL:
         for cell in sources(lesson, "markdown"):
             for text in _paragraphs(cell):
                 for span in _SPAN.findall(text):

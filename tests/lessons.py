@@ -11,7 +11,9 @@ from typing import Any
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 #: Every lesson, by its file's name without .ipynb.
-LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+#: Every notebook of the course: the index and the glossary too.
+ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 #: What JupyterLab itself may say on the console.
 HARMLESS = re.compile(r"favicon|ResizeObserver loop|Download the React DevTools")
 
