@@ -147,6 +147,73 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
     lesson.page.screenshot(path=tmp_path / "cpus.png")
 
 
+@of_lesson("04_zones")
+def test_a_request_is_sent_by_keys_and_walks(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show('zone_walk = ZoneWalk("two nodes of 8 GiB")\nzone_walk.full.value = 2\nzone')
+    cell.locator("[role=status]", has_text="Not sent yet.").wait_for()
+    button = cell.locator("button", has_text="Send the request")
+    button.focus()
+    lesson.page.keyboard.press("Enter")
+    cell.locator("[role=status]", has_text="7 asked in 2 passes; node 1 Normal gives").wait_for()
+    assert cell.locator("td", has_text="✓ pfn").count() == 1
+    lesson.page.screenshot(path=tmp_path / "walk.png")
+    cell.get_by_label("__GFP_THISNODE").press("Space")
+    cell.locator("[role=status]", has_text="Not sent yet.").wait_for()
+    button.click()
+    cell.locator("[role=status]", has_text=re.compile("3 passes; node 0 Normal")).wait_for()
+    cell.get_by_label("__GFP_THISNODE").press("Space")
+    cell.get_by_label("__GFP_DMA", exact=True).press("Space")
+    cell.get_by_label("__GFP_DMA32").press("Space")
+    cell.locator("[role=status]", has_text="exclude each other").wait_for()
+    cell.get_by_label("__GFP_DMA32").press("Space")
+    cell.get_by_label("__GFP_DMA", exact=True).press("Space")
+    cell.locator("select").select_option("four nodes of 4 GiB in a ring")
+    cell.locator("th", has_text="node 3 Normal").wait_for()
+    button.click()
+    cell.locator("[role=status]", has_text="gives pfn").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "walk_dark.png")
+    lesson.theme("Light")
+    lesson.page.set_viewport_size({"width": 480, "height": 900})
+    lesson.page.evaluate("jupyterapp.shell.collapseLeft()")
+    lesson.page.screenshot(path=tmp_path / "walk_narrow.png")
+    lesson.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+@of_lesson("05_watermarks")
+def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
+    lesson: OpenLesson, tmp_path: Path
+) -> None:
+    cell = lesson.show('tank = TankGauge("1 GiB: zone DMA32")\ntank')
+    cell.locator("[role=status]", has_text="Zone DMA32: 1218 pages free, 4.8 MiB.").wait_for()
+    level, order = cell.locator("[role=slider]").nth(0), cell.locator("[role=slider]").nth(1)
+    level.focus()
+    lesson.page.keyboard.press("End")
+    served = re.compile("GFP_KERNEL: served, more than low 1218")
+    cell.locator("[role=status]", has_text=served).wait_for()
+    for _ in range(110):
+        lesson.page.keyboard.press("ArrowLeft")
+    refused = re.compile("GFP_KERNEL: refused: needs more than 975; .*GFP_ATOMIC: served")
+    cell.locator("[role=status]", has_text=refused).wait_for()
+    lesson.page.screenshot(path=tmp_path / "tank.png")
+    lesson.page.keyboard.press("Home")
+    cell.locator("[role=status]", has_text="Zone DMA32: 0 pages free").wait_for()
+    lesson.page.keyboard.press("End")
+    cell.get_by_label("scattered: no two free pages are neighbours").press("Space")
+    order.focus()
+    lesson.page.keyboard.press("ArrowRight")
+    cell.locator("[role=status]", has_text="refused: no free block of order 1").wait_for()
+    cell.locator("select").select_option("8 GiB: zone DMA32")
+    cell.locator("[role=status]", has_text="Zone DMA32: 1847 pages free").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "tank_dark.png")
+    lesson.theme("Light")
+    lesson.page.set_viewport_size({"width": 480, "height": 900})
+    lesson.page.evaluate("jupyterapp.shell.collapseLeft()")
+    lesson.page.screenshot(path=tmp_path / "tank_narrow.png")
+    lesson.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
 @of_lesson("06_gfp")
 def test_a_mask_is_put_together_by_name_text_and_bits(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("gfp_mask = GfpMask()\ngfp_mask")
