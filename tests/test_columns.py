@@ -128,14 +128,14 @@ def test_where_nothing_can_be_written_there_are_no_columns(
         raise OSError("no")
 
     if how == "folder":
-        monkeypatch.setattr(columns.tempfile, "mkstemp", refuse)
+        monkeypatch.setattr("memsim.files.tempfile.mkstemp", refuse)
     elif how == "replace":
-        monkeypatch.setattr(columns.os, "replace", refuse)
+        monkeypatch.setattr("memsim.files.os.replace", refuse)
     else:
         columns.beside(trace).mkdir()
     assert was_parsed(trace, monkeypatch)
     assert was_parsed(trace, monkeypatch)
-    assert [p.name for p in trace.parent.glob("memsim-*")] == []
+    assert [p.name for p in trace.parent.glob(".memsim-*")] == []
 
 
 def test_a_folder_marked_read_only_is_left_alone_by_root_too(trace: Path) -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # The floor of each room, a folder or a file of memsim. A room sees lower floors and itself only,
 # so rooms on one floor never see each other: not proc, replay and workload; not views and lab.
 FLOORS = {
+    "files": 0,
     "lib": 0,
     "words": 1,
     "trace": 2,

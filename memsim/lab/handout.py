@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from memsim.files import write_whole
 from memsim.words.course import MANIFEST
 from memsim.words.errors import BadInput
 
@@ -52,7 +50,7 @@ def hand_out(source: Path, target: Path) -> dict[str, Fate]:
         for name in files:
             fates[name] = _hand_out_file(source / name, target / name, handed.get(name, ""))
             handed[name] = _digest(source / name)
-            _write(target / MANIFEST, json.dumps({"files": handed}, indent=1).encode())
+            write_whole(target / MANIFEST, json.dumps({"files": handed}, indent=1).encode())
     except OSError as error:
         raise BadInput(f"{error.filename or target}: {error.strerror}") from None
     return fates
@@ -131,18 +129,5 @@ def _read_manifest(target: Path) -> dict[str, str]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    _write(target, source.read_bytes())
-
-
-def _write(target: Path, content: bytes) -> None:
-    """All of it or nothing: a reader may pull the plug."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".memsim-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        shutil.copymode(target, name) if target.exists() else os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(target, source.read_bytes())

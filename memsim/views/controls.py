@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from memsim.views.progress import ANSWERED, PREDICTED, note
+
 #: Widgets as wide as the cell, and long answers in as many lines as they need.
 FULL = {"width": "100%", "max_width": "48em"}
 
@@ -68,6 +70,8 @@ class Prediction(_Choice):
         self.radio.disabled = True
         verdict = Verdict(self.answer, answer, because)
         self.said.value = status(str(verdict))
+        if self.answer is not None:
+            note(PREDICTED, self.question, verdict.is_right)
         return verdict
 
 
@@ -121,6 +125,8 @@ class Question(_Choice):
 
     def _chosen(self, change: Any) -> None:
         self.said.value = status(self.verdict(self.answer), role="alert")
+        if self.answer is not None:
+            note(ANSWERED, self.question, self.answer == self.right)
 
     def verdict(self, answer: str | None) -> str:
         """What is said to an answer."""

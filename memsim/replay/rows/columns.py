@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from memsim.files import write_whole
 from memsim.replay.rows.inputs import ARGUMENTS, LAST_TRACED, MAX_ROWS, Facts, Rows
 from memsim.replay.rows.interrupts import MAX_INTERRUPTS, NUMBERS
 from memsim.replay.rows.reader import MAX_CONTEXTS, MAX_CPUS, MAX_LINES, MAX_TIME
@@ -181,7 +181,7 @@ def save(trace: Path, key: str, rows: Rows) -> None:
     digest = hashlib.blake2b(packed, digest_size=32).hexdigest()
     header = {"key": key, "digest": digest, "rows": len(rows), "facts": asdict(rows.facts)}
     with suppress(OSError):
-        _write(beside(trace), _MAGIC + json.dumps(header).encode() + b"\n", packed)
+        write_whole(beside(trace), _MAGIC + json.dumps(header).encode() + b"\n", packed)
 
 
 def _may_write(folder: Path) -> bool:
@@ -189,16 +189,3 @@ def _may_write(folder: Path) -> bool:
     with suppress(OSError):
         return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
     return False
-
-
-def _write(path: Path, *parts: bytes | bytearray) -> None:
-    """A whole file in the place of whatever was there."""
-    handle, name = tempfile.mkstemp(SUFFIX, "memsim-", path.parent)
-    try:
-        with open(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
