@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from memsim.machine.emitters import Emitter, EmitterJournal
 from memsim.mm.apply import redo_steps, undo_steps
 from memsim.mm.journal import start_steps, step_fields
 from memsim.mm.mmzone import Vm
@@ -32,12 +33,14 @@ class Operation:
 class Recording:
     """A stretch of a Machine's life: the snapshot before it, its steps, its operations.
 
-    Step numbers in `operations` count from the recording's first step.
+    Step numbers in `operations` count from the recording's first step. `emitters` says of each
+    step which functions were running.
     """
 
     snapshot: Snapshot
     steps: list[Step] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
+    emitters: list[Emitter] = field(default_factory=list, compare=False, repr=False)
 
 
 class History:
@@ -91,12 +94,26 @@ class History:
         """Record what happens inside the with block, for a player."""
         recording = Recording(self.snapshot())
         first_operation, first_step = len(self.history), self._position()
-        yield recording
+        with self._emitters_kept() as journal:
+            yield recording
         recording.steps = self.steps(first_step)
+        recording.emitters = journal.emitters(first_step, self._position())
         recording.operations = [
             Operation(op.name, op.first_step - first_step, op.last_step - first_step)
             for op in self.history[first_operation:]
         ]
+
+    @contextmanager
+    def _emitters_kept(self) -> Iterator[EmitterJournal]:
+        """Inside the with block the journal keeps who writes; outside it costs nothing."""
+        trace, journal = self.vm.trace, self.vm.trace.journal
+        if not isinstance(journal, EmitterJournal):
+            trace.journal = EmitterJournal(journal)
+        assert isinstance(trace.journal, EmitterJournal)
+        try:
+            yield trace.journal
+        finally:
+            trace.journal = journal
 
     def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
         """Run one operation on a CPU, and remember its steps."""

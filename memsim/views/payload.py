@@ -29,11 +29,18 @@ from memsim.trace.steps import (
     Split,
     Step,
 )
+from memsim.views.code import NOBODY, CodeBook, emitters_of
 from memsim.views.narrate import field_label, narrate_all
+from memsim.views.predict import questions
 from memsim.views.scene import PCP_FIELDS, Scene, list_order
 from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key, pcp_list_label
+from memsim.views.zones import zone_gauges
 
 Payload = dict[str, Any]
+
+#: Panes beside the pages and the lists; these are shown where nobody chose.
+PANES = ("code", "zones", "predict", "slab", "vmalloc")
+DEFAULT_PANES = ("code",)
 
 #: A step that changes nothing that the player shows.
 OTHER = 7
@@ -97,7 +104,9 @@ def frames_of(steps: Sequence[Step], operations: Sequence[Operation]) -> list[Fr
     return frames
 
 
-def make_payload(recording: Recording, title: str = "") -> Payload:
+def make_payload(
+    recording: Recording, title: str = "", panes: Sequence[str] = DEFAULT_PANES
+) -> Payload:
     """Everything the player needs, as JSON can hold it. Cost: O(pages + steps)."""
     snapshot, steps = recording.snapshot, list(recording.steps)
     scene = Scene(snapshot)
@@ -105,7 +114,9 @@ def make_payload(recording: Recording, title: str = "") -> Payload:
     lists = _lists(scene, steps)
     fields = _fields(scene, steps, lists)
     owners = _owners(lists)
-    return {
+    sentences = narrate_all(snapshot, steps)
+    shown = _frames(steps, frames, lists, list(fields), sentences)
+    payload = {
         "title": title,
         "start": scene.start,
         "end": scene.end,
@@ -113,11 +124,28 @@ def make_payload(recording: Recording, title: str = "") -> Payload:
         "lists": [_list_entry(scene, name, owners) for name in lists],
         "cpus": [_cpu_entry(scene, name, list(fields)) for name in owners.values()],
         "fields": [[label, value] for label, value in fields.values()],
-        "frames": _frames(snapshot, steps, frames, lists, list(fields)),
+        "frames": shown,
         "operations": _operations(recording.operations, frames),
         "max_lines": MAX_LINES,
         "max_list": MAX_LIST,
+        "panes": list(panes),
     }
+    if "code" in panes:
+        payload["code"] = _code(recording, frames, shown)
+    if "zones" in panes:
+        payload["zones"] = zone_gauges(snapshot, scene, list(fields).index)
+    if "predict" in panes:
+        payload["questions"] = questions(scene, recording.operations, steps, sentences)
+    return payload
+
+
+def _code(recording: Recording, frames: list[Frame], shown: list[list[Any]]) -> Payload:
+    """The functions that emitted steps; each shown frame is told which of them it is from."""
+    book, emitters = CodeBook(), emitters_of(recording)
+    for frame, entry in zip(frames, shown, strict=True):
+        known = frame.main < len(emitters)
+        entry.append(book.place(emitters[frame.main], entry[0]) if known else NOBODY)
+    return book.as_data()
 
 
 def _runs(states: bytes) -> list[list[int]]:
@@ -190,14 +218,13 @@ def _fields(
 
 
 def _frames(
-    snapshot: Snapshot,
     steps: list[Step],
     frames: list[Frame],
     lists: list[ListName],
     fields: list[FieldKey],
+    sentences: list[str],
 ) -> list[list[Any]]:
     """[sentence, marks, steps] of each frame."""
-    sentences = narrate_all(snapshot, steps)
     list_index = {name: index for index, name in enumerate(lists)}
     field_index = {key: index for index, key in enumerate(fields)}
     return [

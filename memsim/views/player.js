@@ -17,10 +17,13 @@ function h(tag, attributes = {}, ...children) {
 const KEYS = "Keys: ← → one step, Home End first and last, Space play and pause. " +
   "Choose a block to follow its first page, or a list to see its order.";
 
+const PANES = { code: CodePane, zones: ZonePane, predict: PredictPane };
+
 class Player {
   constructor(root, payload, { rest = () => {} } = {}) {
     Object.assign(this, { root, payload, rest, selected: -1, hover: null, list: -1 });
     this.scene = new Scene(payload);
+    this.panes = Object.fromEntries(payload.panes.map((name) => [name, new PANES[name](this)]));
     this.build();
     this.strip = new Strip(this.canvas, this.scene);
     this.watch();
@@ -48,16 +51,24 @@ class Player {
       class: "memsim-player", tabindex: 0, "aria-label": label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (e) => this.key(e),
     }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
+    ...this.side("top"),
     h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
-      h("div", {}, h("p", { class: "ms-head" }, "List order, head first"), this.lists,
+      h("div", {}, ...this.side("left"),
+        h("p", { class: "ms-head" }, "List order, head first"), this.lists,
         ...(this.payload.cpus.length
           ? [h("p", { class: "ms-head" }, "Lists of each CPU (pcp), head first"), this.cpus] : []),
         h("details", {}, h("summary", {}, "Counters"), this.numbers)),
-      h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps)),
-    this.text, h("p", { class: "ms-keys" }, KEYS));
+      h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps, ...this.side("right"))),
+    ...this.side("wide"), this.text, h("p", { class: "ms-keys" }, KEYS));
     this.player.memsim = this;
     this.root.replaceChildren(this.player);
+  }
+
+  /** The chosen panes that belong there. */
+  side(name) {
+    return Object.values(this.panes).filter((pane) => pane.constructor.side === name)
+      .map((pane) => pane.element);
   }
 
   buildControls() {
@@ -124,10 +135,11 @@ class Player {
   }
 
   move(frame) {
-    this.scene.go(frame);
+    this.scene.go(this.panes.predict?.limit(frame) ?? frame);
     this.show();
     clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.rest(this.scene.frame, this.selected), 150);
+    this.resting = setTimeout(() => this.rest({ step: this.scene.frame, selected: this.selected,
+      ...(this.panes.predict ? { answers: this.panes.predict.answers } : {}) }), 150);
   }
 
   toggle() {
@@ -135,8 +147,9 @@ class Player {
     if (this.scene.frame === this.scene.last) this.scene.go(0);
     this.setPlaying("Pause", "off");
     const tick = () => {
-      this.move(this.scene.frame + 1);
-      if (this.scene.frame === this.scene.last) return this.pause();
+      const before = this.scene.frame;
+      this.move(before + 1);
+      if ([before, this.scene.last].includes(this.scene.frame)) return this.pause();
       this.timer = setTimeout(tick, 1000 / Number(this.speed.value));
     };
     this.timer = setTimeout(tick, 1);
@@ -161,6 +174,7 @@ class Player {
     const typing = event.target === this.input || event.target === this.speed;
     if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
     if (to !== undefined) this.go(to);
+    else if (this.panes.predict?.key(event.key)) this.pause();
     else if (event.key === " " && !event.target.closest("button, summary")) this.toggle();
     else return;
     event.preventDefault();
@@ -208,7 +222,7 @@ class Player {
   show() {
     const { frame, last } = this.scene;
     const operation = this.payload.operations.find(([, from, to]) => frame > from && frame <= to);
-    const sentence = frame ? this.payload.frames[frame - 1][0]
+    const sentence = frame ? this.now()[0]
       : last ? "Before the first step." : "There is no step to show.";
     const first = operation && frame === operation[1] + 1;
     this.say.replaceChildren(...(operation ? [h("b", first ? {} : { "aria-hidden": "true" },
@@ -221,8 +235,14 @@ class Player {
     this.showNumbers();
     this.showSteps(operation);
     this.showPlace();
+    for (const pane of Object.values(this.panes)) pane.show();
     this.showText();
     this.draw();
+  }
+
+  /** [sentence, marks, steps, code] of the step that was done last; undefined before the first. */
+  now() {
+    return this.payload.frames[this.scene.frame - 1];
   }
 
   showLists() {
@@ -271,7 +291,7 @@ class Player {
   }
 
   showNumbers() {
-    const changed = (this.payload.frames[this.scene.frame - 1]?.[2] ?? [])
+    const changed = (this.now()?.[2] ?? [])
       .flatMap(([kind, field]) => (kind === FIELD ? [field] : []));
     this.numbers.replaceChildren(...this.payload.fields.flatMap(([label], n) => [
       h("li", {}, h(changed.includes(n) ? "mark" : "span", {}, `${label}: ${this.scene.fields[n]}`))]));
@@ -281,8 +301,9 @@ class Player {
     const { operations, frames } = this.payload;
     const { frame } = this.scene;
     const shown = operations.length ? operations : [["All steps", 0, frames.length]];
-    const parts = shown.flatMap(([name, from, to]) => {
+    const parts = shown.flatMap(([told, from, to], n) => {
       const open = !operations.length || operation?.[1] === from;
+      const name = this.panes.predict?.hides(n) ? this.payload.questions[n][0] : told;
       const head = h("button", { type: "button", class: "ms-operation", "aria-expanded": open,
         onclick: () => this.go(to > from ? from + 1 : from) }, name);
       return open ? [head, this.stepList(from, to)] : [head];
@@ -331,11 +352,13 @@ class Player {
   }
 
   showText() {
-    if (this.text.open) this.pre.textContent = sceneText(this.scene);
+    if (!this.text.open) return;
+    const panes = Object.values(this.panes).filter((pane) => pane.text);
+    this.pre.textContent = sceneText(this.scene, panes.map((pane) => pane.text()));
   }
 
   marks() {
-    return this.payload.frames[this.scene.frame - 1]?.[1] ?? [];
+    return this.now()?.[1] ?? [];
   }
 
   light() {
@@ -376,8 +399,8 @@ export function mount(root, payload) {
 /** Shows a widget's payload; step and selected go back to Python when they come to rest. */
 function render({ model, el }) {
   let player;
-  const rest = (step, selected) => {
-    model.set({ step, selected });
+  const rest = (state) => {
+    model.set(state);
     model.save_changes();
   };
   const start = () => {
@@ -389,10 +412,12 @@ function render({ model, el }) {
     const followed = player.selected;
     player.selected = model.get("selected");
     player.input.value = player.selected < 0 ? "" : player.selected;
+    if (player.panes.predict) player.panes.predict.answers = model.get("answers");
     if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
     else if (player.selected !== followed) player.show();
   };
-  const events = { "change:payload": start, "change:step": move, "change:selected": move };
+  const events = { "change:payload": start, "change:step": move, "change:selected": move,
+    "change:answers": () => (player.panes.predict ? (move(), player.show()) : 0) };
   for (const [name, listener] of Object.entries(events)) model.on(name, listener);
   start();
   return () => {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,20 @@ from typing import Any
 import anywidget
 import traitlets
 
-from memsim.views.payload import Frame, Payload, Recording, frames_of, make_payload
+from memsim.views import zones
+from memsim.views.code import code_text, emitters_of
+from memsim.views.payload import (
+    DEFAULT_PANES,
+    PANES,
+    Frame,
+    Payload,
+    Recording,
+    frames_of,
+    make_payload,
+)
 from memsim.views.scene import Scene
 from memsim.views.text import scene_text
+from memsim.words.errors import BadRequest
 
 #: Height of the <iframe>, in CSS pixels: what does not fit scrolls.
 FRAME_HEIGHT = 860
@@ -26,27 +38,35 @@ FRAME_HEIGHT = 860
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 
 
+#: What the ES module and the style sheet are joined from.
+MODULES = ("scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "player.js")
+STYLES = ("player.css", "panes.css")
+
+
+def _joined(names: Sequence[str]) -> str:
+    here = Path(__file__).parent
+    return "\n".join((here / name).read_text(encoding="utf-8") for name in names)
+
+
 @cache
 def esm() -> str:
     """The player's one ES module."""
-    here = Path(__file__).parent
-    return "\n".join(
-        (here / name).read_text(encoding="utf-8")
-        for name in ("scene.js", "strip.js", "pcp.js", "player.js")
-    )
+    return _joined(MODULES)
 
 
 @cache
 def css() -> str:
     """The player's style sheet."""
-    return Path(__file__).with_name("player.css").read_text(encoding="utf-8")
+    return _joined(STYLES)
 
 
 class Player(anywidget.AnyWidget):
     """Shows a recording; step 0 is before the first step.
 
     `step` is how many steps are done, `selected` the pfn that the reader follows (-1: none).
-    Setting them moves the picture; what is out of range moves it as far as it goes.
+    Setting them moves the picture; what is out of range moves it as far as it goes. `panes` are
+    those beside pages and lists: "code", "zones", "predict", "slab", "vmalloc". With "predict",
+    `answers` has what the reader predicted, by the operation's number.
     """
 
     _esm = esm()
@@ -54,8 +74,12 @@ class Player(anywidget.AnyWidget):
     payload = traitlets.Dict().tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
+    answers = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, recording: Recording, title: str = "") -> None:
+    def __init__(
+        self, recording: Recording, title: str = "", *, panes: Sequence[str] = DEFAULT_PANES
+    ) -> None:
+        self._panes = _checked(panes)
         self._load(recording, title)
         super().__init__(payload=self._made)
 
@@ -65,12 +89,13 @@ class Player(anywidget.AnyWidget):
         with self.hold_sync():
             self.payload = self._made
             self.selected = -1
+            self.answers = {}
             self.step = self.last_step if at_end else 0
 
     def _load(self, recording: Recording, title: str) -> None:
         self._recording = recording
         self._frames: list[Frame] = frames_of(recording.steps, recording.operations)
-        self._made: Payload = make_payload(recording, title)
+        self._made: Payload = make_payload(recording, title, self._panes)
 
     @property
     def last_step(self) -> int:
@@ -100,7 +125,30 @@ class Player(anywidget.AnyWidget):
         done = self._frames[number - 1].last if number else 0
         scene.apply_all(list(self._recording.steps)[:done])
         head = f"Step {number} of {self.last_step}: {self.narration(number)}"
-        return f"{head}\n{scene_text(scene)}"
+        return f"{head}\n{scene_text(scene, self._more(scene))}"
+
+    def _more(self, scene: Scene) -> dict[str, list[str]]:
+        """What the chosen panes say of the moment: {title: lines}."""
+        if "zones" not in self._panes:
+            return {}
+        lines = zones.zone_lines(self._recording.snapshot, scene)
+        return {zones.TITLE: lines}
+
+    def code(self, step: int | None = None) -> str:
+        """Where that step (default: the present one) came from: file, line, function, callers."""
+        number, emitters = self._number(step), emitters_of(self._recording)
+        main = self._frames[number - 1].main if number else -1
+        return code_text(
+            emitters[main] if 0 <= main < len(emitters) else (), self.narration(number)
+        )
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many predictions were right, and how many were made."""
+        asked = self._made.get("questions", [])
+        given = {int(n): choice for n, choice in self.answers.items() if str(n).isdigit()}
+        made = [(asked[n][3], given[n]) for n in given if n < len(asked) and asked[n]]
+        return sum(right == choice for right, choice in made), len(made)
 
     def _number(self, step: int | None) -> int:
         return min(max(self.step if step is None else step, 0), self.last_step)
@@ -137,3 +185,12 @@ class Player(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         return {**data, "text/plain": self.text(), "text/html": self._repr_html_()}, metadata
+
+
+def _checked(panes: Sequence[str]) -> tuple[str, ...]:
+    """Names of panes, each once. BadRequest for another."""
+    names = (panes,) if isinstance(panes, str) else tuple(panes)
+    for name in names:
+        if name not in PANES:
+            raise BadRequest(f"panes: {str(name)[:40]!r}: should be of {', '.join(PANES)}")
+    return tuple(dict.fromkeys(names))

@@ -1,6 +1,6 @@
 // The player's state and its text form: no drawing, no page.
 //
-// player.py joins scene.js, strip.js, pcp.js and player.js, in this order, to one ES module. It is given a
+// player.py joins the files that it lists as MODULES, in that order, to one ES module. It is given a
 // payload (payload.py says what is in it) and asks nobody for more: no kernel, no network.
 
 const [LIST_ADD, LIST_DEL, PAGES, , FIELD] = [0, 1, 2, 3, 4]; // as in memsim/trace/steps.py
@@ -119,8 +119,8 @@ function cut(lines, most) {
   return more <= 0 ? lines : [...lines.slice(0, most), `  and ${more} more lines`];
 }
 
-/** The same text as memsim/views/text.py scene_text(). */
-export function sceneText(scene) {
+/** The same text as memsim/views/text.py scene_text(); `more` are the panes' [title, lines]. */
+export function sceneText(scene, more = []) {
   const { max_lines, max_list, lists } = scene.payload;
   const runs = [];
   for (const b of scene.blocks()) {
@@ -144,7 +144,7 @@ export function sceneText(scene) {
   });
   const parts = [["Address order", address],
     ["List order, head first", free.length ? free : ["  all empty"]],
-    ["Lists of each CPU, head first", pcp]];
+    ["Lists of each CPU, head first", pcp], ...more];
   return parts.flatMap(([title, lines]) => (lines.length ? [title, ...cut(lines, max_lines)] : []))
     .join("\n");
 }

@@ -13,7 +13,7 @@ from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.page_alloc.pcp import pindex_to_order
 from memsim.mm.snapshot import Snapshot
 from memsim.trace.steps import Field, ListAdd, ListDel, ListName, Pageblock, Pages, Step
-from memsim.words.mmzone import MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS
+from memsim.words.mmzone import MIGRATETYPE_NAMES, NR_LOWORDER_PCP_LISTS, WMARK_NAMES
 
 #: What a page can be: free, on a pcp list, allocated; taken off its list by code that is still
 #: running; or none of memsim's business (a hole, or kept by the kernel at boot).
@@ -21,6 +21,8 @@ FREE, PCP, ALLOCATED, ON_NO_LIST, RESERVED = range(5)
 
 #: What is shown of a per_cpu_pages beside its lists, all in pages.
 PCP_FIELDS = ("count", "high", "batch")
+#: The watermarks of a zone, in pages, as steps name them.
+WATERMARKS = WMARK_NAMES
 
 
 class ZoneSpan(NamedTuple):
@@ -136,6 +138,9 @@ class Scene:
     def _read_zone(self, zone_id: int, zones: list[Snapshot]) -> None:
         zone = zones[zone_id % len(zones)]
         self.fields[zone_id, -1, "NR_FREE_PAGES"] = zone["vm_stat"]["NR_FREE_PAGES"]
+        self.fields[zone_id, -1, "watermark_boost"] = zone["watermark_boost"]
+        for name in WATERMARKS:
+            self.fields[zone_id, -1, name] = zone["watermark"][name]
         for order, area in enumerate(zone["free_area"]):
             for migratetype, pages in enumerate(area):
                 self.lists[ListName(zone_id, "free_area", order, migratetype)] = list(pages)

@@ -6,18 +6,21 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 
 class Source:
     """The text of a function and where it stands. JupyterLab shows it in its own colours."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        lines, first = inspect.getsourcelines(inspect.unwrap(function))
-        path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")
+    def __init__(self, function: Callable[..., Any] | CodeType) -> None:
+        found = function if isinstance(function, CodeType) else inspect.unwrap(function)
+        lines, self.first = inspect.getsourcelines(found)
+        path = Path(inspect.getsourcefile(found) or "")
         inside = path.parts[len(path.parts) - path.parts[::-1].index("memsim") - 1 :]
         self.text = textwrap.dedent("".join(lines))
-        self.where = f"{'/'.join(inside)}, line {first}"
+        self.file = "/".join(inside)
+        self.where = f"{self.file}, line {self.first}"
 
     def __repr__(self) -> str:
         return f"# {self.where}\n{self.text}"

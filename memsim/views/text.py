@@ -5,7 +5,7 @@ player.js makes the same text in the browser.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from memsim.trace.steps import ListName
@@ -25,12 +25,13 @@ MAX_LINES = 200
 MAX_LIST = 64
 
 
-def scene_text(scene: Scene) -> str:
-    """Address order, then list order, of the moment; then what each CPU keeps, if it does."""
+def scene_text(scene: Scene, more: Mapping[str, list[str]] | None = None) -> str:
+    """Address order, then list order, of the moment; what each CPU keeps, if it does; then more."""
     parts = {
         "Address order": list(_address_lines(scene)),
         "List order, head first": list(_list_lines(scene)) or ["all empty"],
         "Lists of each CPU, head first": list(_pcp_lines(scene)),
+        **(more or {}),
     }
     return "\n".join(
         line
