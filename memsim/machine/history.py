@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from memsim.machine.emitters import Emitter, EmitterJournal
 from memsim.mm.apply import redo_steps, undo_steps
 from memsim.mm.journal import start_steps, step_fields
 from memsim.mm.mmzone import Vm
+from memsim.mm.slub.snapshot import whole_cache
 from memsim.mm.snapshot import Snapshot, take_snapshot
+from memsim.mm.vmalloc.whole import whole_vmalloc
 from memsim.trace.events import TP_KERNEL_EVENTS
-from memsim.trace.steps import Step
+from memsim.trace.steps import OF_A_CACHE, Step
 from memsim.words.errors import BadRequest
 from memsim.words.mmzone import NULL
 
@@ -41,6 +43,10 @@ class Recording:
     steps: list[Step] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     emitters: list[Emitter] = field(default_factory=list, compare=False, repr=False)
+    #: The caches that steps name, as they are behind the last step.
+    caches: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    #: All of vmalloc behind the last step; empty where the machine has none.
+    vmalloc: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 class History:
@@ -98,10 +104,19 @@ class History:
             yield recording
         recording.steps = self.steps(first_step)
         recording.emitters = journal.emitters(first_step, self._position())
+        recording.caches = self._caches_of(recording.steps)
+        if hasattr(self.vm, "vmalloc"):
+            recording.vmalloc = whole_vmalloc(self.vm.vmalloc)
         recording.operations = [
             Operation(op.name, op.first_step - first_step, op.last_step - first_step)
             for op in self.history[first_operation:]
         ]
+
+    def _caches_of(self, steps: list[Step]) -> list[dict[str, Any]]:
+        if not hasattr(self.vm, "slab"):
+            return []
+        named = sorted({step.cache for step in steps if isinstance(step, OF_A_CACHE)})
+        return [whole_cache(self.vm.slab.caches[number]) for number in named]
 
     @contextmanager
     def _emitters_kept(self) -> Iterator[EmitterJournal]:
@@ -126,7 +141,7 @@ class History:
         if self.vm.fields_seen:
             for zone in self.vm.zones:
                 step_fields(zone)
-            shown = f"{name}{_shown(result)}"
+            shown = f"{name}{_shown(name, result)}"
             self.history.append(Operation(shown, first_step, len(journal)))
         return result
 
@@ -137,10 +152,16 @@ class History:
         return list(self.vm.trace.journal.read(operation.first_step, operation.last_step))
 
 
-def _shown(result: object) -> str:
+#: Names of requests that are answered by an address.
+_GIVES_ADDRESS = ("vm", "kvm")
+
+
+def _shown(name: str, result: object) -> str:
     """What an operation gave, as its name says it."""
     if isinstance(result, bool) or result is None:
         return ""
+    if isinstance(result, int) and name.startswith(_GIVES_ADDRESS):
+        return f" = {result:#x}" if result else " = NULL"
     if isinstance(result, int):
         return " = NULL" if result == NULL else f" = pfn {result}"
     return f" = {len(result)} pages" if isinstance(result, list) else ""

@@ -335,6 +335,11 @@ SlabStep = (
     Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel
     | SlabsNode | NewSlab | SlabGone | Chance | CacheField | SlabBytes | FullAdd | FullDel
 )  # fmt: skip
+#: Steps that name their cache; the others' slab does.
+OF_A_CACHE = (
+    CpuFreelist, CpuPartial, SlabAdd, SlabDel, FullAdd, FullDel, SlabsNode, NewSlab, SlabGone,
+    CacheField,
+)  # fmt: skip
 Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
 
 #: Steps of slabs by kind, and how many arguments their records have.

@@ -29,11 +29,14 @@ from memsim.trace.steps import (
     Split,
     Step,
 )
+from memsim.views.cells import Cells, PaneScene, back_to_start
 from memsim.views.code import NOBODY, CodeBook, emitters_of
 from memsim.views.narrate import field_label, narrate_all
 from memsim.views.predict import questions
 from memsim.views.scene import PCP_FIELDS, Scene, list_order
+from memsim.views.slab_scene import SlabScene
 from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key, pcp_list_label
+from memsim.views.vmalloc_scene import VmallocScene
 from memsim.views.zones import zone_gauges
 
 Payload = dict[str, Any]
@@ -134,9 +137,40 @@ def make_payload(
         payload["code"] = _code(recording, frames, shown)
     if "zones" in panes:
         payload["zones"] = zone_gauges(snapshot, scene, list(fields).index)
+    payload["cells"] = _cells(recording, panes, payload)
     if "predict" in panes:
         payload["questions"] = questions(scene, recording.operations, steps, sentences)
     return payload
+
+
+def _cells(recording: Recording, panes: Sequence[str], payload: Payload) -> list[Any]:
+    """The first values of the cells of panes that have a scene; frames are told their changes."""
+    cells, steps = Cells(), list(recording.steps)
+    scenes = scenes_of(recording, panes)
+    for scene in scenes.values():
+        back_to_start(scene, steps)
+        cells.begin(scene.cells())
+    for frame, entry in zip(frames_of(steps, recording.operations), payload["frames"], strict=True):
+        for name, scene in scenes.items():
+            for step in steps[frame.first : frame.last]:
+                scene.apply(step)
+            entry[2] += cells.change(name, scene.cells())
+    for name, scene in scenes.items():
+        payload[name] = scene.layout(cells)
+    return cells.first
+
+
+def scenes_of(
+    recording: Recording, panes: Sequence[str], address: str = ""
+) -> dict[str, PaneScene]:
+    """The scenes of the chosen panes that have one, behind the recording's last step."""
+    made: dict[str, PaneScene] = {}
+    if "slab" in panes:
+        made["slab"] = SlabScene(getattr(recording, "caches", ()))
+    if "vmalloc" in panes:
+        data = getattr(recording, "vmalloc", {})
+        made["vmalloc"] = VmallocScene(recording.snapshot, data, address)
+    return made
 
 
 def _code(recording: Recording, frames: list[Frame], shown: list[list[Any]]) -> Payload:

@@ -17,7 +17,8 @@ function h(tag, attributes = {}, ...children) {
 const KEYS = "Keys: ← → one step, Home End first and last, Space play and pause. " +
   "Choose a block to follow its first page, or a list to see its order.";
 
-const PANES = { code: CodePane, zones: ZonePane, predict: PredictPane };
+const PANES = { code: CodePane, zones: ZonePane, predict: PredictPane, slab: SlabPane,
+  vmalloc: VmallocPane };
 
 class Player {
   constructor(root, payload, { rest = () => {} } = {}) {
@@ -51,18 +52,24 @@ class Player {
       class: "memsim-player", tabindex: 0, "aria-label": label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (e) => this.key(e),
     }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
-    ...this.side("top"),
+    ...this.side("top"), ...this.side("wide"),
     h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
-      h("div", {}, ...this.side("left"),
-        h("p", { class: "ms-head" }, "List order, head first"), this.lists,
-        ...(this.payload.cpus.length
-          ? [h("p", { class: "ms-head" }, "Lists of each CPU (pcp), head first"), this.cpus] : []),
+      h("div", {}, ...this.side("left"), ...this.buildLists(),
         h("details", {}, h("summary", {}, "Counters"), this.numbers)),
       h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps, ...this.side("right"))),
-    ...this.side("wide"), this.text, h("p", { class: "ms-keys" }, KEYS));
+    this.text, h("p", { class: "ms-keys" }, KEYS));
     this.player.memsim = this;
     this.root.replaceChildren(this.player);
+  }
+
+  /** Free lists and pcp lists; folded where a pane stands for what the lesson is about. */
+  buildLists() {
+    const lists = [h("p", { class: "ms-head" }, "List order, head first"), this.lists,
+      ...(this.payload.cpus.length
+        ? [h("p", { class: "ms-head" }, "Lists of each CPU (pcp), head first"), this.cpus] : [])];
+    return this.side("wide").length
+      ? [h("details", {}, h("summary", {}, "Free lists and pcp lists"), ...lists)] : lists;
   }
 
   /** The chosen panes that belong there. */
@@ -139,7 +146,8 @@ class Player {
     this.show();
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.rest({ step: this.scene.frame, selected: this.selected,
-      ...(this.panes.predict ? { answers: this.panes.predict.answers } : {}) }), 150);
+      ...(this.panes.predict ? { answers: this.panes.predict.answers } : {}),
+      ...(this.panes.vmalloc ? { address: this.panes.vmalloc.address } : {}) }), 150);
   }
 
   toggle() {
@@ -171,7 +179,7 @@ class Player {
   key(event) {
     const at = this.scene.frame;
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.scene.last }[event.key];
-    const typing = event.target === this.input || event.target === this.speed;
+    const typing = event.target.matches("input:not([type=range]), select");
     if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
     if (to !== undefined) this.go(to);
     else if (this.panes.predict?.key(event.key)) this.pause();
@@ -413,11 +421,13 @@ function render({ model, el }) {
     player.selected = model.get("selected");
     player.input.value = player.selected < 0 ? "" : player.selected;
     if (player.panes.predict) player.panes.predict.answers = model.get("answers");
+    if (player.panes.vmalloc) player.panes.vmalloc.address = model.get("address");
     if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
     else if (player.selected !== followed) player.show();
   };
   const events = { "change:payload": start, "change:step": move, "change:selected": move,
-    "change:answers": () => (player.panes.predict ? (move(), player.show()) : 0) };
+    "change:answers": () => (move(), player.show()),
+    "change:address": () => (move(), player.show()) };
   for (const [name, listener] of Object.entries(events)) model.on(name, listener);
   start();
   return () => {

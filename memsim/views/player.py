@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import anywidget
 import traitlets
 
+from memsim.trace.steps import Step
 from memsim.views import zones
+from memsim.views.cells import back_to_start
 from memsim.views.code import code_text, emitters_of
 from memsim.views.payload import (
     DEFAULT_PANES,
@@ -26,6 +29,7 @@ from memsim.views.payload import (
     Recording,
     frames_of,
     make_payload,
+    scenes_of,
 )
 from memsim.views.scene import Scene
 from memsim.views.text import scene_text
@@ -39,7 +43,10 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 
 
 #: What the ES module and the style sheet are joined from.
-MODULES = ("scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "player.js")
+MODULES = (
+    "scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "slab.js", "vmalloc.js",
+    "player.js",
+)  # fmt: skip
 STYLES = ("player.css", "panes.css")
 
 
@@ -66,7 +73,8 @@ class Player(anywidget.AnyWidget):
     `step` is how many steps are done, `selected` the pfn that the reader follows (-1: none).
     Setting them moves the picture; what is out of range moves it as far as it goes. `panes` are
     those beside pages and lists: "code", "zones", "predict", "slab", "vmalloc". With "predict",
-    `answers` has what the reader predicted, by the operation's number.
+    `answers` has what the reader predicted, by the operation's number; with "vmalloc", `address`
+    is where the page-table walk leads, "0xffffc90000000000", or "": to the first busy area.
     """
 
     _esm = esm()
@@ -75,6 +83,7 @@ class Player(anywidget.AnyWidget):
     step = traitlets.Int(0).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
+    address = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
         self, recording: Recording, title: str = "", *, panes: Sequence[str] = DEFAULT_PANES
@@ -111,6 +120,11 @@ class Player(anywidget.AnyWidget):
         pfn = int(proposal["value"])
         return pfn if self._made["start"] <= pfn < self._made["end"] else -1
 
+    @traitlets.validate("address")
+    def _hexadecimal(self, proposal: Any) -> str:
+        digits = re.fullmatch(r"\s*(?:0x)?([0-9a-f]{1,16})\s*", proposal["value"].lower())
+        return hex(int(digits[1], 16)) if digits else ""
+
     def narration(self, step: int | None = None) -> str:
         """What that step (default: the present one) did, in one sentence."""
         number = self._number(step)
@@ -123,16 +137,20 @@ class Player(anywidget.AnyWidget):
         number = self._number(step)
         scene = Scene(self._recording.snapshot)
         done = self._frames[number - 1].last if number else 0
-        scene.apply_all(list(self._recording.steps)[:done])
+        steps = list(self._recording.steps)
+        scene.apply_all(steps[:done])
         head = f"Step {number} of {self.last_step}: {self.narration(number)}"
-        return f"{head}\n{scene_text(scene, self._more(scene))}"
+        return f"{head}\n{scene_text(scene, self._more(scene, steps[done:]))}"
 
-    def _more(self, scene: Scene) -> dict[str, list[str]]:
-        """What the chosen panes say of the moment: {title: lines}."""
-        if "zones" not in self._panes:
-            return {}
-        lines = zones.zone_lines(self._recording.snapshot, scene)
-        return {zones.TITLE: lines}
+    def _more(self, scene: Scene, steps: list[Step]) -> dict[str, list[str]]:
+        """What the chosen panes say of the moment before the steps: {title: lines}."""
+        more = {}
+        if "zones" in self._panes:
+            more[zones.TITLE] = zones.zone_lines(self._recording.snapshot, scene)
+        for pane in scenes_of(self._recording, self._panes, self.address).values():
+            back_to_start(pane, steps)
+            more[pane.TITLE] = pane.lines()
+        return more
 
     def code(self, step: int | None = None) -> str:
         """Where that step (default: the present one) came from: file, line, function, callers."""

@@ -4,6 +4,7 @@
 // payload (payload.py says what is in it) and asks nobody for more: no kernel, no network.
 
 const [LIST_ADD, LIST_DEL, PAGES, , FIELD] = [0, 1, 2, 3, 4]; // as in memsim/trace/steps.py
+const CELL = 8; // views/cells.py
 const [PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER] = [0x10, 0x20, 0x80, 0x0f]; // mm/mmzone.py
 const KINDS = ["free", "pcp", "allocated", "none", "reserved"];
 const [FREE, PCP, ALLOCATED, NONE, RESERVED] = [0, 1, 2, 3, 4];
@@ -20,6 +21,7 @@ export class Scene {
     for (const [at, count, state] of states) this.states.fill(state, at, at + count);
     this.lists = lists.map((list) => list.pages.slice());
     this.fields = fields.map(([, value]) => value);
+    this.cells = payload.cells.slice();
     this.where = new Map(); // pfn -> number of its list
     this.lists.forEach((pages, n) => pages.forEach((pfn) => this.where.set(pfn, n)));
     this.reserved = new Uint8Array(end - start);
@@ -47,6 +49,7 @@ export class Scene {
     else if (kind === LIST_DEL) on ? this.remove(a, b, e) : this.insert(a, b, c, d);
     else if (kind === PAGES) this.states.fill(on ? d : c, a - this.start, a - this.start + b);
     else if (kind === FIELD) this.fields[a] = on ? c : b;
+    else if (kind === CELL) this.cells[a] = on ? c : b;
   }
 
   insert(list, pfn, after, state) {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from memsim.mm.slub.freelist import get_freepointer
-from memsim.mm.slub.partial import partial_slabs
+from memsim.mm.slub.partial import partial_slabs, slabs_on
 from memsim.mm.slub.slab import KmemCache, KmemCacheCpu, KmemCacheNode, Slab
+from memsim.mm.slub.update import pfn_of
 from memsim.words.mmzone import NULL
 
 
@@ -38,6 +39,39 @@ def cache_lists(s: KmemCache) -> dict[str, Any]:
         "cpu": [_cpu(c) for c in s.cpu_slab],
         "node": [None if n is None else _node(s, n) for n in s.node],
     }
+
+
+def whole_cache(s: KmemCache) -> dict[str, Any]:
+    """All of a cache that steps can change, with slabs that are on no list and stale pointers.
+
+    More than a recorded kernel's snapshot tells: from it, steps can be undone.
+    """
+    slabs = [slab for slab in s.vm.slab.by_id.values() if slab.slab_cache is s]
+    return {
+        "id": s.id,
+        "name": s.name,
+        "oo": list(s.oo),
+        "min": list(s.min),
+        "cpus": [[pfn_of(c.slab), c.freelist, pfn_of(c.partial)] for c in s.cpu_slab],
+        "partial": [_pfns_on(s, n.partial) if n else [] for n in s.node],
+        "full": [_pfns_on(s, n.full) if n else [] for n in s.node],
+        "slabs": [
+            {
+                "pfn": slab.pfn,
+                "order": slab.order,
+                "inuse": slab.inuse,
+                "frozen": slab.frozen,
+                "freelist": slab.freelist,
+                "next_object": [slab.next_object[obj] for obj in range(slab.objects)],
+                "next": pfn_of(slab.next),
+            }
+            for slab in slabs
+        ],
+    }
+
+
+def _pfns_on(s: KmemCache, head: int) -> list[int]:
+    return [slab.pfn for slab in slabs_on(s, head)]
 
 
 def _slab(slab: Slab) -> dict[str, Any]:
