@@ -14,6 +14,7 @@ if _MISSING:
     )
 
 from memsim.views.player import Player  # noqa: E402
+from memsim.views.side import SideBySide  # noqa: E402
 from memsim.views.source import source  # noqa: E402
 
-__all__ = ["Player", "source"]
+__all__ = ["Player", "SideBySide", "source"]

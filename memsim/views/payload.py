@@ -38,6 +38,7 @@ from memsim.views.slab_scene import SlabScene
 from memsim.views.text import MAX_LINES, MAX_LIST, list_sort_key, pcp_list_label
 from memsim.views.vmalloc_scene import VmallocScene
 from memsim.views.zones import zone_gauges
+from memsim.words.errors import BadRequest
 
 Payload = dict[str, Any]
 
@@ -49,6 +50,15 @@ DEFAULT_PANES = ("code",)
 OTHER = 7
 #: The number that a sentence mentions; the player has all that change.
 SPOKEN_FIELD = "pcp.count"
+
+
+def checked_panes(panes: Sequence[str]) -> tuple[str, ...]:
+    """Names of panes, each once. BadRequest for another."""
+    names = (panes,) if isinstance(panes, str) else tuple(panes)
+    for name in names:
+        if name not in PANES:
+            raise BadRequest(f"panes: {str(name)[:40]!r}: should be of {', '.join(PANES)}")
+    return tuple(dict.fromkeys(names))
 
 
 class Operation(Protocol):

@@ -21,8 +21,9 @@ const PANES = { code: CodePane, zones: ZonePane, predict: PredictPane, slab: Sla
   vmalloc: VmallocPane };
 
 class Player {
-  constructor(root, payload, { rest = () => {} } = {}) {
-    Object.assign(this, { root, payload, rest, selected: -1, hover: null, list: -1 });
+  /** `rest` is told where the reader came to rest; with `seek` somebody else moves the player. */
+  constructor(root, payload, { rest = () => {}, seek } = {}) {
+    Object.assign(this, { root, payload, rest, seek, selected: -1, hover: null, list: -1 });
     this.scene = new Scene(payload);
     this.panes = Object.fromEntries(payload.panes.map((name) => [name, new PANES[name](this)]));
     this.build();
@@ -38,7 +39,8 @@ class Player {
       role: "img", onpointermove: (e) => this.point(e), onpointerleave: () => this.glow(null),
       onclick: (e) => this.pick(e),
     });
-    this.say = h("p", { class: "ms-say", "aria-live": "polite" });
+    this.say = h("p", { class: "ms-say", "aria-live": this.seek ? "off" : "polite" });
+    this.controls = new Controls(this);
     this.numbers = h("ul", { class: "ms-numbers" });
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
     this.cpus = h("div", { class: "ms-cpus", role: "group", "aria-label": "Lists of each CPU" });
@@ -49,16 +51,17 @@ class Player {
     const title = this.payload.title;
     const label = title ? `Player: ${title}` : "Player";
     this.player = h("section", {
-      class: "memsim-player", tabindex: 0, "aria-label": label, "data-lm-suppress-shortcuts": "true",
-      onkeydown: (e) => this.key(e),
-    }, ...(title ? [h("p", { class: "ms-title" }, title)] : []), this.buildControls(), this.say,
+      class: "memsim-player", "aria-label": label, "data-lm-suppress-shortcuts": "true",
+      ...(this.seek ? {} : { tabindex: 0, onkeydown: (e) => this.key(e) }),
+    }, ...(title ? [h("p", { class: "ms-title" }, title)] : []),
+    ...(this.seek ? [] : [this.controls.element]), this.say,
     ...this.side("top"), ...this.side("wide"),
     h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
       h("div", {}, ...this.side("left"), ...this.buildLists(),
         h("details", {}, h("summary", {}, "Counters"), this.numbers)),
       h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps, ...this.side("right"))),
-    this.text, h("p", { class: "ms-keys" }, KEYS));
+    this.text, ...(this.seek ? [] : [h("p", { class: "ms-keys" }, KEYS)]));
     this.player.memsim = this;
     this.root.replaceChildren(this.player);
   }
@@ -76,25 +79,6 @@ class Player {
   side(name) {
     return Object.values(this.panes).filter((pane) => pane.constructor.side === name)
       .map((pane) => pane.element);
-  }
-
-  buildControls() {
-    const button = (name, label, to) =>
-      h("button", { type: "button", "aria-label": name, title: name, onclick: to }, label);
-    this.slider = h("input", {
-      type: "range", min: 0, max: this.scene.last, "aria-label": "Step",
-      oninput: () => this.go(Number(this.slider.value)),
-    });
-    this.playButton = button("Play", "Play", () => this.toggle());
-    this.playButton.removeAttribute("title");
-    this.count = h("span", { class: "ms-count" });
-    this.speed = h("select", { "aria-label": "Speed, steps a second" }, ...[0.5, 1, 2, 4, 8].map(
-      (n) => h("option", { value: n, ...(n === 1 ? { selected: "" } : {}) }, `${n}/s`)));
-    return h("div", { class: "ms-controls" },
-      button("First step", "⇤", () => this.go(0)),
-      button("One step back", "←", () => this.go(this.scene.frame - 1)), this.playButton,
-      button("One step forwards", "→", () => this.go(this.scene.frame + 1)),
-      button("Last step", "⇥", () => this.go(this.scene.last)), this.slider, this.count, this.speed);
   }
 
   buildLegend() {
@@ -126,7 +110,7 @@ class Player {
     theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     dark.addEventListener("change", redraw);
     this.destroy = () => {
-      this.pause();
+      this.controls.pause();
       clearTimeout(this.resting);
       size.disconnect();
       theme.disconnect();
@@ -136,9 +120,17 @@ class Player {
 
   // -- doing
 
+  get at() {
+    return this.scene.frame;
+  }
+
+  get last() {
+    return this.scene.last;
+  }
+
   go(frame) {
-    this.pause();
-    this.move(frame);
+    if (this.seek) this.seek(frame);
+    else this.controls.go(frame);
   }
 
   move(frame) {
@@ -150,42 +142,10 @@ class Player {
       ...(this.panes.vmalloc ? { address: this.panes.vmalloc.address } : {}) }), 150);
   }
 
-  toggle() {
-    if (this.timer) return this.pause();
-    if (this.scene.frame === this.scene.last) this.scene.go(0);
-    this.setPlaying("Pause", "off");
-    const tick = () => {
-      const before = this.scene.frame;
-      this.move(before + 1);
-      if ([before, this.scene.last].includes(this.scene.frame)) return this.pause();
-      this.timer = setTimeout(tick, 1000 / Number(this.speed.value));
-    };
-    this.timer = setTimeout(tick, 1);
-  }
-
-  pause() {
-    if (!this.timer) return;
-    clearTimeout(this.timer);
-    this.timer = null;
-    this.setPlaying("Play", "polite");
-  }
-
-  setPlaying(name, live) {
-    this.playButton.textContent = name;
-    this.playButton.setAttribute("aria-label", name);
-    this.say.setAttribute("aria-live", live); // a voice cannot keep up with a film
-  }
-
   key(event) {
-    const at = this.scene.frame;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.scene.last }[event.key];
-    const typing = event.target.matches("input:not([type=range]), select");
-    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (to !== undefined) this.go(to);
-    else if (this.panes.predict?.key(event.key)) this.pause();
-    else if (event.key === " " && !event.target.closest("button, summary")) this.toggle();
-    else return;
-    event.preventDefault();
+    if (this.controls.key(event)) return;
+    const plain = !event.ctrlKey && !event.altKey && !event.metaKey && !event.target.matches("input");
+    if (plain && this.panes.predict?.key(event.key)) this.controls.pause();
   }
 
   follow(pfn, zoom) {
@@ -228,16 +188,13 @@ class Player {
   // -- showing
 
   show() {
-    const { frame, last } = this.scene;
+    const { frame } = this.scene;
     const operation = this.payload.operations.find(([, from, to]) => frame > from && frame <= to);
-    const sentence = frame ? this.now()[0]
-      : last ? "Before the first step." : "There is no step to show.";
+    const sentence = this.sentence();
     const first = operation && frame === operation[1] + 1;
     this.say.replaceChildren(...(operation ? [h("b", first ? {} : { "aria-hidden": "true" },
       operation[0]), h("br")] : []), sentence);
-    this.slider.value = frame;
-    this.slider.setAttribute("aria-valuetext", `step ${frame} of ${last}: ${sentence}`);
-    this.count.textContent = `step ${frame} of ${last}`;
+    this.controls.show(sentence);
     this.player.dataset.step = frame;
     this.showLists();
     this.showNumbers();
@@ -251,6 +208,10 @@ class Player {
   /** [sentence, marks, steps, code] of the step that was done last; undefined before the first. */
   now() {
     return this.payload.frames[this.scene.frame - 1];
+  }
+
+  sentence() {
+    return this.now()?.[0] ?? (this.last ? "Before the first step." : "There is no step to show.");
   }
 
   showLists() {
@@ -400,8 +361,9 @@ class Player {
 }
 
 /** Shows a payload in an element, without a kernel. */
-export function mount(root, payload) {
-  return new Player(root, payload);
+export function mount(root, payload, options) {
+  return payload.machines ? new SideBySide(root, payload, options)
+    : new Player(root, payload, options);
 }
 
 /** Shows a widget's payload; step and selected go back to Python when they come to rest. */
@@ -413,10 +375,11 @@ function render({ model, el }) {
   };
   const start = () => {
     player?.destroy();
-    player = new Player(el, model.get("payload"), { rest });
+    player = mount(el, model.get("payload"), { rest });
     move();
   };
   const move = () => {
+    if (player.players) return model.get("step") === player.at || player.go(model.get("step"));
     const followed = player.selected;
     player.selected = model.get("selected");
     player.input.value = player.selected < 0 ? "" : player.selected;

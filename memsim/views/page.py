@@ -1,0 +1,102 @@
+"""A widget that is a page too: an anywidget in JupyterLab, an <iframe> or a file elsewhere."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+#: Height of the <iframe>, in CSS pixels: what does not fit scrolls.
+FRAME_HEIGHT = 860
+
+#: Nothing is fetched from anywhere, and the page could not if it tried.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+
+#: What the ES module and the style sheet are joined from.
+MODULES = (
+    "scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "slab.js", "vmalloc.js",
+    "controls.js", "side.js", "player.js",
+)  # fmt: skip
+STYLES = ("player.css", "panes.css")
+
+
+def _joined(names: Sequence[str]) -> str:
+    here = Path(__file__).parent
+    return "\n".join((here / name).read_text(encoding="utf-8") for name in names)
+
+
+@cache
+def esm() -> str:
+    """The player's one ES module."""
+    return _joined(MODULES)
+
+
+@cache
+def css() -> str:
+    """The player's style sheet."""
+    return _joined(STYLES)
+
+
+class Page(anywidget.AnyWidget):
+    """What shows a payload, and the present step of it."""
+
+    _esm = esm()
+    _css = css()
+    payload = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(0).tag(sync=True)
+    _made: dict[str, Any]
+
+    @property
+    def last_step(self) -> int:
+        """How many steps there are."""
+        raise NotImplementedError
+
+    def text(self, step: int | None = None) -> str:
+        """The picture after that step (default: the present one) in words; always the same."""
+        raise NotImplementedError
+
+    @traitlets.validate("step")
+    def _clamp_step(self, proposal: Any) -> int:
+        return min(max(int(proposal["value"]), 0), self.last_step)
+
+    def _number(self, step: int | None) -> int:
+        return min(max(self.step if step is None else step, 0), self.last_step)
+
+    def to_html(self) -> str:
+        """A page of its own, complete: for a file, or for readers without a kernel."""
+        data = json.dumps(self._made, separators=(",", ":")).replace("<", "\\u003c")
+        title = html.escape(self._made["title"] or "memsim player")
+        return (
+            "<!doctype html>\n"
+            '<html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+            '<meta name="viewport" content="width=device-width">'
+            f"<title>{title}</title><style>:root {{ color-scheme: light dark; }} "
+            f"body {{ margin: 4px; background: Canvas; }}\n{css()}</style></head>"
+            '<body class="memsim-alone"><main id="player"></main>'
+            f'<script type="application/json" id="payload">{data}</script>'
+            f'<script type="module">\n{esm()}\n'
+            'mount(document.getElementById("player"), '
+            'JSON.parse(document.getElementById("payload").textContent));\n'
+            "</script></body></html>\n"
+        )
+
+    def _repr_html_(self) -> str:
+        title = html.escape(f"Player: {self._made['title']}" if self._made["title"] else "Player")
+        page = html.escape(self.to_html())
+        return (
+            f'<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" '
+            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 0"></iframe>'
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget; for readers without a kernel the <iframe>; for all others the text."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return {**data, "text/plain": self.text(), "text/html": self._repr_html_()}, metadata
