@@ -141,7 +141,7 @@ class History:
         if self.vm.fields_seen:
             for zone in self.vm.zones:
                 step_fields(zone)
-            shown = f"{name}{_shown(name, result)}"
+            shown = f"{name}{_shown(result)}"
             self.history.append(Operation(shown, first_step, len(journal)))
         return result
 
@@ -152,16 +152,10 @@ class History:
         return list(self.vm.trace.journal.read(operation.first_step, operation.last_step))
 
 
-#: Names of requests that are answered by an address.
-_GIVES_ADDRESS = ("vm", "kvm")
-
-
-def _shown(name: str, result: object) -> str:
+def _shown(result: object) -> str:
     """What an operation gave, as its name says it."""
     if isinstance(result, bool) or result is None:
         return ""
-    if isinstance(result, int) and name.startswith(_GIVES_ADDRESS):
-        return f" = {result:#x}" if result else " = NULL"
     if isinstance(result, int):
         return " = NULL" if result == NULL else f" = pfn {result}"
     return f" = {len(result)} pages" if isinstance(result, list) else ""

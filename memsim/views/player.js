@@ -45,7 +45,7 @@ class Player {
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
     this.cpus = h("div", { class: "ms-cpus", role: "group", "aria-label": "Lists of each CPU" });
     this.steps = h("div", { class: "ms-steps", role: "group", "aria-label": "Steps" });
-    this.pre = h("pre", { tabindex: 0, "aria-label": "Text form" });
+    this.pre = h("pre", { tabindex: 0, role: "region", "aria-label": "Text form" });
     this.text = h("details", { ontoggle: () => this.showText() },
       h("summary", {}, "Text form"), this.pre);
     const title = this.payload.title;

@@ -49,7 +49,7 @@ class SlabPane {
     });
     return h("li", { class: `ms-slab${changed ? " ms-moved" : ""}` },
       h("button", { type: "button", "aria-label": slabWords(pfn, value),
-        onclick: () => this.player.follow(pfn, true) }, `pfn ${pfn}${frozen ? ", frozen" : ""}`),
+        onclick: () => this.player.follow(pfn, true) }, `pfn ${pfn}`), frozen ? "frozen" : "",
       h("span", { class: "ms-objects", "aria-hidden": "true" }, ...squares,
         ...(count > OBJECTS ? [` and ${count - OBJECTS} more`] : [])));
   }

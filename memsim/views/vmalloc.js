@@ -91,7 +91,7 @@ class VmallocPane {
     const lines = [`walk to ${address}`];
     let table = -1;
     for (const [name, shift] of this.data.levels) {
-      const number = Number((BigInt(address) >> BigInt(shift)) & 511n);
+      const number = Number((BigInt(address) >> BigInt(shift)) & BigInt(this.data.mask));
       const value = entries.get(`${table} ${number}`);
       const place = table < 0 ? "swapper_pg_dir" : `the table at pfn ${table}`;
       const maps = name === "pte" || value?.[1] ? "maps" : "leads to";

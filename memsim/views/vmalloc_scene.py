@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from memsim.lib.rbtree import rb_nodes
 from memsim.lib.sizes import show_size
 from memsim.mm.mmzone import Vm
-from memsim.mm.pgtable import LEVEL_NAMES, Entry, entry_pfn, is_leaf, shift_of, walk
+from memsim.mm.pgtable import LEVEL_NAMES, Entry, entry_pfn, is_leaf, walk
 from memsim.mm.restore import restore
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
@@ -125,7 +125,18 @@ class VmallocScene:
         found: dict[str, Any] = {"area": [], "node": [], "root": [], "number": [], "entry": []}
         for (_, what, *key), number in cells.of("vmalloc").items():
             found[what].append([*key, number])
-        return {**found, "levels": [[n, shift_of(lv)] for lv, n in enumerate(LEVEL_NAMES)][::-1]}
+        return {**found, **self._levels()}
+
+    def _levels(self) -> dict[str, Any]:
+        """[name, shift] of each level of a walk, the topmost first, and the mask of an index."""
+        if self.vm is None:
+            return {"levels": [], "mask": 0}
+        mm = self.vm.vmalloc.init_mm
+        levels = range(mm.pgd.level, -1, -1)
+        return {
+            "levels": [[LEVEL_NAMES[level], mm.shift_of(level)] for level in levels],
+            "mask": (1 << mm.index_bits) - 1,
+        }
 
 
 def _start(va: VmapArea | None) -> str:

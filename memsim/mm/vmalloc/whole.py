@@ -65,8 +65,9 @@ def restore_whole_vmalloc(vm: Vm, data: dict[str, Any]) -> VmallocState:
 
 
 def _restore_blocks(state: VmallocState, data: dict[str, Any]) -> None:
+    bits = state.layout.VMAP_BBMAP_BITS
     for start, cpu, used_map, *numbers in data["blocks"]:
-        vb = state.vmap_blocks[start] = VmapBlock(state.areas[start], cpu)
+        vb = state.vmap_blocks[start] = VmapBlock(state.areas[start], cpu, bits)
         vb.used_map = used_map
         for name, value in zip(BLOCK_FIELDS, numbers, strict=True):
             setattr(vb, name, value)
