@@ -16,6 +16,9 @@ class CodePane {
 
   show() {
     const [chain, shown] = this.player.now()?.[3] ?? [-1, 0];
+    const same = this.last?.[0] === chain && this.last[1] === shown;
+    this.last = [chain, shown];
+    if (same && chain >= 0) return;
     this.chain = chain < 0 ? [] : pairs(this.data.chains[chain]);
     this.element.classList.toggle("ms-nobody", !this.chain.length);
     this.showTrail(shown);
@@ -32,8 +35,10 @@ class CodePane {
   }
 
   choose(n) {
+    this.last = undefined; // the next step shows its own function again
     this.showTrail(n);
     this.showFunction(n);
+    this.scroll();
   }
 
   showFunction(n) {
@@ -50,11 +55,16 @@ class CodePane {
       text.split("\n")[line - first].trim());
     if (this.at !== number) this.fill(number, first, text);
     this.lines.querySelector(".ms-line-lit")?.classList.remove("ms-line-lit");
-    const lit = this.lines.children[line - first];
-    lit.classList.add("ms-line-lit");
+    this.lit = this.lines.children[line - first];
+    this.lit.classList.add("ms-line-lit");
+  }
+
+  /** The lit line into view; reads the layout, so it comes last. */
+  scroll() {
+    if (!this.lit || !this.chain.length) return;
     const { clientHeight, scrollTop } = this.lines;
-    const y = lit.offsetTop; // within the <pre>, which is positioned
-    if (y < scrollTop || y > scrollTop + clientHeight - 2 * lit.offsetHeight) {
+    const y = this.lit.offsetTop; // within the <pre>, which is positioned
+    if (y < scrollTop || y > scrollTop + clientHeight - 2 * this.lit.offsetHeight) {
       this.lines.scrollTop = y - clientHeight / 2;
     }
   }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 #: What the ES module and the style sheet are joined from.
 MODULES = (
     "scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "slab.js", "vmalloc.js",
-    "controls.js", "side.js", "player.js",
+    "controls.js", "steps.js", "side.js", "player.js",
 )  # fmt: skip
 STYLES = ("player.css", "panes.css")
 
@@ -41,6 +43,12 @@ def esm() -> str:
 def css() -> str:
     """The player's style sheet."""
     return _joined(STYLES)
+
+
+def packed(payload: dict[str, Any]) -> str:
+    """A payload as text for a page: JSON, gzip, base64; the same for the same payload."""
+    data = json.dumps(payload, separators=(",", ":")).encode()
+    return b64encode(gzip.compress(data, mtime=0)).decode()
 
 
 class Page(anywidget.AnyWidget):
@@ -70,7 +78,7 @@ class Page(anywidget.AnyWidget):
 
     def to_html(self) -> str:
         """A page of its own, complete: for a file, or for readers without a kernel."""
-        data = json.dumps(self._made, separators=(",", ":")).replace("<", "\\u003c")
+        data = packed(self._made)
         title = html.escape(self._made["title"] or "memsim player")
         return (
             "<!doctype html>\n"
@@ -80,19 +88,20 @@ class Page(anywidget.AnyWidget):
             f"<title>{title}</title><style>:root {{ color-scheme: light dark; }} "
             f"body {{ margin: 4px; background: Canvas; }}\n{css()}</style></head>"
             '<body class="memsim-alone"><main id="player"></main>'
-            f'<script type="application/json" id="payload">{data}</script>'
+            f'<script type="text/plain" id="payload">{data}</script>'
             f'<script type="module">\n{esm()}\n'
             'mount(document.getElementById("player"), '
-            'JSON.parse(document.getElementById("payload").textContent));\n'
+            'await unpacked(document.getElementById("payload").textContent));\n'
             "</script></body></html>\n"
         )
 
     def _repr_html_(self) -> str:
         title = html.escape(f"Player: {self._made['title']}" if self._made["title"] else "Player")
-        page = html.escape(self.to_html())
+        page = self.to_html().replace("&", "&amp;").replace("'", "&#x27;")
         return (
-            f'<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" '
-            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 0"></iframe>'
+            f'<iframe title="{title}" sandbox="allow-scripts" '
+            f'style="width: 100%; height: {FRAME_HEIGHT}px; border: 0" '
+            f"srcdoc='{page}'></iframe>"
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

@@ -30,6 +30,7 @@ class Player {
     this.strip = new Strip(this.canvas, this.scene);
     this.watch();
     this.show();
+    this.describe();
   }
 
   // -- building
@@ -42,9 +43,11 @@ class Player {
     this.say = h("p", { class: "ms-say", "aria-live": this.seek ? "off" : "polite" });
     this.controls = new Controls(this);
     this.numbers = h("ul", { class: "ms-numbers" });
+    this.counters = h("details", { ontoggle: () => this.showNumbers() },
+      h("summary", {}, "Counters"), this.numbers);
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
     this.cpus = h("div", { class: "ms-cpus", role: "group", "aria-label": "Lists of each CPU" });
-    this.steps = h("div", { class: "ms-steps", role: "group", "aria-label": "Steps" });
+    this.steps = new StepList(this);
     this.pre = h("pre", { tabindex: 0, role: "region", "aria-label": "Text form" });
     this.text = h("details", { ontoggle: () => this.showText() },
       h("summary", {}, "Text form"), this.pre);
@@ -59,8 +62,8 @@ class Player {
     h("p", { class: "ms-head" }, "Address order"), h("div", { class: "ms-strip" }, this.canvas),
     this.buildLegend(), this.buildFollow(), h("div", { class: "ms-panes" },
       h("div", {}, ...this.side("left"), ...this.buildLists(),
-        h("details", {}, h("summary", {}, "Counters"), this.numbers)),
-      h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps, ...this.side("right"))),
+        this.counters),
+      h("div", {}, h("p", { class: "ms-head" }, "Steps"), this.steps.element, ...this.side("right"))),
     this.text, ...(this.seek ? [] : [h("p", { class: "ms-keys" }, KEYS)]));
     this.player.memsim = this;
     this.root.replaceChildren(this.player);
@@ -102,7 +105,10 @@ class Player {
   }
 
   watch() {
-    const redraw = () => this.draw();
+    const redraw = () => {
+      this.strip.stale = true;
+      this.draw();
+    };
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const size = new ResizeObserver(redraw);
     const theme = new MutationObserver(redraw);
@@ -137,9 +143,14 @@ class Player {
     this.scene.go(this.panes.predict?.limit(frame) ?? frame);
     this.show();
     clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.rest({ step: this.scene.frame, selected: this.selected,
+    this.resting = setTimeout(() => this.comeToRest(), 150);
+  }
+
+  comeToRest() {
+    this.describe();
+    this.rest({ step: this.scene.frame, selected: this.selected,
       ...(this.panes.predict ? { answers: this.panes.predict.answers } : {}),
-      ...(this.panes.vmalloc ? { address: this.panes.vmalloc.address } : {}) }), 150);
+      ...(this.panes.vmalloc ? { address: this.panes.vmalloc.address } : {}) });
   }
 
   key(event) {
@@ -198,11 +209,13 @@ class Player {
     this.player.dataset.step = frame;
     this.showLists();
     this.showNumbers();
-    this.showSteps(operation);
+    this.steps.show(operation);
     this.showPlace();
     for (const pane of Object.values(this.panes)) pane.show();
     this.showText();
     this.draw();
+    this.player.dataset.frame = frame;
+    for (const pane of [this.steps, ...Object.values(this.panes)]) pane.scroll?.();
   }
 
   /** [sentence, marks, steps, code] of the step that was done last; undefined before the first. */
@@ -214,18 +227,39 @@ class Player {
     return this.now()?.[0] ?? (this.last ? "Before the first step." : "There is no step to show.");
   }
 
+  /** Only rows that differ from what is shown are made anew. */
   showLists() {
-    const rows = this.scene.lists.map((_, n) => this.row(n));
-    const focused = this.listButtons().indexOf(document.activeElement);
-    const free = rows.filter((_, n) => !this.payload.lists[n].pcp);
-    this.lists.replaceChildren(...(free.length ? free : ["none"]));
-    this.cpus.replaceChildren(...cpuPanes(this.scene, rows));
-    if (focused >= 0) this.listButtons()[focused]?.focus();
+    if (!this.rows) this.placeRows();
+    this.rows.forEach(([row, key], n) => {
+      const now = this.rowKey(n);
+      if (now !== key) this.rows[n] = [this.replaceRow(row, n), now];
+    });
+    this.owners.forEach((owner) => owner.show());
     this.light();
   }
 
-  listButtons() {
-    return [this.lists, this.cpus].flatMap((pane) => [...pane.querySelectorAll("button")]);
+  placeRows() {
+    const { lists, cpus } = this.payload;
+    this.rows = lists.map((_, n) => [this.row(n), this.rowKey(n)]);
+    const chosen = (test) => this.rows.filter((_, n) => test(lists[n])).map(([row]) => row);
+    const free = chosen(({ pcp }) => !pcp);
+    this.lists.replaceChildren(...(free.length ? free : ["none"]));
+    this.owners = cpus.map((cpu, owner) =>
+      new CpuPane(this.scene, cpu, chosen((list) => list.owner === owner)));
+    this.cpus.replaceChildren(...this.owners.map((owner) => owner.element));
+  }
+
+  rowKey(n) {
+    const moved = this.marks().filter(([pfn]) => this.scene.where.get(pfn) === n);
+    return `${this.list === n} ${this.scene.versions[n]} ${moved.map(([pfn]) => pfn)}`;
+  }
+
+  replaceRow(row, n) {
+    const at = [...row.querySelectorAll("button")].indexOf(document.activeElement);
+    const made = this.row(n);
+    row.replaceWith(made);
+    if (at >= 0) [...made.querySelectorAll("button")].slice(0, at + 1).at(-1).focus();
+    return made;
   }
 
   /** One list: a button that joins its blocks in the pages, then the blocks. */
@@ -260,43 +294,11 @@ class Player {
   }
 
   showNumbers() {
+    if (!this.counters.open) return;
     const changed = (this.now()?.[2] ?? [])
       .flatMap(([kind, field]) => (kind === FIELD ? [field] : []));
     this.numbers.replaceChildren(...this.payload.fields.flatMap(([label], n) => [
       h("li", {}, h(changed.includes(n) ? "mark" : "span", {}, `${label}: ${this.scene.fields[n]}`))]));
-  }
-
-  showSteps(operation) {
-    const { operations, frames } = this.payload;
-    const { frame } = this.scene;
-    const shown = operations.length ? operations : [["All steps", 0, frames.length]];
-    const parts = shown.flatMap(([told, from, to], n) => {
-      const open = !operations.length || operation?.[1] === from;
-      const name = this.panes.predict?.hides(n) ? this.payload.questions[n][0] : told;
-      const head = h("button", { type: "button", class: "ms-operation", "aria-expanded": open,
-        onclick: () => this.go(to > from ? from + 1 : from) }, name);
-      return open ? [head, this.stepList(from, to)] : [head];
-    });
-    const at = [...this.steps.querySelectorAll("button")].indexOf(document.activeElement);
-    this.steps.replaceChildren(...parts);
-    const buttons = this.steps.querySelectorAll("button");
-    const current = this.steps.querySelector("[aria-current]");
-    if (at >= 0) (current ?? buttons[Math.min(at, buttons.length - 1)])?.focus({ preventScroll: true });
-    if (current) this.steps.scrollTop = current.offsetTop - this.steps.clientHeight / 2;
-    this.player.dataset.frame = frame;
-  }
-
-  /** The steps [from, to) of one operation; of a long one those around the present one. */
-  stepList(from, to) {
-    const first = Math.max(from, Math.min(this.scene.frame - 50, to - 100));
-    const last = Math.min(to, first + 100);
-    const list = h("ol", { start: first + 1 });
-    for (let n = first; n < last; n++) {
-      const now = n + 1 === this.scene.frame ? { "aria-current": "step" } : {};
-      list.append(h("li", {}, h("button", { type: "button", ...now, onclick: () => this.go(n + 1) },
-        this.payload.frames[n][0])));
-    }
-    return list;
   }
 
   /** Where the followed page is now. */
@@ -332,6 +334,9 @@ class Player {
 
   light() {
     const lit = [this.hover?.pfn, this.selected < 0 ? -1 : this.scene.blockOf(this.selected).pfn];
+    const none = !this.hover && this.selected < 0;
+    if (none && !this.lit) return;
+    this.lit = !none;
     for (const chip of this.player.querySelectorAll(".ms-chip")) {
       chip.classList.toggle("ms-lit", lit.includes(Number(chip.dataset.pfn)));
     }
@@ -343,6 +348,10 @@ class Player {
     this.strip.draw(this.marks(), {
       blocks: [...followed, ...hover], lists: this.list < 0 ? [] : [this.list] });
     this.showWindow();
+  }
+
+  /** The canvas in words. */
+  describe() {
     const counts = KINDS.map(() => 0);
     for (const b of this.scene.blocks()) counts[b.kind]++;
     this.canvas.setAttribute("aria-label", `Pages in address order: ${counts.flatMap(
@@ -358,6 +367,13 @@ class Player {
         `${this.strip.perCell} pages, filled as they are. Choose a cell to see its pages.`
       : all > to - from ? `Shown: pfn ${from} to ${to - 1} of ${all} pages.` : "";
   }
+}
+
+/** The payload that a page of its own carries: base64 of gzip of JSON. See page.py. */
+export async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
 }
 
 /** Shows a payload in an element, without a kernel. */

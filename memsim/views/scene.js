@@ -17,9 +17,11 @@ export class Scene {
   constructor(payload) {
     const { start, end, states, lists, fields } = payload;
     Object.assign(this, { payload, start, end, frame: 0 });
+    this.changed = new Set(); // of 1,024 pages each: what has to be drawn again
     this.states = new Uint8Array(end - start);
     for (const [at, count, state] of states) this.states.fill(state, at, at + count);
     this.lists = lists.map((list) => list.pages.slice());
+    this.versions = lists.map(() => 0); // counted up whenever a list changes
     this.fields = fields.map(([, value]) => value);
     this.cells = payload.cells.slice();
     this.where = new Map(); // pfn -> number of its list
@@ -47,23 +49,30 @@ export class Scene {
   apply([kind, a, b, c, d, e], on) {
     if (kind === LIST_ADD) on ? this.insert(a, b, c, e) : this.remove(a, b, d);
     else if (kind === LIST_DEL) on ? this.remove(a, b, e) : this.insert(a, b, c, d);
-    else if (kind === PAGES) this.states.fill(on ? d : c, a - this.start, a - this.start + b);
+    else if (kind === PAGES) this.fill(a, b, on ? d : c);
     else if (kind === FIELD) this.fields[a] = on ? c : b;
     else if (kind === CELL) this.cells[a] = on ? c : b;
   }
 
+  fill(pfn, count, state) {
+    this.states.fill(state, pfn - this.start, pfn - this.start + count);
+    for (let at = pfn >>> 10; at <= (pfn + count - 1) >>> 10; at++) this.changed.add(at);
+  }
+
   insert(list, pfn, after, state) {
     const pages = this.lists[list];
+    this.versions[list]++;
     pages.splice(after < 0 ? 0 : pages.indexOf(after) + 1, 0, pfn);
     this.where.set(pfn, list);
-    this.states[pfn - this.start] = state;
+    this.fill(pfn, 1, state);
   }
 
   remove(list, pfn, state) {
     const pages = this.lists[list];
+    this.versions[list]++;
     pages.splice(pages.indexOf(pfn), 1);
     this.where.delete(pfn);
-    this.states[pfn - this.start] = state;
+    this.fill(pfn, 1, state);
   }
 
   /** The blocks from `from` (the start of one) to before `to`, in address order. */

@@ -3,7 +3,7 @@
 /** Draws the pages of a window, one rectangle a block: rows hold 2**n pages, so it is one. */
 class Strip {
   constructor(canvas, scene) {
-    Object.assign(this, { canvas, scene, window: [scene.start, scene.end] });
+    Object.assign(this, { canvas, scene, window: [scene.start, scene.end], stale: true });
     this.typed = new Set(scene.payload.lists.map((list) => list.type)).size > 1;
   }
 
@@ -19,6 +19,7 @@ class Strip {
   zoom(pfn) {
     const { start, end } = this.scene;
     const from = Math.floor(pfn / MAX_PAGES) * MAX_PAGES;
+    this.stale = true;
     this.window = pfn === undefined ? [start, end]
       : [Math.max(start, from), Math.min(end, from + MAX_PAGES)];
   }
@@ -47,7 +48,6 @@ class Strip {
     }
     this.g = this.canvas.getContext("2d");
     this.g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.g.clearRect(0, 0, width, height);
   }
 
   /** Where 2**n aligned pages are: [x, y, width, height]. */
@@ -69,15 +69,56 @@ class Strip {
     return pfn >= this.window[0] && pfn < this.window[1] ? pfn : undefined;
   }
 
+  /** Pages on a canvas of their own, of which only what changed is drawn again; marks above it. */
   draw(marks, lit) {
-    this.layout();
-    this.style();
-    this.rowLabels();
-    if (this.condensed) this.drawCells();
-    else for (const b of this.scene.blocks(...this.window)) this.drawBlock(b);
+    const changed = this.stale ? this.begin() : [...this.scene.changed].map((at) => this.unitOf(at));
+    const front = this.g;
+    this.g = this.back;
+    for (const unit of new Set(changed)) this.drawUnit(unit * this.unit, (unit + 1) * this.unit);
+    this.scene.changed.clear();
+    this.g = front;
+    front.save();
+    front.resetTransform();
+    front.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    front.drawImage(this.base, 0, 0);
+    front.restore();
     if (!this.condensed) lit.lists.forEach((n) => this.drawList(n));
     for (const [pfn, count, role] of marks) this.drawMark(pfn, count, role);
     for (const [b, dashed] of lit.blocks) this.outline(b.pfn, b.count, this.color.lit, 3, dashed);
+  }
+
+  /** Other pages, another size or other colours: everything is drawn again. The units to draw. */
+  begin() {
+    this.stale = false;
+    this.layout();
+    this.style();
+    const { width, height } = this.canvas;
+    this.base = Object.assign(document.createElement("canvas"), { width, height });
+    this.back = this.base.getContext("2d");
+    this.back.setTransform(this.g.getTransform());
+    Object.assign(this.back, { font: this.g.font, textBaseline: "middle" });
+    this.tiles = new Map();
+    this.unit = Math.max(1024, this.perCell); // no block reaches across a multiple of it
+    this.rowLabels(this.back);
+    const [first, last] = [this.window[0], this.window[1] - 1].map((p) => Math.floor(p / this.unit));
+    return Array.from({ length: last - first + 1 }, (_, n) => first + n);
+  }
+
+  unitOf(region) {
+    return Math.floor((region * 1024) / this.unit);
+  }
+
+  drawUnit(first, last) {
+    const [from, to] = [Math.max(first, this.window[0]), Math.min(last, this.window[1])];
+    if (from >= to) return;
+    for (const [pfn, count] of aligned(from, to - from)) {
+      const [x, y, w, h] = this.rect(pfn, count);
+      this.g.clearRect(x, y, w, h);
+    }
+    const blocks = [...this.scene.blocks(from, to)].map((b) =>
+      ({ ...b, count: Math.min(b.count, to - b.pfn) }));
+    if (this.condensed) this.drawCells(blocks);
+    else for (const b of blocks) this.drawBlock(b);
   }
 
   style() {
@@ -89,13 +130,12 @@ class Strip {
     this.g.textBaseline = "middle";
   }
 
-  rowLabels() {
-    this.g.fillStyle = this.color.text;
-    this.g.textAlign = "right";
+  rowLabels(g) {
+    Object.assign(g, { fillStyle: this.color.text, textAlign: "right" });
     const every = Math.ceil(14 / this.ch);
     for (let y = 0; y < this.rows; y += every) {
       const pfn = Math.max((this.top + y) * this.row * this.perCell, this.window[0]);
-      this.g.fillText(pfn, this.gutter - 6, 2 + (y + 0.5) * this.ch);
+      g.fillText(pfn, this.gutter - 6, 2 + (y + 0.5) * this.ch);
     }
   }
 
@@ -125,40 +165,39 @@ class Strip {
 
   /** The colour of a kind, and a pattern, so that nothing hangs on the colour. */
   fill({ kind, cpu }, x, y, w, h) {
-    this.g.fillStyle = this.color[KINDS[kind]];
+    this.g.fillStyle = kind === FREE || kind === NONE ? this.color[KINDS[kind]]
+      : this.tile(kind, kind === PCP && cpu % 2);
     this.g.fillRect(x, y, w, h);
-    if (kind === FREE || kind === NONE || this.ch < 8) return;
-    this.g.save();
-    this.g.beginPath();
-    this.g.rect(x, y, w, h);
-    this.g.clip();
-    if (kind === PCP && cpu % 2) this.level(x, y, w, h);
-    else this.pattern(kind, x, y, w, h);
-    this.g.restore();
   }
 
-  pattern(kind, x, y, w, h) {
-    const g = this.g;
-    Object.assign(g, { strokeStyle: this.color.back, globalAlpha: 0.45, lineWidth: 1 });
-    g.setLineDash(kind === PCP ? [2, 4] : []);
+  /** A kind's hatching, made once: 6 pixels square, over and over. */
+  tile(kind, odd) {
+    const key = `${kind}${odd ? "odd" : ""}`;
+    if (this.tiles.has(key)) return this.tiles.get(key);
+    const ratio = this.g.getTransform().a;
+    const size = Math.max(1, Math.round(6 * ratio));
+    const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+    const g = canvas.getContext("2d");
+    g.scale(size / 6, size / 6);
+    g.fillStyle = this.color[KINDS[kind]];
+    g.fillRect(0, 0, 6, 6);
+    Object.assign(g, { strokeStyle: odd ? this.color.ink : this.color.back, globalAlpha: 0.45 });
+    this.hatch(g, kind, odd);
+    const tile = this.g.createPattern(canvas, "repeat");
+    tile.setTransform(new DOMMatrix().scale(6 / size));
+    this.tiles.set(key, tile);
+    return tile;
+  }
+
+  /** Upright for pages of CPUs 0, 2, …, level for those of CPUs 1, 3, …; slanting; crossed. */
+  hatch(g, kind, odd) {
     g.beginPath();
-    for (let d = kind === PCP ? 0 : -h; d < w; d += 6) {
-      g.moveTo(x + d, y + h);
-      g.lineTo(x + d + (kind === PCP ? 0 : h), y); // upright, or slanting
-      if (kind === RESERVED) g.moveTo(x + d, y), g.lineTo(x + d + h, y + h); // crossed
+    if (kind === PCP) odd ? (g.moveTo(0, 3.5), g.lineTo(6, 3.5)) : (g.moveTo(3.5, 0), g.lineTo(3.5, 3));
+    else {
+      for (const d of [-6, 0, 6]) g.moveTo(d, 6), g.lineTo(d + 6, 0);
+      if (kind === RESERVED) for (const d of [-6, 0, 6]) g.moveTo(d, 0), g.lineTo(d + 6, 6);
     }
     g.stroke();
-  }
-
-  /** Level lines: the pages of CPUs 1, 3, …; those of CPUs 0, 2, … have upright ones. */
-  level(x, y, w, h) {
-    Object.assign(this.g, { strokeStyle: this.color.ink, globalAlpha: 0.45, lineWidth: 1 });
-    this.g.beginPath();
-    for (let d = 3; d < h; d += 6) {
-      this.g.moveTo(x, Math.round(y + d) + 0.5);
-      this.g.lineTo(x + w, Math.round(y + d) + 0.5);
-    }
-    this.g.stroke();
   }
 
   label(b, x, y, w, h) {
@@ -216,9 +255,9 @@ class Strip {
   }
 
   /** Condensed: each cell is filled from below as far as its pages are not free. */
-  drawCells() {
+  drawCells(blocks) {
     const cells = new Map();
-    for (const b of this.scene.blocks(...this.window)) {
+    for (const b of blocks) {
       for (let pfn = b.pfn, left = b.count; left > 0; ) {
         const cell = Math.floor(pfn / this.perCell);
         const part = Math.min(left, (cell + 1) * this.perCell - pfn);
