@@ -617,3 +617,16 @@ def test_the_iframe_plays_without_a_kernel_in_the_reader_s_colours(page: Any, sc
     assert inside.locator(".memsim-player").get_attribute("data-step") == "32"
     back = inside.locator(".memsim-player").evaluate("e => getComputedStyle(e).backgroundColor")
     assert back == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 20, 20)"}[scheme]
+
+
+@pytest.mark.browser
+def test_without_scripts_a_page_of_its_own_shows_the_text_form(
+    browser: Any, tmp_path: Path
+) -> None:
+    player = Player(split_and_merge())
+    (tmp_path / "player.html").write_text(player.to_html(), encoding="utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "player.html").as_uri())
+    assert page.locator("main").inner_text().strip() == player.text().strip()
+    context.close()

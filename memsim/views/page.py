@@ -77,8 +77,11 @@ class Page(anywidget.AnyWidget):
         return min(max(self.step if step is None else step, 0), self.last_step)
 
     def to_html(self) -> str:
-        """A page of its own, complete: for a file, or for readers without a kernel."""
-        data = packed(self._made)
+        """A page of its own, complete: for a file, or for readers without a kernel.
+
+        Where a browser is too old for it, or runs no scripts, the text form stands there.
+        """
+        data, words = packed(self._made), html.escape(self.text())
         title = html.escape(self._made["title"] or "memsim player")
         return (
             "<!doctype html>\n"
@@ -87,7 +90,7 @@ class Page(anywidget.AnyWidget):
             '<meta name="viewport" content="width=device-width">'
             f"<title>{title}</title><style>:root {{ color-scheme: light dark; }} "
             f"body {{ margin: 4px; background: Canvas; }}\n{css()}</style></head>"
-            '<body class="memsim-alone"><main id="player"></main>'
+            f'<body class="memsim-alone"><main id="player"><pre>{words}</pre></main>'
             f'<script type="text/plain" id="payload">{data}</script>'
             f'<script type="module">\n{esm()}\n'
             'mount(document.getElementById("player"), '
