@@ -108,7 +108,7 @@ REQUESTERS = (
         "__page_frag_cache_refill(), mm/page_alloc.c", _pages(FRAGMENT, 3),
     ),
     Requester(
-        "a driver", "100 bytes of its own", "kmalloc(), mm/slub.c",
+        "a driver", "100 bytes of its own", "kmalloc(), include/linux/slab.h",
         lambda machine: machine.kmalloc(100),
     ),
     Requester(
