@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from memsim import Machine
 from memsim.mm.khugepaged import start_stop_khugepaged
 from memsim.mm.layout import NodeRange
 from memsim.mm.mm_init import Memory, boot
@@ -87,3 +88,13 @@ def test_pressure_threshold() -> None:
         zone._watermark = [100, 100 + gap, 100 + 2 * gap, 100 + 3 * gap]
         thresholds.append(calculate_pressure_threshold(zone))
     assert thresholds == [1, 40, 125]
+
+
+def test_a_scale_factor_written_later_moves_low_and_high_and_leaves_min() -> None:
+    """By hand: 243,713 pages; min 975 stays, and 2 % of the zone lie between the marks."""
+    usual, wide = (Machine("1 GiB", watermark_scale_factor=f).zone("DMA32") for f in (10, 200))
+    assert usual._watermark[:3] == [975, 975 + 243, 975 + 2 * 243]
+    gap = 243_713 * 200 // 10_000
+    assert wide._watermark == [975, 975 + gap, 975 + 2 * gap, 975 + 3 * gap]
+    assert usual.vm.min_free_kbytes == wide.vm.min_free_kbytes
+    assert [pcp.high_min for pcp in wide.per_cpu_pageset] == [975 + gap]

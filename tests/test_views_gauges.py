@@ -15,6 +15,7 @@ from memsim.views.lesson05 import (
     REQUESTERS,
     Tank,
     ask,
+    freed_pages,
     marks,
     min_free_curve,
     reported_zones,
@@ -146,3 +147,10 @@ def test_requests_at_the_min_mark_are_served_by_their_rights() -> None:
     masks = [GFP_KERNEL | 8] * 3 + [GFP_ATOMIC]  # movable: no pageblock is claimed, no boost
     pfns = request_each(tank.machine, masks)
     assert [pfn >= 0 for pfn in pfns] == [True, True, False, True]
+
+
+def test_pages_freed_late_are_those_of_the_boot_log() -> None:
+    log = "[1] Freeing SMP alternatives memory: 40K\n[2] Freeing initrd memory: 4688K\n"
+    assert freed_pages(log) == 1172
+    assert freed_pages(log + "[4] Freeing unused kernel image (initmem) memory: 3940K\n") == 2157
+    assert freed_pages("Freeing initrd memory: many") == 0

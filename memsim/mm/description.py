@@ -82,10 +82,10 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     max_pfn = memory.ram[-1].end_pfn
     cma = bool(description.cma)
     vm = Vm(max_pfn, description.cpus, len(sizes), trace, arch=arch, cma=cma)
-    vm.watermark_scale_factor = description.watermark_scale_factor
     if description.node_distance is not None:
         vm.node_distance = _distances(description.node_distance, len(sizes))
     boot(vm, memory, description.transparent_hugepage)
+    set_watermark_scale_factor(vm, description.watermark_scale_factor)
     if description.min_free_kbytes is not None:
         set_min_free_kbytes(vm, description.min_free_kbytes)
     if description.cma:
@@ -119,6 +119,15 @@ def of_pages(
     if not pcp:
         _disable_pcps(vm)
     return vm
+
+
+def set_watermark_scale_factor(vm: Vm, watermark_scale_factor: int) -> None:
+    """What writing /proc/sys/vm/watermark_scale_factor does: min_free_kbytes stays what it is.
+
+    Kernel: mm/page_alloc.c watermark_scale_factor_sysctl_handler()
+    """
+    vm.watermark_scale_factor = watermark_scale_factor
+    setup_per_zone_wmarks(vm)
 
 
 def set_min_free_kbytes(vm: Vm, min_free_kbytes: int) -> None:

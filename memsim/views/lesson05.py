@@ -241,3 +241,9 @@ def reported_zones(text: str) -> list[ReportedZone]:
 def min_free_curve(gib: Iterable[int]) -> list[int]:
     """min_free_kbytes, in MiB, of machines with so many GiB."""
     return [min_free_kbytes_for(size << 20) >> 10 for size in gib]
+
+
+def freed_pages(dmesg: str) -> int:
+    """Pages that the kernel gave back late at boot, by the lines "Freeing …" of its log."""
+    kib = re.findall(r"Freeing (?:initrd|unused) .*: (\d+)K$", dmesg, re.MULTILINE | re.ASCII)
+    return sum(map(int, kib)) >> PAGE_SHIFT - 10
