@@ -30,6 +30,7 @@ from memsim.workload import (
     Kernel,
     NetworkRing,
     Process,
+    Request,
     Requester,
     Share,
     Socket,
@@ -70,17 +71,31 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 # Masks and orders against the recordings
 
 
-def recorded() -> set[tuple[int, int]]:
-    """(order, gfp_mask) of each mm_page_alloc in the recordings that are here."""
-    form = re.compile(rb" mm_page_alloc: .*order=(\d+) .*gfp_flags=(\S+)")
-    found: set[tuple[int, int]] = set()
+#: What the events of pages and of slab tell of a request: its order or bytes, and its gfp_mask.
+EVENTS = {
+    "pages": rb" mm_page_alloc: .*order=(\d+) .*gfp_flags=(\S+)",
+    "slab": rb" kmem_cache_alloc: .*bytes_req=(\d+) .*gfp_flags=(\S+)",
+}
+
+
+def recorded() -> dict[str, set[tuple[int, int]]]:
+    """(order or bytes, gfp_mask) of each such event in the recordings that are here."""
+    found: dict[str, set[tuple[int, int]]] = {allocator: set() for allocator in EVENTS}
     for trace in sorted(DATA.glob("*/*/trace.txt.xz")):
-        pairs = set(form.findall(lzma.decompress(trace.read_bytes())))
-        found |= {(int(order), parse_gfp_flags(flags.decode())) for order, flags in pairs}
+        text = lzma.decompress(trace.read_bytes())
+        for allocator, form in EVENTS.items():
+            pairs = set(re.findall(form, text))
+            found[allocator] |= {(int(n), parse_gfp_flags(gfp.decode())) for n, gfp in pairs}
     return found
 
 
-def test_orders_and_masks_are_those_of_recorded_kernels() -> None:
+def asked(request: Request) -> tuple[int, int]:
+    """What an event would tell of it."""
+    amount = request.order if request.allocator == "pages" else request.size
+    return amount, request.gfp_mask
+
+
+def test_orders_sizes_and_masks_are_those_of_recorded_kernels() -> None:
     """Requests of which the recordings at hand have none are named, so none is left out unseen."""
     kernel = kernel_of("128 MiB")
     shares: list[Callable[[Kernel], Requester]] = [Users, Filesystem, NetworkRing, Socket]
@@ -94,16 +109,18 @@ def test_orders_and_masks_are_those_of_recorded_kernels() -> None:
     not_recorded = {
         request.path.what
         for request in workload.log
-        if request.allocator == "pages" and (request.order, request.gfp_mask) not in known
+        if request.allocator in EVENTS and asked(request) not in known[request.allocator]
     }
     assert not_recorded == {
         "transparent huge page",  # with madvise(): defrag=madvise may compact
         "coherent buffer",
         "pages to receive into",
         "page cache, to be written",
+        "buffer_head",  # of a file that is written
+        "sk_buffs, sixteen at once",  # a bulk request has no event
     }
     thp = {r.gfp_mask for r in workload.log if r.path.what == "transparent huge page"}
-    assert any((9, mask) in known for mask in thp), "without madvise() it is recorded"
+    assert any((9, mask) in known["pages"] for mask in thp), "without madvise() it is recorded"
 
 
 # Page cache
@@ -235,6 +252,18 @@ def test_sixteen_inodes_share_a_block_of_the_inode_table() -> None:
     for _ in range(33):
         filesystem.lookup(1)
     assert whats(kernel).count("block of the inode table") == 3
+
+
+def test_a_page_gets_a_buffer_head_when_it_is_first_written() -> None:
+    kernel = kernel_of()
+    filesystem = Filesystem(kernel)
+    inode = filesystem.lookup(4)
+    assert inode is not None
+    filesystem.read(inode, 0, 4)
+    assert "buffer_head" not in whats(kernel), "what is only read needs none"
+    for _ in range(2):
+        filesystem.write(inode, 1, 2)
+        assert whats(kernel).count("buffer_head") == 2
 
 
 @pytest.mark.parametrize("large_folios", [False, True])

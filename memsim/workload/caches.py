@@ -1,7 +1,7 @@
 """The caches that requesters take objects from, as the reference kernel makes them.
 
 Sizes are those of the recorded kernels' caches. A cache that merged there has the size of the
-merged one (pid, fs_cache).
+merged one (pid, fs_cache, skbuff_fclone_cache).
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ CACHES = (
     Cache("buffer_head", 104, _FS),
     Cache("radix_tree_node", 576, _FS, ctor=True),
     Cache("skbuff_head_cache", 232, SLAB_PANIC | SLAB_HWCACHE_ALIGN | SLAB_NO_MERGE),
-    Cache("skbuff_fclone_cache", 472, SLAB_PANIC | SLAB_HWCACHE_ALIGN),
+    Cache("skbuff_fclone_cache", 512, SLAB_PANIC | SLAB_HWCACHE_ALIGN),
     Cache("skbuff_small_head", 640, SLAB_PANIC | SLAB_HWCACHE_ALIGN),
 )

@@ -6,7 +6,7 @@ from random import Random
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order
 from memsim.words.errors import BadRequest
-from memsim.words.gfp import GFP_DMA, GFP_DMA32, GFP_KERNEL
+from memsim.words.gfp import __GFP_ZERO, GFP_DMA, GFP_DMA32, GFP_KERNEL
 from memsim.words.mmzone import MAX_PAGE_ORDER
 from memsim.workload.kernel import Kernel
 from memsim.workload.request import Path
@@ -17,6 +17,7 @@ ZONE_DMA_BITS = 24
 #: struct dma_pool and struct dma_page, bytes. Kernel: mm/dmapool.c
 SIZEOF_DMA_POOL = 128
 SIZEOF_DMA_PAGE = 32
+GFP_POOL = GFP_KERNEL | __GFP_ZERO
 
 COHERENT = Path(
     "driver", "coherent buffer",
@@ -127,7 +128,7 @@ class DmaPool(Requester):
 
     def start(self) -> bool:
         """dma_pool_create(): the struct alone."""
-        self.pool = self.kmalloc(POOL, SIZEOF_DMA_POOL, GFP_KERNEL)
+        self.pool = self.kmalloc(POOL, SIZEOF_DMA_POOL, GFP_POOL)
         return self.pool is not None
 
     def dma_pool_alloc(self, gfp_mask: int = GFP_KERNEL) -> int | None:

@@ -15,6 +15,7 @@ from memsim.words.gfp import (
     __GFP_FS,
     __GFP_MOVABLE,
     __GFP_NOFAIL,
+    __GFP_ZERO,
     GFP_KERNEL,
     GFP_NOFS,
     GFP_USER,
@@ -50,28 +51,37 @@ BDEV = Path(
     "fs/buffer.c bdev_getblk() -> grow_buffers() -> grow_dev_folio() -> __filemap_get_folio()",
     "the kernel tries for ever",
 )  # fmt: skip
+BDEV_BUFFER_HEAD = Path(
+    "filesystem", "buffer_head of the inode table",
+    "fs/buffer.c grow_dev_folio() -> folio_alloc_buffers() -> alloc_buffer_head()"
+    " -> kmem_cache_zalloc()",
+    "the kernel tries for ever",
+)  # fmt: skip
 BUFFER_HEAD = Path(
     "filesystem", "buffer_head",
-    "fs/buffer.c folio_alloc_buffers() -> alloc_buffer_head() -> kmem_cache_zalloc()",
-    "write() returns ENOMEM",
+    "fs/buffer.c create_empty_buffers() -> folio_alloc_buffers() -> alloc_buffer_head()"
+    " -> kmem_cache_zalloc()",
+    "the kernel tries for ever",
 )  # fmt: skip
 
 _MAX_PAGES = 1 << 32
 #: Inodes of 256 bytes in a block of 4 KiB.
 INODES_PER_BLOCK = 16
-GFP_BDEV = ((GFP_USER | __GFP_MOVABLE) & ~__GFP_FS) | __GFP_NOFAIL | __GFP_COMP
-
-GFP_BUFFER_HEAD = GFP_NOFS | __GFP_ACCOUNT
+_GFP_BDEV = ((GFP_USER | __GFP_MOVABLE) & ~__GFP_FS) | __GFP_NOFAIL
+GFP_BDEV = _GFP_BDEV | __GFP_COMP
+GFP_BDEV_BUFFER_HEAD = _GFP_BDEV | __GFP_ACCOUNT | __GFP_ZERO
+GFP_BUFFER_HEAD = GFP_NOFS | __GFP_NOFAIL | __GFP_ACCOUNT | __GFP_ZERO
+GFP_FILP = GFP_KERNEL | __GFP_ZERO
 
 
 class Inode:
-    """A file that is known: its dentry, its inode, its pages."""
+    """A file that is known: its dentry, its inode, its pages; by index, buffer_heads of those."""
 
     def __init__(self, dentry: int, inode: int, file: File) -> None:
         self.dentry = dentry
         self.inode = inode
         self.file = file
-        self.buffer_heads: list[int] = []
+        self.buffer_heads: dict[int, int] = {}
 
 
 class Filesystem(Requester):
@@ -116,7 +126,7 @@ class Filesystem(Requester):
     def read(self, inode: Inode, index: int, count: int) -> int:
         """Open, read count pages from index on, close: pages that were read."""
         self._check(inode, index, count)
-        filp = self.kmem_cache_alloc(FILP, "filp", GFP_KERNEL)
+        filp = self.kmem_cache_alloc(FILP, "filp", GFP_FILP)
         if filp is None:
             return 0
         pages = inode.file.filemap_read(index, count)
@@ -126,7 +136,7 @@ class Filesystem(Requester):
     def write(self, inode: Inode, index: int, count: int) -> int:
         """Open, write count pages from index on, close: pages that were written."""
         self._check(inode, index, count)
-        filp = self.kmem_cache_alloc(FILP, "filp", GFP_KERNEL)
+        filp = self.kmem_cache_alloc(FILP, "filp", GFP_FILP)
         if filp is None:
             return 0
         written = 0
@@ -141,7 +151,7 @@ class Filesystem(Requester):
         if inode.file.mappings:
             raise BadRequest(f"{self.name}: a file that {inode.file.mappings} areas map stays")
         self.inodes.remove(inode)
-        for buffer_head in inode.buffer_heads:
+        for buffer_head in inode.buffer_heads.values():
             self.kmem_cache_free("buffer_head", buffer_head)
         inode.file.truncate()
         self.kmem_cache_free("dentry", inode.dentry)
@@ -192,26 +202,25 @@ class Filesystem(Requester):
         if self.block_device.folio_at(index) is None:
             if self.block_device.filemap_add(BDEV, index, 0, GFP_BDEV) is None:
                 return False
-            buffer_head = self._alloc_buffer_head()
+            buffer_head = self._alloc_buffer_head(BDEV_BUFFER_HEAD, GFP_BDEV_BUFFER_HEAD)
             if buffer_head is not None:
                 self._block_buffers.append(buffer_head)
         self._known += 1
         return True
 
     def _write_page(self, inode: Inode, index: int) -> bool:
-        known = inode.file.folio_at(index)
-        folio = inode.file.write_begin(index)
-        if folio is None:
+        """A page gets its buffer_head when it is first written, though it was read before."""
+        if inode.file.write_begin(index) is None:
             return False
-        if known is None:
-            buffer_head = self._alloc_buffer_head()
+        if index not in inode.buffer_heads:
+            buffer_head = self._alloc_buffer_head(BUFFER_HEAD, GFP_BUFFER_HEAD)
             if buffer_head is None:
                 return False
-            inode.buffer_heads.append(buffer_head)
+            inode.buffer_heads[index] = buffer_head
         return True
 
-    def _alloc_buffer_head(self) -> int | None:
-        return self.kmem_cache_alloc(BUFFER_HEAD, "buffer_head", GFP_BUFFER_HEAD)
+    def _alloc_buffer_head(self, path: Path, gfp_mask: int) -> int | None:
+        return self.kmem_cache_alloc(path, "buffer_head", gfp_mask)
 
     def _check(self, inode: Inode, index: int = 0, count: int = 0) -> None:
         _check_pages("index", index, 0)

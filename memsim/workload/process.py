@@ -7,7 +7,7 @@ from random import Random
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, nr_pages_of
 from memsim.machine.checks import whole
 from memsim.words.errors import BadRequest
-from memsim.words.gfp import GFP_KERNEL
+from memsim.words.gfp import __GFP_ZERO, GFP_KERNEL
 from memsim.workload.fault import Fault, Thp, handle_mm_fault
 from memsim.workload.fork import dup_mmap
 from memsim.workload.kernel import Kernel
@@ -21,11 +21,12 @@ from memsim.workload.stacks import alloc_thread_stack_node, free_thread_stack
 STACK_PAGES = 33
 #: Where an executable's text begins, as a page number.
 TEXT_VPN = 0x400
+GFP_ZEROED = GFP_KERNEL | __GFP_ZERO
 _NO_MEMORY = "fork() returns ENOMEM"
 
 
-def _copied(what: str, function: str) -> Path:
-    kernel = f"kernel/fork.c copy_process() -> {function}() -> kmem_cache_alloc()"
+def _copied(what: str, function: str, ask: str = "kmem_cache_alloc") -> Path:
+    kernel = f"kernel/fork.c copy_process() -> {function}() -> {ask}()"
     return Path("process", what, kernel, _NO_MEMORY)
 
 
@@ -37,7 +38,7 @@ BEFORE_MM = {
     "files_cache": _copied("files_struct", "copy_files() -> dup_fd"),
     "fs_cache": _copied("fs_struct", "copy_fs() -> copy_fs_struct"),
     "sighand_cache": _copied("sighand_struct", "copy_sighand"),
-    "signal_cache": _copied("signal_struct", "copy_signal"),
+    "signal_cache": _copied("signal_struct", "copy_signal", "kmem_cache_zalloc"),
 }
 PID = _copied("pid", "alloc_pid")
 #: In which order exit gives them back, after the mm.
@@ -183,7 +184,8 @@ class Process(Requester):
         return copied and self._take(PID, "pid")
 
     def _take(self, path: Path, cache: str) -> bool:
-        address = self.kmem_cache_alloc(path, cache, GFP_KERNEL)
+        gfp_mask = GFP_ZEROED if cache == "signal_cache" else GFP_KERNEL
+        address = self.kmem_cache_alloc(path, cache, gfp_mask)
         if address is not None:
             self._objects[cache] = address
         return address is not None
