@@ -83,6 +83,21 @@ def test_what_a_reader_wrote_is_never_overwritten(course: Path, mine: Path) -> N
     assert hand_out(course, mine)["00_start.ipynb"] is Fate.KEPT
 
 
+def test_what_a_reader_wrote_into_the_version_beside_it_is_not_overwritten_either(
+    course: Path, mine: Path
+) -> None:
+    hand_out(course, mine)
+    write(mine / "00_start.ipynb", notebook("mine"))
+    write(course / "00_start.ipynb", notebook("1 + 2"))
+    hand_out(course, mine)
+    own = notebook("1 + 2", "my own notes, in the newer version")
+    write(mine / "00_start (new).ipynb", own)
+    write(course / "00_start.ipynb", notebook("1 + 3"))
+    assert hand_out(course, mine)["00_start.ipynb"] is Fate.BESIDE
+    assert json.loads((mine / "00_start (new).ipynb").read_text()) == own
+    assert json.loads((mine / "00_start (new 2).ipynb").read_text()) == notebook("1 + 3")
+
+
 def test_files_of_the_reader_s_own_and_progress_stay(course: Path, mine: Path) -> None:
     hand_out(course, mine)
     for name in (PROGRESS, "my experiment.ipynb", "data/mine.txt"):
@@ -126,6 +141,9 @@ def test_bad_folders_are_refused_in_one_line(tmp_path: Path, course: Path) -> No
         hand_out(tmp_path / "nothing", tmp_path / "mine")
     with pytest.raises(BadInput, match="where the lessons come from"):
         hand_out(course, course)
+    with pytest.raises(BadInput, match="where the lessons come from"):
+        hand_out(course, course / "mine")
+    assert not (course / "mine").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"file: (File exists|Not a directory)"):
         hand_out(course, tmp_path / "file")

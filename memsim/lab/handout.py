@@ -2,7 +2,8 @@
 
 A file that the reader did not touch follows the course. A notebook counts as touched when the text
 of a cell is another, or cells were added or taken away: outputs come again when cells are run. A
-touched file stays as it is, and where the course has a newer version, that is put beside it.
+touched file stays as it is, and where the course has a newer version, that is put beside it, under
+a name that no other file has.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ class Fate(Enum):
 def hand_out(source: Path, target: Path) -> dict[str, Fate]:
     """Copy a folder of lessons to a reader's folder: by file, what became of it there.
 
-    BadInput, and nothing is changed, if source has no lessons or target cannot be written.
+    BadInput, and nothing is changed, if source has no lessons or target is within it. BadInput too
+    where a file cannot be written; those before it are handed out.
     """
     files = sorted(_files(source))
     if not any(name.endswith(".ipynb") for name in files):
         raise BadInput(f"{source}: there are no notebooks in it")
-    if target.resolve() == source.resolve():
+    if target.resolve().is_relative_to(source.resolve()):
         raise BadInput(f"{target}: is where the lessons come from; name another folder")
     handed = _read_manifest(target)
     fates = {}
@@ -91,8 +93,17 @@ def _hand_out_file(new: Path, own: Path, handed: str) -> Fate:
         return Fate.UPDATED
     if theirs == handed:
         return Fate.KEPT
-    _copy(new, own.with_stem(f"{own.stem} (new)"))
+    _copy(new, _beside(own, theirs))
     return Fate.BESIDE
+
+
+def _beside(own: Path, digest: str) -> Path:
+    """Where a newer version goes: "NAME (new)", "NAME (new 2)" and so on, the first not taken."""
+    place, number = own.with_stem(f"{own.stem} (new)"), 1
+    while place.exists() and _digest(place) != digest:
+        number += 1
+        place = own.with_stem(f"{own.stem} (new {number})")
+    return place
 
 
 def _digest(path: Path) -> str:
