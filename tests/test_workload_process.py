@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from memsim import Machine
-from memsim.lib.bits import PAGE_SIZE
+from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.mm.mmzone import PG_LRU
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import (
@@ -20,6 +20,7 @@ from memsim.words.gfp import (
 )
 from memsim.words.mmzone import HPAGE_PMD_ORDER
 from memsim.workload import File, Kernel, Process, Request, Thp
+from memsim.workload.gather import MmuGather
 from memsim.workload.kernel import free_pages
 from memsim.workload.mm import HPAGE_PMD_NR
 from memsim.workload.requester import Requester
@@ -451,6 +452,36 @@ def test_munmap_frees_tables_that_no_other_area_needs() -> None:
     process.munmap(far)
     assert process.mm.page_tables.tables == tables
     assert process.fault(keep) is not None
+
+
+def test_tables_go_by_address_and_a_table_goes_behind_those_below_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = kernel_of()
+    process = process_of(kernel)
+    process.fault(mapped(process, PAGE_SIZE))
+    big = mapped(process, 2 << 30)
+    for touched in (0, 2 << 20, 1 << 30, (2 << 30) - 1):
+        process.fault(big + touched)
+    known = {pfn: key for key, pfn in process.mm.page_tables.tables.items()}
+    keys: list[tuple[int, int]] = []
+    monkeypatch.setattr(MmuGather, "tlb_remove_table", lambda _, pfn: keys.append(known[pfn]))
+    process.exit()
+    assert sorted(keys) == sorted(known.values())
+    assert [level for level, _ in keys].count(2) > 1, "of more than one PMD table"
+    for at, (level, index) in enumerate(keys):
+        below = [i >> 9 * (level - each) for each, i in keys[at:] if each < level]
+        assert index not in below, "what a table leads to goes before it"
+        assert all(i < index for each, i in keys[:at] if each == level), "by address"
+    assert keys.index(next(key for key in keys if key[0] == 2)) < len(keys) - 3, "none waits"
+
+
+def test_an_area_of_terabytes_is_unmapped_at_once() -> None:
+    process = process_of(kernel_of())
+    far = mapped(process, 1 << 45)
+    assert process.fault(far + (1 << 44)) is not None
+    process.munmap(far)
+    assert process.mm.find_vma(far >> PAGE_SHIFT) is None
 
 
 BAD = [

@@ -14,7 +14,7 @@ from memsim.workload.anon_vma import AnonVmaChains
 from memsim.workload.folio import Folio
 from memsim.workload.gather import MmuGather
 from memsim.workload.page_cache import File
-from memsim.workload.page_tables import PageTables
+from memsim.workload.page_tables import PTE, PageTables
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
 
@@ -175,10 +175,9 @@ class Mm:
         tlb = MmuGather(self.requester)
         at = self.vmas.index(vma)
         floor = self.vmas[at - 1].end if at else 0
-        ceiling = self.vmas[at + 1].vpn if at + 1 < len(self.vmas) else TASK_SIZE + 1
         self._unmap_vma(tlb, vma)
         vma.anon_vma.unlink_anon_vmas()
-        self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, floor, ceiling)
+        self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, floor, self._ceiling(at))
         tlb.tlb_finish_mmu()
         self.vmas.remove(vma)
         self._remove_vma(vma)
@@ -191,9 +190,9 @@ class Mm:
         tlb = MmuGather(self.requester)
         for vma in self.vmas:
             self._unmap_vma(tlb, vma)
-        for vma in self.vmas:
+        for at, vma in enumerate(self.vmas):
             vma.anon_vma.unlink_anon_vmas()
-            self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, 0, TASK_SIZE + 1)
+            self.page_tables.free_range(tlb, vma.vpn, vma.nr_pages, 0, self._ceiling(at))
         tlb.tlb_finish_mmu()
         for vma in self.vmas:
             self._remove_vma(vma)
@@ -232,7 +231,7 @@ class Mm:
         Kernel: mm/huge_memory.c __split_huge_pmd()
         """
         folio, writable, deposit = vma.pmds.pop(index)
-        self.page_tables.tables[1, index] = deposit
+        self.page_tables.tables[PTE, index] = deposit
         for i in range(HPAGE_PMD_NR):
             vma.ptes[index * HPAGE_PMD_NR + i] = Pte(folio, i, writable)
         folio.refcount += HPAGE_PMD_NR - 1
@@ -246,6 +245,10 @@ class Mm:
         first = lowest - nr_pages
         huge = file is None and nr_pages >= HPAGE_PMD_NR
         return align_down(first, HPAGE_PMD_NR) if huge else first
+
+    def _ceiling(self, at: int) -> int:
+        """Where the next area begins: tables that it needs stay. Kernel: free_pgtables()."""
+        return self.vmas[at + 1].vpn if at + 1 < len(self.vmas) else TASK_SIZE + 1
 
     def _unmap_vma(self, tlb: MmuGather, vma: Vma) -> None:
         """Kernel: mm/memory.c unmap_single_vma()."""

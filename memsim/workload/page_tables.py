@@ -81,16 +81,17 @@ class PageTables:
         return self.requester.alloc_pages(TABLE_ALLOC[level], GFP_TABLE)
 
     def free_range(self, tlb: MmuGather, vpn: int, nr_pages: int, floor: int, ceiling: int) -> None:
-        """Free tables of a range, but those that reach below page floor or to ceiling.
+        """Free tables of a range, but those that reach below page floor or beyond ceiling.
 
-        Kernel: mm/memory.c free_pgd_range()
+        By address; those below a table before itself. Kernel: mm/memory.c free_pgd_range()
         """
-        for level in (PTE, PMD, PUD):
-            bits = BITS_PER_LEVEL * level
-            for index in range(vpn >> bits, (vpn + nr_pages - 1 >> bits) + 1):
-                inside = floor <= index << bits and index + 1 << bits <= ceiling
-                if inside and (level, index) in self.tables:
-                    tlb.tlb_remove_table(self.tables.pop((level, index)))
+        gone = []
+        for level, index in self.tables:
+            first, end = (each << BITS_PER_LEVEL * level for each in (index, index + 1))
+            if vpn < end and first < vpn + nr_pages and floor <= first and end <= ceiling:
+                gone.append((end, level, index))
+        for _, level, index in sorted(gone):
+            tlb.tlb_remove_table(self.tables.pop((level, index)))
 
     def has_table(self, vpn: int) -> bool:
         """Is there a PTE table for this page?"""
