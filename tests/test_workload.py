@@ -206,7 +206,17 @@ REFUSED = [
     ({"slab": True, "vmalloc": True}, [Users], 0, BadDescription, "should be a Share"),
     ({"slab": True, "vmalloc": True}, [Share(Users, 0)], 0, BadDescription, "weight='0'"),
     ({"slab": True, "vmalloc": True}, "desktop", "1", BadDescription, "seed='1'"),
-]
+    ({"slab": True, "vmalloc": True}, [Share("Users")], 0, BadDescription, "make='Users'"),
+    # what begins before these is taken back
+    (
+        {"slab": True, "vmalloc": True}, [Share(Users), Share(lambda kernel: 7)], 0,
+        BadDescription, "should give a Requester",
+    ),
+    (
+        {"slab": True, "vmalloc": True}, [Share(Users), Share(partial(DmaPool, size=0))], 0,
+        BadRequest, "size=0: should be 8 to 4096",
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("options", "what", "seed", "error", "text"), REFUSED)

@@ -495,6 +495,8 @@ BAD = [
     (lambda p: p.mmap(1 << 60), "not user space"),
     (lambda p: p.mmap(9 * 4096, File(p, 8)), "the file has 8 pages"),
     (lambda p: p.mmap(1.5), "size='1.5'"),
+    (lambda p: p.mmap(4096, "x"), "file='x': should be a File"),
+    (lambda p: p.execve(0), "file='0': should be a File"),
 ]
 
 

@@ -27,6 +27,7 @@ from memsim.workload import (
     DmaPool,
     File,
     Filesystem,
+    Habits,
     Kernel,
     NetworkRing,
     Process,
@@ -436,9 +437,30 @@ def test_a_pool_cuts_pages_into_blocks_and_gives_the_last_freed_first() -> None:
         lambda kernel: DmaPool(kernel, 4097),
         lambda kernel: Filesystem(kernel).lookup(0),
         lambda kernel: Filesystem(kernel).lookup("x"),  # type: ignore[arg-type]
+        lambda kernel: CoherentBuffer(kernel, None),  # type: ignore[arg-type]
+        lambda kernel: DmaPool(kernel, mask_bits=65),
+        lambda kernel: DmaPool(kernel, mask_bits=0),
+        lambda kernel: DmaPool(kernel, most=0),
+        lambda kernel: NetworkRing(kernel, 0),
+        lambda kernel: NetworkRing(kernel, "x"),  # type: ignore[arg-type]
+        lambda kernel: NetworkRing(kernel).poll(-1),
+        lambda kernel: NetworkRing(kernel).recvmsg(1.5),  # type: ignore[arg-type]
+        lambda kernel: Socket(kernel, 0),
+        lambda kernel: Socket(kernel).sendmsg(-1),
+        lambda kernel: Socket(kernel).sendmsg(PAGE_SIZE + 1),
+        lambda kernel: Socket(kernel).acknowledge(None),  # type: ignore[arg-type]
+        lambda kernel: Filesystem(kernel, file_pages=-1),
+        lambda kernel: Filesystem(kernel, memory=float("nan")),
+        lambda kernel: Filesystem(kernel, write="x"),  # type: ignore[arg-type]
+        lambda kernel: File(Filesystem(kernel), -1),
+        lambda kernel: Users(kernel, Habits(most=0)),
+        lambda kernel: Users(kernel, Habits(memory=2)),
+        lambda kernel: Users(kernel, Habits(thp="always")),  # type: ignore[arg-type]
+        lambda kernel: Users(kernel, 0),  # type: ignore[arg-type]
+        lambda kernel: Process(kernel, "always"),  # type: ignore[arg-type]
     ],
 )
-def test_what_no_driver_asks_is_refused(make: Callable[[Kernel], object]) -> None:
+def test_what_no_requester_can_be_or_be_asked_is_refused(make: Callable[[Kernel], object]) -> None:
     kernel = kernel_of()
     done = len(kernel.machine.history)
     with pytest.raises(BadRequest, match="should be"):

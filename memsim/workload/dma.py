@@ -8,6 +8,7 @@ from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import __GFP_ZERO, GFP_DMA, GFP_DMA32, GFP_KERNEL
 from memsim.words.mmzone import MAX_PAGE_ORDER
+from memsim.workload.checks import between
 from memsim.workload.kernel import Kernel
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
@@ -74,10 +75,8 @@ class CoherentBuffer(Requester):
 
     def __init__(self, kernel: Kernel, size: int = 65536, mask_bits: int = 32) -> None:
         super().__init__(kernel)
-        if not 1 <= size <= PAGE_SIZE << MAX_PAGE_ORDER:
-            raise BadRequest(f"size={size}: should be 1 byte to {PAGE_SIZE << MAX_PAGE_ORDER}")
-        if not ZONE_DMA_BITS <= mask_bits <= 64:
-            raise BadRequest(f"mask_bits={mask_bits}: should be {ZONE_DMA_BITS} to 64")
+        between("size", size, 1, PAGE_SIZE << MAX_PAGE_ORDER)
+        between("mask_bits", mask_bits, ZONE_DMA_BITS, 64)
         self.size = size
         self.mask_bits = mask_bits
         self.pfn: int | None = None
@@ -115,8 +114,9 @@ class DmaPool(Requester):
         self, kernel: Kernel, size: int = 96, mask_bits: int = 32, most: int = 200
     ) -> None:
         super().__init__(kernel)
-        if not 8 <= size <= PAGE_SIZE:
-            raise BadRequest(f"size={size}: should be 8 bytes to {PAGE_SIZE}")
+        between("size", size, 8, PAGE_SIZE)
+        between("mask_bits", mask_bits, ZONE_DMA_BITS, 64)
+        between("most", most, 1)
         self.size = size
         self.mask_bits = mask_bits
         self.most = most

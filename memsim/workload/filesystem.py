@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from random import Random
 
-from memsim.machine.checks import whole
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
@@ -20,8 +19,9 @@ from memsim.words.gfp import (
     GFP_NOFS,
     GFP_USER,
 )
+from memsim.workload.checks import between, part
 from memsim.workload.kernel import Kernel
-from memsim.workload.page_cache import File
+from memsim.workload.page_cache import MAX_FILE_PAGES, File
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
 
@@ -64,7 +64,6 @@ BUFFER_HEAD = Path(
     "the kernel tries for ever",
 )  # fmt: skip
 
-_MAX_PAGES = 1 << 32
 #: Inodes of 256 bytes in a block of 4 KiB.
 INODES_PER_BLOCK = 16
 _GFP_BDEV = ((GFP_USER | __GFP_MOVABLE) & ~__GFP_FS) | __GFP_NOFAIL
@@ -100,6 +99,10 @@ class Filesystem(Requester):
         file_pages: int = 128, write: float = 0.2, memory: float = 0.3,
     ) -> None:  # fmt: skip
         super().__init__(kernel)
+        between("most_files", most_files, 1)
+        between("file_pages", file_pages, 1, MAX_FILE_PAGES)
+        part("write", write)
+        part("memory", memory)
         self.large_folios = large_folios
         self.most_files = most_files
         self.file_pages = file_pages
@@ -115,7 +118,7 @@ class Filesystem(Requester):
 
         Kernel: fs/namei.c path_openat(), fs/ext4/inode.c __ext4_iget()
         """
-        _check_pages("nr_pages", nr_pages, 1)
+        between("nr_pages", nr_pages, 1, MAX_FILE_PAGES)
         name = self.kmem_cache_alloc(NAMES, "names_cache", GFP_KERNEL)
         if name is None:
             return None
@@ -223,13 +226,7 @@ class Filesystem(Requester):
         return self.kmem_cache_alloc(path, "buffer_head", gfp_mask)
 
     def _check(self, inode: Inode, index: int = 0, count: int = 0) -> None:
-        _check_pages("index", index, 0)
-        _check_pages("count", count, 0)
+        between("index", index, 0, MAX_FILE_PAGES)
+        between("count", count, 0, MAX_FILE_PAGES)
         if inode not in self.inodes:
             raise BadRequest(f"{self.name}: no such file, or it was forgotten")
-
-
-def _check_pages(name: str, pages: int, least: int) -> None:
-    whole(name, pages)
-    if not least <= pages <= _MAX_PAGES:
-        raise BadRequest(f"{name}={pages}: should be {least} to {_MAX_PAGES} pages")

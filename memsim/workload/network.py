@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from memsim.lib.bits import PAGE_SHIFT
+from memsim.lib.bits import PAGE_SIZE
 from memsim.words.gfp import (
     __GFP_COMP,
     __GFP_DIRECT_RECLAIM,
@@ -14,6 +14,7 @@ from memsim.words.gfp import (
     GFP_ATOMIC,
     GFP_KERNEL,
 )
+from memsim.workload.checks import between
 from memsim.workload.dma import COHERENT, dma_alloc_coherent
 from memsim.workload.folio import Folio, folio_put
 from memsim.workload.kernel import Kernel
@@ -28,6 +29,8 @@ NAPI_SKB_CACHE_BULK = 16
 #: get_order(32768). Kernel: net/core/sock.c
 SKB_FRAG_PAGE_ORDER = 3
 SIZEOF_DESCRIPTOR = 16
+#: As many as drivers let one ask for (ethtool -G).
+_MOST_DESCRIPTORS = 8192
 #: NET_RX_SOFTIRQ: packets of one poll. Kernel: include/linux/netdevice.h NAPI_POLL_WEIGHT
 NAPI_POLL_WEIGHT = 64
 
@@ -80,6 +83,7 @@ class NetworkRing(Requester):
 
     def __init__(self, kernel: Kernel, size: int = 256) -> None:
         super().__init__(kernel)
+        between("size", size, 1, _MOST_DESCRIPTORS)
         self.size = size
         self.dropped = 0
         self.descriptors: int | None = None
@@ -110,6 +114,7 @@ class NetworkRing(Requester):
 
         Kernel: net/core/dev.c net_rx_action() -> a driver's napi_struct.poll()
         """
+        between("nr_packets", nr_packets, 0)
         reached = 0
         for _ in range(min(nr_packets, NAPI_POLL_WEIGHT)):
             skb = self._napi_skb_cache_get() if self.ring else None
@@ -123,6 +128,7 @@ class NetworkRing(Requester):
 
     def recvmsg(self, nr_packets: int) -> int:
         """Somebody reads packets, the oldest first: how many. Their pages go back to the pool."""
+        between("nr_packets", nr_packets, 0)
         taken = self.received[:nr_packets]
         del self.received[: len(taken)]
         for skb, pfn in taken:
@@ -176,6 +182,7 @@ class Socket(Requester):
 
     def __init__(self, kernel: Kernel, most: int = 64) -> None:
         super().__init__(kernel)
+        between("most", most, 1)
         self.most = most
         #: (sk_buff, its head, the block that has its data)
         self.in_flight: list[tuple[int, int, Folio]] = []
@@ -187,6 +194,7 @@ class Socket(Requester):
 
         Kernel: net/ipv4/tcp.c tcp_sendmsg_locked()
         """
+        between("size", size, 1, PAGE_SIZE)
         skb = self.kmem_cache_alloc(TX_SKB, "skbuff_fclone_cache", GFP_KERNEL)
         if skb is None:
             return False
@@ -202,6 +210,7 @@ class Socket(Requester):
 
     def acknowledge(self, count: int) -> int:
         """The oldest ones have arrived: how many were freed. Kernel: tcp_clean_rtx_queue()."""
+        between("count", count, 0)
         done = self.in_flight[:count]
         del self.in_flight[: len(done)]
         for skb, head, frag in done:
@@ -215,7 +224,7 @@ class Socket(Requester):
         if len(self.in_flight) >= self.most or chance.random() < 0.3:
             self.acknowledge(chance.randint(1, 16))
         else:
-            self.sendmsg(chance.randint(1, 1 << PAGE_SHIFT))
+            self.sendmsg(chance.randint(1, PAGE_SIZE))
 
     def stop(self) -> None:
         """Closed: nothing is in flight any more."""
@@ -239,7 +248,7 @@ class Socket(Requester):
             if frag.refcount == 1:
                 self._offset = 0
                 return True
-            if self._offset + size <= 1 << PAGE_SHIFT + frag.order:
+            if self._offset + size <= PAGE_SIZE << frag.order:
                 return True
             folio_put(self, frag)
         self._frag, self._offset = self._new_frag(), 0

@@ -17,6 +17,7 @@ from memsim.words.gfp import (
     GFP_HIGHUSER_MOVABLE,
 )
 from memsim.words.mmzone import HPAGE_PMD_ORDER
+from memsim.workload.checks import between
 from memsim.workload.folio import Folio, folio_put, folios_put
 from memsim.workload.request import Path
 from memsim.workload.requester import Requester
@@ -24,6 +25,8 @@ from memsim.workload.xarray import XArray
 
 #: 128 KiB, what most disks get. Kernel: include/linux/pagemap.h VM_READAHEAD_PAGES
 RA_PAGES = 32
+#: 16 TiB, as ext4 has them with blocks of 4 KiB.
+MAX_FILE_PAGES = 1 << 32
 #: Kernel: include/linux/pagemap.h MAX_PAGECACHE_ORDER
 MAX_PAGECACHE_ORDER = HPAGE_PMD_ORDER
 #: mapping_gfp_mask() of a file, as filemap_alloc_folio() passes it on.
@@ -70,6 +73,7 @@ class File:
     """
 
     def __init__(self, requester: Requester, nr_pages: int, large_folios: bool = False) -> None:
+        between("nr_pages", nr_pages, 0, MAX_FILE_PAGES)
         self.requester = requester
         self.nr_pages = nr_pages
         self.large_folios = large_folios

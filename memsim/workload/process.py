@@ -8,6 +8,7 @@ from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, nr_pages_of
 from memsim.machine.checks import whole
 from memsim.words.errors import BadRequest
 from memsim.words.gfp import __GFP_ZERO, GFP_KERNEL
+from memsim.workload.checks import kind
 from memsim.workload.fault import Fault, Thp, handle_mm_fault
 from memsim.workload.fork import dup_mmap
 from memsim.workload.kernel import Kernel
@@ -58,6 +59,7 @@ class Process(Requester):
 
     def __init__(self, kernel: Kernel, thp: Thp = Thp.MADVISE) -> None:
         super().__init__(kernel)
+        kind("thp", thp, Thp)
         self.thp = thp
         self.mm = Mm(self)
         self.alive = False
@@ -91,6 +93,7 @@ class Process(Requester):
         Kernel: fs/exec.c bprm_mm_init(), exec_mmap(), fs/binfmt_elf.c load_elf_binary()
         """
         self._check_alive()
+        _check_file(file)
         mm = Mm(self)
         mapped = mm.mm_init(MM_ALLOC) and _map_stack(mm)
         if mapped and file is not None:
@@ -110,6 +113,7 @@ class Process(Requester):
         offset: bytes, of whole pages. hugepage: with madvise(MADV_HUGEPAGE). None: ENOMEM.
         """
         self._check_alive()
+        _check_file(file)
         whole("size", size)
         whole("offset", offset)
         if size < 1 or offset < 0 or offset % PAGE_SIZE:
@@ -213,6 +217,11 @@ class Process(Requester):
     def _check_alive(self) -> None:
         if not self.alive:
             raise BadRequest(f"{self.name} does not live: start() it, or it was killed or exited")
+
+
+def _check_file(file: File | None) -> None:
+    if file is not None:
+        kind("file", file, File)
 
 
 def _map_stack(mm: Mm) -> bool:

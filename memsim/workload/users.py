@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
+from memsim.workload.checks import between, kind, part
 from memsim.workload.fault import Thp
 from memsim.workload.kernel import Kernel
 from memsim.workload.mm import MMAP_BASE
@@ -39,6 +40,15 @@ class Habits:
     thp: Thp = Thp.MADVISE
     memory: float = 0.45
 
+    def __post_init__(self) -> None:
+        for name in ("fork", "exit", "mmap", "munmap"):
+            between(name, getattr(self, name), 0)
+        for name in ("most", "touch", "program_pages", "area_pages", "touches"):
+            between(name, getattr(self, name), 1)
+        for name in ("execve", "write", "hugepage", "memory"):
+            part(name, getattr(self, name))
+        kind("thp", self.thp, Thp)
+
 
 class Users(Requester):
     """A first process and all that come of it. Where too much is mapped, one ends.
@@ -50,7 +60,8 @@ class Users(Requester):
 
     def __init__(self, kernel: Kernel, habits: Habits | None = None) -> None:
         super().__init__(kernel)
-        self.habits = habits or Habits()
+        self.habits = Habits() if habits is None else habits
+        kind("habits", self.habits, Habits)
         self.processes: list[Process] = []
         self.program = File(self, self.habits.program_pages)
         self.most_pages = int(kernel.nr_free_at_start * self.habits.memory)

@@ -37,8 +37,12 @@ class Workload:
         self.stopped = False
         self._chance = Random(seed)
         self._weights = list(accumulate(share.weight for share in shares))
-        for share in shares:
-            self._start(share, before)
+        try:
+            for share in shares:
+                self._start(share)
+        except Exception:
+            self._take_back(before)
+            raise
         self.kernel.mark()
 
     @property
@@ -79,18 +83,21 @@ class Workload:
         """The same as text."""
         return as_text(self.rows())
 
-    def _start(self, share: Share, before: int) -> None:
-        """Let one begin; where it cannot, take back what was done since history[before]."""
+    def _start(self, share: Share) -> None:
         requester = share.make(self.kernel)
+        if not isinstance(requester, Requester):
+            raise BadDescription(f"make={str(share.make)[:40]!r}: should give a Requester")
         self.requesters.append(requester)
-        if requester.start():
-            return
+        if not requester.start():
+            raise BadRequest(f"{requester.name}: no memory to begin with")
+
+    def _take_back(self, before: int) -> None:
+        """What was done since history[before]; on a machine without steps, by giving it back."""
         if len(self.machine.history) > before:
             while len(self.machine.history) > before:
                 self.machine.undo()
         else:
             self._stop()
-        raise BadRequest(f"{requester.name}: no memory to begin with")
 
     def _stop(self) -> None:
         for requester in reversed(self.requesters):
@@ -118,6 +125,8 @@ def _shares(what: str | Sequence[Share]) -> Sequence[Share]:
 def _share(share: object) -> Share:
     if not isinstance(share, Share):
         raise BadDescription(f"share {str(share)[:40]!r}: should be a Share")
+    if not callable(share.make):
+        raise BadDescription(f"make={str(share.make)[:40]!r}: should be a Requester's class")
     if isinstance(share.weight, bool) or not isinstance(share.weight, int) or share.weight < 1:
         raise BadDescription(f"weight={str(share.weight)[:40]!r}: should be 1 or more")
     return share
