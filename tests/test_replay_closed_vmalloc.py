@@ -74,14 +74,20 @@ def tables_of(machine: Machine, address: int) -> list[int]:
     return [entry.table_pfn for entry in machine.walk(address)[2:]]
 
 
-def test_an_area_is_filled_mapped_and_emptied_by_the_model_alone() -> None:
-    loop = Loop()
+def filled(loop: Loop) -> tuple[int, list[int], list[int]]:
+    """An area of three pages is made and filled: its address, its pages, its tables."""
     address = loop.twin.vmalloc(3 * PAGE_SIZE)
     pfns, tables = pages_of(loop.twin, address, 3), tables_of(loop.twin, address)
     loop.area(address, 3)
     loop.bulk(3)
     for table in tables:
         loop.page(table)
+    return address, pfns, tables
+
+
+def test_an_area_is_filled_mapped_and_emptied_by_the_model_alone() -> None:
+    loop = Loop()
+    address, pfns, tables = filled(loop)
     loop.free(address, pfns)
     run = loop.done()
     assert (run.result.freed.equal, run.result.freed.total) == (3, 3)
@@ -95,12 +101,7 @@ def test_an_area_is_filled_mapped_and_emptied_by_the_model_alone() -> None:
 
 def test_pages_that_the_recording_frees_in_another_order_are_told() -> None:
     loop = Loop()
-    address = loop.twin.vmalloc(3 * PAGE_SIZE)
-    pfns, tables = pages_of(loop.twin, address, 3), tables_of(loop.twin, address)
-    loop.area(address, 3)
-    loop.bulk(3)
-    for table in tables:
-        loop.page(table)
+    address, pfns, _ = filled(loop)
     loop.free(address, [pfns[1], pfns[0], pfns[2]])
     run = loop.done()
     assert (run.result.freed.equal, run.result.freed.total) == (1, 3)

@@ -45,7 +45,7 @@ class Vmalloc(RuleBasedStateMachine):
         super().__init__()
         slab = self.arch == "x86-64"
         description = {"cpus": self.nr_cpus, "arch": self.arch, "slab": slab}
-        self.machine = Machine("48 MiB", vmalloc=True, **description)  # type: ignore[arg-type]
+        self.machine = Machine("24 MiB", vmalloc=True, **description)  # type: ignore[arg-type]
         self.pages = self.machine.alloc_pages_bulk(GFP_KERNEL, 80)
         self.first = state_of(self.machine)
         self.begins = len(self.machine.history)

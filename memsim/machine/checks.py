@@ -11,6 +11,7 @@ from memsim.words.arch import X86_64
 from memsim.words.errors import BadDescription, BadFree, BadRequest
 from memsim.words.gfp import __GFP_BITS_MASK, gfp_migratetype, gfp_zone
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_PCPTYPES
+from memsim.words.slab import NUMA_NO_NODE
 
 _MAX_NAME = 255
 _MAX_ALIGN = 1 << 22
@@ -43,6 +44,13 @@ def check_cpu(vm: Vm, cpu: int) -> None:
     whole("cpu", cpu)
     if not 0 <= cpu < vm.nr_cpus:
         raise BadRequest(f"cpu={cpu}: this machine has CPUs 0 to {vm.nr_cpus - 1}")
+
+
+def check_nid(vm: Vm, nid: int) -> None:
+    """BadRequest unless the machine has this NUMA node; NUMA_NO_NODE is any."""
+    whole("nid", nid)
+    if not NUMA_NO_NODE <= nid < len(vm.nodes):
+        raise BadRequest(f"nid={nid}: should be -1 to {len(vm.nodes) - 1}")
 
 
 def check_gfp_mask(gfp_mask: int) -> None:

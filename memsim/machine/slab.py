@@ -17,6 +17,7 @@ from memsim.machine.checks import (
     check_cache_name,
     check_cache_numbers,
     check_cpu,
+    check_nid,
     check_request,
     whole,
 )
@@ -242,9 +243,7 @@ class SlabRequests(History):
     def _check_slab_request(self, gfp_mask: int, cpu: int, nid: int) -> None:
         self._state()
         check_request(self.vm, gfp_mask, 0, cpu, 0)
-        whole("nid", nid)
-        if not NUMA_NO_NODE <= nid < len(self.vm.nodes):
-            raise BadRequest(f"nid={nid}: should be -1 to {len(self.vm.nodes) - 1}")
+        check_nid(self.vm, nid)
 
     def _object(self, address: int, cpu: int) -> Object:
         """The object in use at this address, which must be its first byte."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from memsim.machine.checks import check_cpu, check_gfp_mask, whole
+from memsim.machine.checks import check_cpu, check_gfp_mask, check_nid, whole
 from memsim.machine.history import History
 from memsim.machine.vmalloc_checks import check_address, check_range, check_vfree
 from memsim.mm import pgtable
@@ -172,10 +172,8 @@ class VmallocRequests(History):
         check_gfp_mask(gfp_mask)
         if gfp_zone(gfp_mask, self.vm.arch) < 0:
             raise BadRequest(f"gfp_mask={gfp_mask:#x}: its zone bits exclude each other")
-        whole("nid", nid)
+        check_nid(self.vm, nid)
         whole("size", size)
-        if not NUMA_NO_NODE <= nid < len(self.vm.nodes):
-            raise BadRequest(f"nid={nid}: should be -1 to {len(self.vm.nodes) - 1}")
         if not 0 < size <= most:
             raise BadRequest(f"size={size}: should be 1 byte to {most}")
 

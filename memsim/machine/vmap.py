@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from memsim.lib.bits import PAGE_SIZE, align_down
-from memsim.machine.checks import check_cpu, whole
+from memsim.machine.checks import check_cpu, check_nid, whole
 from memsim.machine.vmalloc import VmallocRequests
 from memsim.machine.vmalloc_checks import (
     check_address,
@@ -32,7 +32,7 @@ from memsim.machine.vmalloc_checks import (
 from memsim.mm.vmalloc import block, vmap
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.mm.vmalloc.vm_area import find_vm_area
-from memsim.words.errors import BadFree, BadRequest
+from memsim.words.errors import BadFree
 from memsim.words.slab import NULL_PTR, NUMA_NO_NODE
 from memsim.words.vmalloc import VM_MAP, VM_MAP_PUT_PAGES
 
@@ -104,9 +104,7 @@ class VmapRequests(VmallocRequests):
         """Map pages, given as pfns, for a short while: the address. Kernel: vm_map_ram()."""
         self._vmalloc_state()
         check_cpu(self.vm, cpu)
-        whole("nid", nid)
-        if not NUMA_NO_NODE <= nid < len(self.vm.nodes):
-            raise BadRequest(f"nid={nid}: should be -1 to {len(self.vm.nodes) - 1}")
+        check_nid(self.vm, nid)
         pfns = pfns_of(self.vm, pages)
         size, name = len(pfns) * PAGE_SIZE, f"vm_map_ram({len(pfns)} pages)"
         call = lambda: block.vm_map_ram(self.vm, pfns, nid)  # noqa: E731
