@@ -109,10 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     course = commands.add_parser(
         "course", help="the lessons in a folder of your own, or brought up to date there"
     )
-    course.add_argument("folder", metavar="DIR", type=Path, help="what you changed in it stays")
+    course.add_argument("folder", metavar="DIR", type=_named, help="what you changed in it stays")
     course.add_argument("--json", action="store_true", help="print what became of each file")
     course.set_defaults(run=_course)
     return parser
+
+
+def _named(folder: str) -> Path:
+    """A folder that has a name: DIR is often a variable of a shell, and empty by mistake."""
+    if not folder:
+        raise argparse.ArgumentTypeError("should be a folder; . is the one you are in")
+    return Path(folder)
 
 
 def _course(options: argparse.Namespace) -> int:

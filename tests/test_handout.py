@@ -156,6 +156,13 @@ def test_a_folder_that_cannot_be_written_is_told(course: Path, mine: Path) -> No
         hand_out(course, mine)
 
 
+def test_the_command_wants_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["course", ""])
+    assert ended.value.code == 2
+    assert "should be a folder" in capsys.readouterr().err
+
+
 def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["course", str(tmp_path / "mine")]) == 0
     said = capsys.readouterr().out

@@ -323,6 +323,18 @@ def test_a_ring_is_filled_in_atomic_context_by_bulk_requests_of_64() -> None:
     assert all(not r.gfp_mask & __GFP_DIRECT_RECLAIM for r in refills)
 
 
+def test_a_ring_with_more_than_a_page_of_descriptors_gives_all_of_them_back() -> None:
+    kernel = kernel_of()
+    kernel.machine.drain_all_pages()
+    before = free_pages(kernel.machine)
+    ring = NetworkRing(kernel, size=600)
+    assert ring.start()
+    assert orders(kernel, "coherent buffer") == [2]
+    ring.stop()
+    kernel.machine.drain_all_pages()
+    assert free_pages(kernel.machine) == before
+
+
 def test_pages_that_were_read_go_round_and_nothing_is_asked() -> None:
     kernel = kernel_of()
     ring = NetworkRing(kernel, size=64)

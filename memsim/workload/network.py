@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from memsim.lib.bits import PAGE_SIZE
+from memsim.lib.bits import PAGE_SIZE, get_order
 from memsim.words.gfp import (
     __GFP_COMP,
     __GFP_DIRECT_RECLAIM,
@@ -85,6 +85,7 @@ class NetworkRing(Requester):
         super().__init__(kernel)
         between("size", size, 1, _MOST_DESCRIPTORS)
         self.size = size
+        self._bytes = size * SIZEOF_DESCRIPTOR
         self.dropped = 0
         self.descriptors: int | None = None
         self.ring: list[int] = []
@@ -94,8 +95,7 @@ class NetworkRing(Requester):
 
     def start(self) -> bool:
         """ndo_open: the descriptors, and a first fill."""
-        size = self.size * SIZEOF_DESCRIPTOR
-        self.descriptors = dma_alloc_coherent(self, COHERENT, size, GFP_KERNEL, 64)
+        self.descriptors = dma_alloc_coherent(self, COHERENT, self._bytes, GFP_KERNEL, 64)
         if self.descriptors is not None:
             self.refill()
         return self.descriptors is not None
@@ -154,7 +154,7 @@ class NetworkRing(Requester):
         for skb in self._skbs:
             self.kmem_cache_free("skbuff_head_cache", skb)
         if self.descriptors is not None:
-            self.free_pages(self.descriptors)
+            self.free_pages(self.descriptors, get_order(self._bytes))
         self.ring, self._pool, self._skbs, self.descriptors = [], [], [], None
 
     def _page_pool_alloc(self) -> int | None:
