@@ -247,7 +247,7 @@ class Mm:
         return align_down(first, HPAGE_PMD_NR) if huge else first
 
     def _ceiling(self, at: int) -> int:
-        """Where the next area begins: tables that it needs stay. Kernel: free_pgtables()."""
+        """Where the next area begins; its tables stay. Kernel: mm/memory.c free_pgtables()."""
         return self.vmas[at + 1].vpn if at + 1 < len(self.vmas) else TASK_SIZE + 1
 
     def _unmap_vma(self, tlb: MmuGather, vma: Vma) -> None:
