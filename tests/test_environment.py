@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -143,3 +146,16 @@ def test_jupyterlab_opens_on_the_lessons_with_no_pop_up(jupyterlab: Any, page: A
     page.evaluate("window.jupyterapp.restored")
     page.wait_for_timeout(1_000)  # the question about news comes after the restoring
     assert page.locator(".Toastify__toast, .jp-Dialog").count() == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="`make lab` is for systems that have make")
+def test_make_lab_hands_the_lessons_out_to_a_folder_of_one_s_own(tmp_path: Path) -> None:
+    course = tmp_path / "my course"
+    command = [ROOT / "tools" / "lab", sys.prefix, "--version"]
+    environment = os.environ | {"COURSE": str(course), "HOME": str(tmp_path)}
+    for said in ("new", "the same"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert said in done.stderr
+    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} <= {
+        path.name for path in course.glob("*.ipynb")
+    }
