@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from lessons import OpenLesson, opened
 
+from memsim.views import Player
+from memsim.views.lesson02 import requests_and_frees
+
 pytestmark = pytest.mark.browser
 
 
@@ -116,6 +119,27 @@ def test_the_player_and_python_move_each_other(lesson: OpenLesson) -> None:
             break
         lesson.page.wait_for_timeout(100)
     assert came_back == "6 32"
+
+
+@of_lesson("02_buddy")
+def test_seven_operations_are_predicted_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    player = lesson.show("recording = lesson02.requests_and_frees()\n").locator(".memsim-player")
+    questions = Player(requests_and_frees(), panes="predict").payload["questions"]
+    assert [choices[right].split()[0] for _, _, choices, right, _ in questions] == [
+        "free_area[0]", "free_area[1]", "free_area[2]",  # where they come from
+        "free_area[0]", "free_area[2]", "free_area[1]", "free_area[6]",  # and end up
+    ]  # fmt: skip
+    player.focus()
+    lesson.page.keyboard.press("End")
+    assert player.get_attribute("data-step") == "0"
+    for number, (*_, right, _) in enumerate(questions, 1):
+        lesson.page.keyboard.press(str(right + 1))
+        player.locator(".ms-score", has_text=f"{number} of {number} right, 7 to predict").wait_for()
+        lesson.page.screenshot(path=tmp_path / f"predict_{number}.png")
+        lesson.page.keyboard.press("End")
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "predict_dark.png")
+    lesson.theme("Light")
 
 
 @of_lesson("03_free_lists")

@@ -46,6 +46,14 @@ def test_a_refill_serves_until_the_list_is_empty() -> None:
     assert served >= 100
 
 
+def test_where_every_third_operation_is_a_trip_two_thirds_of_the_picture_are_empty() -> None:
+    batches = Batches(31)
+    assert 'stroke-width="2" vector-effect="non-scaling-stroke"' in batches.picture.value
+    batches.batch.value = 1
+    assert batches.picture.value.count("V10") == 335
+    assert 'stroke-width="1"/>' in batches.picture.value
+
+
 def test_the_widget_measures_what_is_chosen() -> None:
     batches = Batches(31)
     assert batches.text() == (

@@ -12,9 +12,10 @@ from memsim.lib.sizes import show_size
 from memsim.proc.iomem import MAX_LINES, parse_iomem, ram_pages
 from memsim.proc.zoneinfo_parse import parse_zoneinfo
 from memsim.views.frames import SIZES, Frames, address_text
-from memsim.views.lesson01 import kept_pages, page_lines, zone_pages
+from memsim.views.lesson01 import kept_pages, page_lines, sections, zone_pages
 from memsim.views.ram_map import GIVEN, HOLE, KEPT, find_span, pc_ram_map, ram_map
 from memsim.words.errors import BadInput
+from memsim.words.mmzone import PAGES_PER_SECTION, SIZEOF_STRUCT_PAGE
 
 DATA = Path(__file__).parents[1] / "notebooks" / "data"
 
@@ -146,10 +147,25 @@ def test_sizes_are_shown_as_people_read_them(size: int, words: str) -> None:
     assert show_size(size) == words
 
 
+@pytest.mark.parametrize(
+    ("ram", "number"),
+    [([], 0), ([(1, 2)], 1), ([(0, 32768)], 1), ([(32767, 32769)], 2), ([(1, 2), (9, 10)], 1)],
+)
+def test_a_section_with_any_ram_is_counted_once(ram: list[tuple[int, int]], number: int) -> None:
+    assert sections(ram) == number
+
+
+def test_the_recorded_kernel_paid_for_struct_pages_by_the_section() -> None:
+    ram = ram_pages(parse_iomem(recorded("iomem")))
+    struct_pages = sections(ram) * PAGES_PER_SECTION * SIZEOF_STRUCT_PAGE
+    assert f"nr_memmap_boot_pages {struct_pages >> 12}\n" in recorded("vmstat")
+
+
 def test_kept_pages_add_up_to_what_is_missing() -> None:
     numbers = zone_pages(recorded("zoneinfo"), "present", "managed").values()
     present, managed = (sum(column) for column in zip(*numbers, strict=True))
-    kept = kept_pages(recorded("dmesg"), present, managed)
+    kept = kept_pages(recorded("dmesg"), recorded("vmstat"), present, managed)
     assert sum(kept.values()) == present - managed
+    assert kept["kernel image"] == (16384 + 2506 + 11008 + 5280 - 2028) // 4
     assert min(kept.values()) > 0
     assert len(page_lines(kept).splitlines()) == len(kept)

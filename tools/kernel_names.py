@@ -24,6 +24,7 @@ ELSEWHERE = {
     "arch/x86/include/asm/pgtable_64_types.h": "VMALLOC_START VMALLOC_END",
     "arch/x86/include/asm/pgtable_types.h": "_PAGE_PRESENT",
     "arch/x86/include/asm/tsc.h": "get_cycles",
+    "arch/x86/kernel/pci-dma.c": "pci_swiotlb_detect",
     "drivers/iommu/iova.c": "iova_magazine",
     "fs/binfmt_elf.c": "load_elf_binary",
     "fs/dcache.c": "dentry_free",

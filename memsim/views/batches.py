@@ -25,6 +25,8 @@ RUNS = {
 }
 #: Refills that are spelled out; more are counted.
 SPELLED = 6
+#: Trips are few when more than this many operations come to each.
+FEW = 8
 
 
 class Batches(widgets.VBox):
@@ -65,13 +67,18 @@ def _blocks(work: Work) -> str:
 
 
 def _picture(work: Work) -> str:
-    """All operations from left to right; a line where one took zone->lock."""
+    """All operations from left to right; a line where one took zone->lock.
+
+    Where lines are many, each is as wide as its operation, so that every third is not all.
+    """
     path = "".join(f"M{trip.operation + 0.5} 0V10" for trip in work.trips)
+    few = len(work.trips) * FEW < work.operations
+    width = 'stroke-width="2" vector-effect="non-scaling-stroke"' if few else 'stroke-width="1"'
     return (
         '<div aria-hidden="true" style="max-width: 48em; margin: 6px 0">'
         f'<svg viewBox="0 0 {work.operations} 10" preserveAspectRatio="none" '
         'style="display: block; width: 100%; height: 44px; border: 1px solid #808080; '
         'box-sizing: border-box">'
-        f'<path d="{path}" stroke="#d55e00" stroke-width="2" vector-effect="non-scaling-stroke"/>'
+        f'<path d="{path}" stroke="#d55e00" {width}/>'
         f"</svg><small>operation 1 to {work.operations}; a line: zone->lock taken</small></div>"
     )

@@ -11,7 +11,7 @@ from memsim.lib.sizes import show_size
 from memsim.proc.zoneinfo_parse import parse_zoneinfo
 from memsim.trace.text import parse_fields
 from memsim.views.ram_map import GIVEN, ram_map
-from memsim.words.mmzone import SIZEOF_STRUCT_PAGE, VMEMMAP_START
+from memsim.words.mmzone import PAGES_PER_SECTION, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
 #: What dmesg calls the parts of the kernel's image that stay when it has booted.
 IMAGE_PARTS = ("kernel code", "rwdata", "rodata", "bss")
@@ -35,16 +35,34 @@ def struct_page_pfn(line: str) -> tuple[int, int]:
     return (page - VMEMMAP_START) // SIZEOF_STRUCT_PAGE, int(fields["pfn"], 16)
 
 
-def kept_pages(dmesg: str, present: int, managed: int) -> dict[str, int]:
-    """What the RAM is used for that the buddy system never gets, in pages."""
-    image = sum(_kib(dmesg, rf"(\d+)K {part}") for part in IMAGE_PARTS) >> PAGE_SHIFT - 10
-    bounce = _kib(dmesg, r"software IO TLB: mapped .*\((\d+)MB\)") << 20 - PAGE_SHIFT
-    memmap = present * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
-    known = {"software IO TLB": bounce, "kernel image": image, "struct pages": memmap}
+def sections(ram: list[tuple[int, int]]) -> int:
+    """How many sections hold these ranges of RAM: each gets struct pages for all its page frames.
+
+    Kernel: mm/sparse.c sparse_init_nid()
+    """
+    touched: set[int] = set()
+    for start, end in ram:
+        touched.update(range(start // PAGES_PER_SECTION, (end - 1) // PAGES_PER_SECTION + 1))
+    return len(touched)
+
+
+def kept_pages(dmesg: str, vmstat: str, present: int, managed: int) -> dict[str, int]:
+    """What the RAM is used for that the buddy system never gets, in pages.
+
+    Of the kernel's image, .bss..decrypted is given back where memory is not encrypted.
+    """
+    image = sum(_number(dmesg, rf"(\d+)K {part}") for part in IMAGE_PARTS)
+    image -= _number(dmesg, r"Freeing unused decrypted memory: (\d+)K")
+    bounce = _number(dmesg, r"software IO TLB: mapped .*\((\d+)MB\)")
+    known = {
+        "software IO TLB": bounce << 20 - PAGE_SHIFT,
+        "kernel image": image >> PAGE_SHIFT - 10,
+        "struct pages": _number(vmstat, r"nr_memmap_boot_pages (\d+)"),
+    }
     return {**known, "all the rest": present - managed - sum(known.values())}
 
 
-def _kib(text: str, pattern: str) -> int:
+def _number(text: str, pattern: str) -> int:
     match = re.search(pattern, text)
     return int(match[1]) if match else 0
 

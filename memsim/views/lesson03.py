@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from memsim.machine import Machine
+from memsim.proc.buddyinfo import parse_buddyinfo
+from memsim.proc.pagetypeinfo_parse import parse_pagetypeinfo
+from memsim.proc.zoneinfo import ZoneinfoZone
+from memsim.proc.zoneinfo_parse import parse_zoneinfo
 from memsim.trace.steps import ListAdd, ListDel, Merge, Split, Step
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
 
@@ -118,3 +122,15 @@ def pcp_history(machine: Machine, zone: str) -> dict[str, list[int]]:
         history["count"].append(pcp.count)
         history["high"].append(pcp.high)
     return history
+
+
+def blocks_by_type(pagetypeinfo: str, buddyinfo: str) -> dict[str, list[int]]:
+    """Free blocks of the last zone by order: of each migratetype, then those of buddyinfo."""
+    free = parse_pagetypeinfo(pagetypeinfo)[0].zones[-1].free
+    rows = {migratetype: list(row.nr_free) for migratetype, row in free.items()}
+    return {**rows, "buddyinfo": list(parse_buddyinfo(buddyinfo)[-1].nr_free)}
+
+
+def zone_of(zoneinfo: str, name: str) -> ZoneinfoZone:
+    """What /proc/zoneinfo says of the first zone of this name."""
+    return next(zone for zone in parse_zoneinfo(zoneinfo) if zone.zone == name)
