@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 #: Every lesson, by its file's name without .ipynb.
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -18,6 +20,11 @@ ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 HARMLESS = re.compile(r"favicon|ResizeObserver loop|Download the React DevTools")
 
 CURRENT = "jupyterapp.shell.currentWidget"
+
+
+def of_lesson(name: str) -> pytest.MarkDecorator:
+    """A test that needs one lesson open; it is opened once, for all its tests in all files."""
+    return pytest.mark.parametrize("lesson", [name], indirect=True)
 
 
 def path_of(name: str) -> Path:
