@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from memsim.doctor.tools import find_chromium
-from tests.lessons import LESSONS, OpenLesson, opened
+from tests.lessons import LESSONS, LabPage, OpenLesson, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -128,12 +128,16 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         server.wait(timeout=60)
 
 
+@pytest.fixture(scope="session")
+def lab_page(jupyterlab: Lab, browser: Browser) -> LabPage:
+    """JupyterLab in Chromium, for lesson after lesson."""
+    return LabPage(browser, jupyterlab)
+
+
 @pytest.fixture(scope="session", params=LESSONS)
-def lesson(
-    request: pytest.FixtureRequest, jupyterlab: Lab, browser: Browser
-) -> Iterator[OpenLesson]:
+def lesson(request: pytest.FixtureRequest, lab_page: LabPage) -> Iterator[OpenLesson]:
     """A lesson in JupyterLab, every cell run: every lesson in turn, but for tests of_lesson()."""
-    with opened(browser, jupyterlab, request.param) as lesson:
+    with opened(lab_page, request.param) as lesson:
         yield lesson
 
 
