@@ -4,6 +4,9 @@ JOBS = auto# of pytest, the number of workers
 PYTHON =# the Python to make $(VENV) with; empty: the first that will do
 ARGS =# more options, for jupyter lab, for pytest or for the bench
 
+# Python keeps what it compiled: the tests start it some two hundred times.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 

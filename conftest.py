@@ -15,9 +15,11 @@ import pytest
 from hypothesis import settings
 
 from memsim.doctor.tools import find_chromium
+from tests.lessons import LESSONS, LabPage, OpenLesson, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
 
 ROOT = Path(__file__).parent
 
@@ -27,22 +29,48 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what drives a browser where there is none."""
-    if find_chromium():
-        return
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Skip what drives a browser where there is none; say what stays on one worker, and when.
+
+    What drives a browser comes last, lesson by lesson: Playwright's event loop runs from its first
+    use to the end, and notebooks cannot run beside it.
+    """
     skip = pytest.mark.skip(reason="no Chromium found: install one, or name it in MEMSIM_CHROMIUM")
+    has_browser = find_chromium()
     for item in items:
-        if "browser" in item.keywords:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if "browser" in item.keywords and not has_browser:
             item.add_marker(skip)
+    yield
+    items.sort(key=_turn)
 
 
-@pytest.fixture(scope="module")
+def _turn(item: pytest.Item) -> tuple[bool, str, str]:
+    """Its place: of a lesson's tests those of its own widgets first, while these stand as made."""
+    lesson = _lesson(item)
+    return "browser" in item.keywords, lesson or "~", str(item.path) if lesson else ""
+
+
+def _group(item: pytest.Item) -> str:
+    """What stays on one worker, in order: a file, for it may share what it made; an open lesson."""
+    if item.get_closest_marker("alone"):
+        return item.nodeid
+    is_browser = "browser" in item.keywords
+    return f"{'browser ' * is_browser}{_lesson(item) or item.nodeid.partition('::')[0]}"
+
+
+def _lesson(item: pytest.Item) -> str | None:
+    """The lesson it needs open, if any."""
+    call = getattr(item, "callspec", None)
+    return str(call.params["lesson"]) if call and "lesson" in call.params else None
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium. For tests marked `browser`."""
     from playwright.sync_api import sync_playwright
 
-    # One module, one Chromium: Playwright's event loop must be gone before notebooks run.
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=find_chromium(),
@@ -74,7 +102,7 @@ class Lab(NamedTuple):
     said: str  # what it printed until it was ready
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on notebooks/, started as `make lab` starts it, with a home of its own."""
     if os.name == "nt":
@@ -98,6 +126,19 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def lab_page(jupyterlab: Lab, browser: Browser) -> LabPage:
+    """JupyterLab in Chromium, for lesson after lesson."""
+    return LabPage(browser, jupyterlab)
+
+
+@pytest.fixture(scope="session", params=LESSONS)
+def lesson(request: pytest.FixtureRequest, lab_page: LabPage) -> Iterator[OpenLesson]:
+    """A lesson in JupyterLab, every cell run: every lesson in turn, but for tests of_lesson()."""
+    with opened(lab_page, request.param) as lesson:
+        yield lesson
 
 
 def _wait_for_address(server: subprocess.Popen[bytes], said: Path) -> Lab:

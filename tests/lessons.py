@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 #: Every lesson, by its file's name without .ipynb.
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -17,7 +19,13 @@ ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 #: What JupyterLab itself may say on the console.
 HARMLESS = re.compile(r"favicon|ResizeObserver loop|Download the React DevTools")
 
+DESKTOP = {"width": 1280, "height": 1000}
 CURRENT = "jupyterapp.shell.currentWidget"
+
+
+def of_lesson(name: str) -> pytest.MarkDecorator:
+    """A test that needs one lesson open; it is opened once, for all its tests in all files."""
+    return pytest.mark.parametrize("lesson", [name], indirect=True)
 
 
 def path_of(name: str) -> Path:
@@ -95,36 +103,66 @@ class OpenLesson:
         self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
 
 
+class LabPage:
+    """JupyterLab in a page of its own, and what that page has complained about."""
+
+    def __init__(self, browser: Any, lab: Any) -> None:
+        self.said: list[str] = []
+        context = browser.new_context(viewport=DESKTOP)
+        context.set_default_timeout(60_000)
+        self.page = context.new_page()
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
+        self.page.on("request", lambda r: self.said.append(r.url) if _is_outside(r.url) else None)
+        self.page.goto(f"{lab.url}/lab?token={lab.token}&reset")
+        self.page.wait_for_selector(".jp-DirListing-item")
+        self.page.evaluate("jupyterapp.restored")
+        self.page.evaluate(
+            "jupyterapp.commands.isToggled('docmanager:toggle-autosave')"
+            " && jupyterapp.commands.execute('docmanager:toggle-autosave')"
+        )
+
+
 @contextmanager
-def opened(browser: Any, lab: Any, name: str) -> Iterator[OpenLesson]:
+def opened(lab_page: LabPage, name: str) -> Iterator[OpenLesson]:
     """The lesson, every cell run; what its page complains about meanwhile is a failure."""
-    said: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
-    page.on("request", lambda r: said.append(r.url) if _is_outside(r.url) else None)
-    _run_all(page, lab, name)
-    yield OpenLesson(page, name)
-    context.close()
-    assert [line for line in said if not HARMLESS.search(line)] == []
+    lesson = OpenLesson(lab_page.page, name)
+    lesson.page.set_viewport_size(DESKTOP)
+    lesson.theme("Light")
+    lab_page.said.clear()  # what closing another lesson left behind
+    _run_all(lesson.page, name)
+    yield lesson
+    complaints = [line for line in lab_page.said if not HARMLESS.search(line)]
+    _close(lesson.page)
+    assert (name, complaints) == (name, [])
 
 
 def _is_outside(url: str) -> bool:
     return url.startswith("http") and not url.startswith("http://127.0.0.1:")
 
 
-def _run_all(page: Any, lab: Any, name: str) -> None:
+def _run_all(page: Any, name: str) -> None:
     """Opens the lesson and runs it; it is not saved, so the file stays as it is."""
-    page.goto(f"{lab.url}/lab/workspaces/{name}/tree/{name}.ipynb?token={lab.token}&reset")
+    page.evaluate(
+        """async path => {
+            const panel = await jupyterapp.commands.execute('docmanager:open', { path });
+            await panel.revealed;
+            await panel.sessionContext.ready;
+            await panel.sessionContext.session.kernel.info;
+        }""",
+        f"{name}.ipynb",
+    )
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.evaluate(
-        "jupyterapp.commands.isToggled('docmanager:toggle-autosave')"
-        " && jupyterapp.commands.execute('docmanager:toggle-autosave')"
-    )
-    page.evaluate(
-        f"async () => {{ const s = {CURRENT}.sessionContext;"
-        " await s.ready; await s.session.kernel.info; }"
-    )
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+
+
+def _close(page: Any) -> None:
+    """Closes the lesson, unsaved, and stops its kernel."""
+    page.evaluate(
+        f"""async () => {{
+            const panel = {CURRENT};
+            const id = panel.sessionContext.session.id;
+            panel.dispose();
+            await jupyterapp.serviceManager.sessions.shutdown(id);
+        }}"""
+    )

@@ -6,27 +6,15 @@ Screenshots go to the tests' temporary folders, to be looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lessons import OpenLesson, opened
+from lessons import OpenLesson, of_lesson
 
 from memsim.views import Player
 from memsim.views.lesson02 import requests_and_frees
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def lesson(request: Any, jupyterlab: Any, browser: Any) -> Iterator[OpenLesson]:
-    with opened(browser, jupyterlab, request.param) as lesson:
-        yield lesson
-
-
-def of_lesson(name: str) -> Any:
-    return pytest.mark.parametrize("lesson", [name], indirect=True)
 
 
 @of_lesson("01_pages")

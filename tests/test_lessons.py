@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from lessons import CURRENT, LESSONS, OpenLesson, notebook_of, opened, path_of, sources
+from lessons import CURRENT, LESSONS, OpenLesson, notebook_of, path_of, sources
 from nbclient import NotebookClient
 
 each_lesson = pytest.mark.parametrize("name", LESSONS)
@@ -75,6 +75,7 @@ def test_a_lesson_has_all_its_parts(name: str) -> None:
     assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 8
 
 
+@pytest.mark.alone
 @each_lesson
 def test_cells_run_backwards_and_twice(name: str) -> None:
     notebook = nbformat.read(path_of(name), as_version=4)
@@ -85,12 +86,6 @@ def test_cells_run_backwards_and_twice(name: str) -> None:
 
 
 # In the browser
-
-
-@pytest.fixture(scope="module", params=LESSONS)
-def lesson(request: Any, jupyterlab: Any, browser: Any) -> Iterator[OpenLesson]:
-    with opened(browser, jupyterlab, request.param) as lesson:
-        yield lesson
 
 
 @pytest.mark.browser

@@ -29,6 +29,8 @@ from memsim.words.arch import X86_32
 from memsim.words.gfp import __GFP_MEMALLOC, __GFP_RECLAIMABLE, __GFP_THISNODE
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
+pytestmark = pytest.mark.alone
+
 MASKS = (
     GFP_KERNEL,
     GFP_KERNEL | __GFP_RECLAIMABLE,

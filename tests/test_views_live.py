@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lessons import CURRENT, OpenLesson, notebook_of, opened
+from tests.lessons import CURRENT, OpenLesson, notebook_of, of_lesson
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, of_lesson("00_start")]
 
 MADE = """
 from memsim import GFP_HIGHUSER_MOVABLE, Machine
@@ -24,12 +23,6 @@ def run(batch):
     return recording
 
 """
-
-
-@pytest.fixture(scope="module")
-def lesson(jupyterlab: Any, browser: Any) -> Iterator[OpenLesson]:
-    with opened(browser, jupyterlab, "00_start") as lesson:
-        yield lesson
 
 
 def shown(lesson: OpenLesson, code: str) -> Any:

@@ -177,6 +177,7 @@ class Vmalloc(RuleBasedStateMachine):
         assert state_of(self.machine) == self.first
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("nr_cpus", "arch"), [(1, "x86-64"), (2, "x86-64"), (4, "x86-64"), (2, "x86-32")]
 )

@@ -18,6 +18,8 @@ from memsim.mm.page_alloc.free_list import (
 )
 from memsim.words.mmzone import MIGRATE_MOVABLE
 
+pytestmark = pytest.mark.alone
+
 PUBLISHED = {w.name: w for w in WORKLOADS if w.nr_pages == ARENA_PAGES}
 #: With the kernel's tail rule, first blocks ascending from the head.
 TAIL_RULE = {
