@@ -179,7 +179,7 @@ def scenes_of(
         made["slab"] = SlabScene(getattr(recording, "caches", ()))
     if "vmalloc" in panes:
         data = getattr(recording, "vmalloc", {})
-        made["vmalloc"] = VmallocScene(recording.snapshot, data, address)
+        made["vmalloc"] = VmallocScene(recording.snapshot, data, address, recording.steps)
     return made
 
 
