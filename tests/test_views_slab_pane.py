@@ -214,7 +214,7 @@ def test_entries_over_the_most_are_counted_and_a_walk_to_them_says_so() -> None:
     assert kept + 1536 == len(ever)
     player.address = hex(large + (12 << 20) - 4096)
     *_, pte, last = player.text(0).splitlines()
-    assert pte.endswith(" not kept for this picture")
+    assert pte.endswith(" is not kept for this picture")
     assert "pte: entry " in pte
     assert last == more
     player.address = hex(large)

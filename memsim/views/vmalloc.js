@@ -97,7 +97,7 @@ class VmallocPane {
       const value = entries.get(`${table} ${number}`);
       const place = table < 0 ? "swapper_pg_dir" : `the table at pfn ${table}`;
       const where = `  ${name}: entry ${number} of ${place}`;
-      if (this.data.left_out.includes(table)) return [...lines, `${where} ${LEFT_OUT}`];
+      if (this.data.left_out.includes(table)) return [...lines, `${where} is ${LEFT_OUT}`];
       const maps = name === "pte" || value?.[1] ? "maps" : "leads to";
       lines.push(`${where} ${value ? `${maps} pfn ${value[0]}` : "is empty"}`);
       if (!value || maps === "maps") break;

@@ -136,7 +136,7 @@ class VmallocScene:
         lines = [f"walk to {address:#x}"]
         for entry in walk(self.vm, address):
             if entry.table_pfn in self._left_out:
-                return [*lines, f"  {_where(entry)} {LEFT_OUT}"]
+                return [*lines, f"  {_where(entry)} is {LEFT_OUT}"]
             lines.append(f"  {_entry(entry)}")
         return lines
 
