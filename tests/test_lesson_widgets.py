@@ -149,7 +149,7 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
 
 @of_lesson("04_zones")
 def test_a_request_is_sent_by_keys_and_walks(lesson: OpenLesson, tmp_path: Path) -> None:
-    cell = lesson.show('zone_walk = ZoneWalk("two nodes of 8 GiB")\nzone_walk.full.value = 2\nzone')
+    cell = lesson.show('walker = ZoneWalk("two nodes of 8 GiB")\nwalker.full.value = 2\nwalker')
     cell.locator("[role=status]", has_text="Not sent yet.").wait_for()
     button = cell.locator("button", has_text="Send the request")
     button.focus()
