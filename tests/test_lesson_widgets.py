@@ -199,7 +199,7 @@ def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="Zone DMA32: 0 pages free").wait_for()
     lesson.page.keyboard.press("End")
-    cell.get_by_label("scattered: no two free pages are neighbours").press("Space")
+    cell.get_by_label("scattered: no two side by side").press("Space")
     order.focus()
     lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="refused: no free block of order 1").wait_for()
