@@ -161,7 +161,7 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
 
 @of_lesson("04_zones")
 def test_a_request_is_sent_by_keys_and_walks(lesson: OpenLesson, tmp_path: Path) -> None:
-    cell = lesson.show('zone_walk = ZoneWalk("two nodes of 8 GiB")\nzone_walk.full.value = 2\nzone')
+    cell = lesson.show('walker = ZoneWalk("two nodes of 8 GiB")\nwalker.full.value = 2\nwalker')
     cell.locator("[role=status]", has_text="Not sent yet.").wait_for()
     button = cell.locator("button", has_text="Send the request")
     button.focus()
@@ -211,7 +211,7 @@ def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="Zone DMA32: 0 pages free").wait_for()
     lesson.page.keyboard.press("End")
-    cell.get_by_label("scattered: no two free pages are neighbours").press("Space")
+    cell.get_by_label("scattered: no two side by side").press("Space")
     order.focus()
     lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="refused: no free block of order 1").wait_for()
@@ -224,6 +224,22 @@ def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
     lesson.page.evaluate("jupyterapp.shell.collapseLeft()")
     lesson.page.screenshot(path=tmp_path / "tank_narrow.png")
     lesson.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+@of_lesson("05_watermarks")
+def test_the_marks_jump_when_the_interrupt_falls_back(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show('machine = Machine("16 MiB", pcp=False)\nsmall')
+    cell.locator(".memsim-player").focus()
+    for key, told in (
+        ("Home", "127 free, not above low; min 125, low 156, high 187, promo 218"),
+        (
+            "End",
+            "124 free, not above min; min 125, low 156, high 187, promo 218, watermark_boost 512",
+        ),
+    ):
+        lesson.page.keyboard.press(key)
+        cell.locator(".ms-zone p", has_text=re.compile(f"^zone DMA: {told}$")).wait_for()
+    lesson.page.screenshot(path=tmp_path / "zones.png")
 
 
 @of_lesson("06_gfp")
@@ -284,6 +300,24 @@ def test_a_page_poisons_a_block_wherever_it_is(lesson: OpenLesson, tmp_path: Pat
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "poison_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("07_mobility")
+def test_both_machines_go_to_their_first_difference(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("sides = SideBySide(")
+    cell.locator("button", has_text="Go to the first difference, step 2").press("Enter")
+    cell.locator(".ms-badge", has_text="This is the first difference.").wait_for()
+    said = cell.locator(".ms-side > .ms-say")
+    claims = "grouping off: set_pageblock_migratetype(): the pageblock at pfn 0 was MOVABLE"
+    said.filter(has_text=claims).wait_for()
+    lesson.page.screenshot(path=tmp_path / "sides.png")
+    cell.locator("[aria-label='Follow pfn']").first.fill("1")
+    lesson.page.keyboard.press("Enter")
+    cell.locator(".ms-side").focus()
+    lesson.page.keyboard.press("End")
+    owners = cell.locator(".ms-two output")
+    for number in range(2):
+        owners.nth(number).filter(has_text="is in pfn 1: allocated, order 0").wait_for()
 
 
 @of_lesson("07_mobility")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memsim import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Machine
-from memsim.views import lesson07
+from memsim.views import SideBySide, lesson07
 from memsim.views.poison import MAX_USED, NR_PAGES, Poisoned, poisoned, runs_of, used_pages
 from memsim.views.two_machines import NAMES, SHARES, TwoMachines
 
@@ -85,12 +85,16 @@ def test_two_machines_follow_their_sliders() -> None:
     assert view.round.value == 1
 
 
-@pytest.mark.parametrize("share", [1, 8])
-def test_the_machines_differ_from_the_kernel_s_first_request_on(share: int) -> None:
-    first = lesson07.first_difference(share)
-    requests = lesson07.life(share, rounds=1)[0]
-    assert requests[first - 1].unmovable
-    assert not any(request.unmovable for request in requests[: first - 1])
+def test_grouping_parts_two_machines_at_once_and_shows_in_the_kernel_s_first_page() -> None:
+    (grouped, on), (mixed, off) = (lesson07.in_turn(group) for group in (True, False))
+    pages = [[op.name.rpartition(" ")[2] for op in recording.operations] for recording in (on, off)]
+    assert pages == [["0", "1024", "1", "1025", "2", "1026"], list("012345")]
+    types = [[block.migratetype[0] for block in lesson07.blocks_of(machine, set())]
+             for machine in (grouped, mixed)]  # fmt: skip
+    assert types == [list("MMUU"), list("UUMM")]
+    sides = SideBySide(on, off)
+    assert sides.first == 2  # the program's own request claims, where it counts as Unmovable
+    assert "at pfn 0 was MOVABLE and is UNMOVABLE now" in sides.text(2)
 
 
 def test_a_fresh_machine_s_pageblocks_are_all_free() -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import inspect
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memsim import GFP_HIGHUSER_MOVABLE, BadRequest, Machine, PageAllocationFailure, Recording
+from memsim import (
+    GFP_ATOMIC,
+    GFP_HIGHUSER_MOVABLE,
+    BadRequest,
+    Machine,
+    PageAllocationFailure,
+    Recording,
+)
 from memsim.mm.page_alloc import buddy
 from memsim.trace.steps import Split, Step
 from memsim.views import Player
+from memsim.views.lesson05 import Tank
 from memsim.views.predict import FAILS, question_of
 from memsim.views.scene import Scene
 from memsim.views.zones import standing
@@ -184,6 +193,31 @@ def test_the_browser_tells_the_zones_as_python_does(which: int, page: Any, tmp_p
     open_player(page, player, tmp_path)
     for step in [*range(0, player.last_step + 1, 9), player.last_step, 0]:
         assert page.evaluate(TEXT_AT, step) == player.text(step).partition("\n")[2]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1000, 360])
+def test_names_of_close_marks_do_not_cover_each_other(
+    width: int, page: Any, tmp_path: Path
+) -> None:
+    machine = Machine("16 MiB", pcp=False)
+    tank = Tank(machine, "DMA")
+    tank.set_free(130)
+    with machine.recording() as recording:
+        machine.alloc_pages(GFP_ATOMIC)  # a fallback: the boost moves the marks far to the right
+    page.set_viewport_size({"width": width, "height": 900})
+    player = Player(recording, panes="zones")
+    open_player(page, player, tmp_path)
+    page.evaluate(TEXT_AT, player.last_step)
+    boxes = page.locator(".ms-mark i").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect())"
+        ".map(b => [b.left, b.right, b.top, b.bottom])"
+    )
+    assert len(boxes) == 4
+    for one, other in combinations(boxes, 2):
+        beside = one[1] <= other[0] or other[1] <= one[0]
+        assert beside or one[3] <= other[2] or other[3] <= one[2]
+    page.screenshot(path=tmp_path / f"marks_{width}.png", full_page=True)
 
 
 @pytest.mark.browser

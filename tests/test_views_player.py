@@ -594,6 +594,30 @@ def test_hostile_names_stay_text(page: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
+def test_lists_that_stay_empty_share_a_line_and_no_other_does(page: Any, tmp_path: Path) -> None:
+    machine = Machine(["8 GiB", "8 GiB"], cpus=2)
+    with machine.recording() as recording:
+        machine.alloc_pages(GFP_KERNEL)
+    player = Player(recording, "a server")
+    idle = {n for n, entry in enumerate(player.payload["lists"]) if entry["idle"]}
+    moved = {step[1] for frame in player.payload["frames"] for step in frame[2] if step[0] < 2}
+    assert idle
+    assert not idle & moved
+    assert all(not player.payload["lists"][n]["pages"] for n in idle)
+    open_player(page, player, tmp_path)
+    lines = page.locator(".ms-lists > .ms-empty").all_text_contents()
+    assert lines == ["Orders 9 to 0: 10 empty lists", "Orders 9 to 1: 9 empty lists",
+                     "Orders 9 to 0: 10 empty lists"]  # fmt: skip
+    free = [entry for entry in player.payload["lists"] if not entry["pcp"]]
+    rows = page.locator(".ms-lists > .ms-row")
+    assert rows.count() + 29 == len(free)
+    page.locator(".memsim-player").focus()
+    page.keyboard.press("End")
+    assert page.locator(".ms-lists > .ms-empty").all_text_contents() == lines
+    page.screenshot(path=tmp_path / "server.png", full_page=True)
+
+
+@pytest.mark.browser
 def test_many_pages_are_condensed_and_open_up(page: Any, tmp_path: Path) -> None:
     player = Player(random_run(2, Machine("64 MiB")))
     open_player(page, player, tmp_path)

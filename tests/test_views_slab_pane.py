@@ -11,14 +11,16 @@ import pytest
 
 from memsim import GFP_KERNEL, Machine, Recording
 from memsim.lib.rbtree import rb_nodes
+from memsim.mm.pgtable import Table
 from memsim.mm.slub.snapshot import cache_lists
 from memsim.mm.vmalloc.whole import restore_whole_vmalloc, whole_vmalloc
 from memsim.trace.steps import Freepointer
+from memsim.trace.vmalloc_steps import PteSet
 from memsim.views import Player
 from memsim.views.cells import Cells
 from memsim.views.slab_scene import ShownSlab, SlabScene, objects_from
 from memsim.views.slabs import IN_USE, objects_of, place_of
-from memsim.views.vmalloc_scene import VmallocScene
+from memsim.views.vmalloc_scene import MAX_ENTRIES, VmallocScene, left_out
 from memsim.words.slab import SLAB_STORE_USER
 from tests.test_views_player import TEXT_AT, open_player, split_and_merge
 
@@ -188,7 +190,64 @@ def test_the_walk_of_a_mapped_address_ends_at_the_page_that_the_machine_says() -
     assert player.text(0).splitlines()[-1].endswith(" is empty")
 
 
+def large_run() -> tuple[Recording, int]:
+    """A large area is there before the first step: its address; then a small one comes and goes."""
+    machine = Machine("64 MiB", vmalloc=True)
+    large = machine.vmalloc(12 << 20)
+    with machine.recording() as recording:
+        machine.vfree(machine.vmalloc(9000))
+    return recording, large
+
+
+def test_entries_over_the_most_are_counted_and_a_walk_to_them_says_so() -> None:
+    recording, large = large_run()
+    player = Player(recording, panes="vmalloc")
+    kept = len(player.payload["vmalloc"]["entry"])
+    text = player.text(0)
+    more = text.splitlines()[-1]
+    assert more == "  … and 1,536 more entries, of 3 page tables, not kept for this picture"
+    assert MAX_ENTRIES - 512 < kept <= MAX_ENTRIES
+    every = VmallocScene(recording.snapshot, recording.vmalloc)
+    tables = every.vm.vmalloc.init_mm.tables.values() if every.vm else ()
+    ever = {(t.pfn, index) for t in tables for index in t.entries}
+    ever |= {(s.pfn, s.index) for s in recording.steps if isinstance(s, PteSet)}
+    assert kept + 1536 == len(ever)
+    player.address = hex(large + (12 << 20) - 4096)
+    *_, pte, last = player.text(0).splitlines()
+    assert pte.endswith(" is not kept for this picture")
+    assert "pte: entry " in pte
+    assert last == more
+    player.address = hex(large)
+    assert " maps pfn " in player.text(0).splitlines()[-2]
+
+
+def test_upper_levels_are_kept_first_and_whole_tables_only() -> None:
+    pgd, pud, pte, other = (Table(pfn, level) for pfn, level in ((-1, 3), (5, 2), (6, 0), (7, 0)))
+    pgd.entries, pud.entries = {0: 1}, {0: 1}
+    pte.entries = dict.fromkeys(range(MAX_ENTRIES - 3), 1)
+    assert left_out([other, pte, pud, pgd], [PteSet(0, 7, 3, 0, 1), PteSet(0, 7, 3, 1, 0)]) == {}
+    assert left_out([pte, pud, pgd], [PteSet(0, 7, 3, 0, 1), PteSet(0, 7, 4, 0, 1)]) == {7: 2}
+    other.entries = {1: 1, 2: 1}
+    assert left_out([pgd, pte, other, pud], []) == {7: 2}
+
+
 # The browser
+
+
+@pytest.mark.browser
+def test_the_browser_tells_of_entries_that_are_not_kept(page: Any, tmp_path: Path) -> None:
+    recording, large = large_run()
+    player = Player(recording, panes="vmalloc")
+    open_player(page, player, tmp_path)
+    for address in (large, large + (12 << 20) - 4096):
+        player.address = hex(address)
+        page.locator(".ms-vmalloc input").fill(hex(address))
+        page.keyboard.press("Enter")
+        for step in (0, player.last_step):
+            assert page.evaluate(TEXT_AT, step) == player.text(step).partition("\n")[2]
+    assert "not kept" in (page.locator(".ms-walk li").last.text_content() or "")
+    assert page.locator(".ms-vmalloc > .ms-small", has_text="… and 1,536 more").count() == 1
+    page.screenshot(path=tmp_path / "left_out.png", full_page=True)
 
 
 @pytest.mark.browser

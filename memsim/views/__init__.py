@@ -13,8 +13,10 @@ if _MISSING:
         f"memsim.views needs {', '.join(_MISSING)}: python -m pip install 'memsim[course]'"
     )
 
+from memsim.views.bench import Bench  # noqa: E402
+from memsim.views.controls import Predictions, Question  # noqa: E402
 from memsim.views.player import Player  # noqa: E402
 from memsim.views.side import SideBySide  # noqa: E402
 from memsim.views.source import source  # noqa: E402
 
-__all__ = ["Player", "SideBySide", "source"]
+__all__ = ["Bench", "Player", "Predictions", "Question", "SideBySide", "source"]

@@ -25,10 +25,9 @@ SCALE_FACTORS = (10, 20, 50, 100, 200)
 #: Of the kinds of a level in a tank, from its bottom.
 _FREE = "background: #56b4e9;"
 _KEPT = "background: repeating-linear-gradient(45deg, #f6c860 0 4px, #8a5a00 4px 6px);"
-_GRID = (
-    "display: grid; grid-template-columns: minmax(0, 16em) minmax(0, 2fr); gap: 6px 10px; "
-    "font-size: 13px; line-height: 1.35; padding-right: 10px;"
-)
+_ROWS = "font-size: 13px; line-height: 1.35; padding-right: 10px;"
+#: A name, and beside it the tank; in a narrow window below it.
+_ROW = "display: flex; flex-wrap: wrap; gap: 0 10px; margin-bottom: 6px;"
 
 
 class TankGauge(widgets.VBox):
@@ -44,7 +43,7 @@ class TankGauge(widgets.VBox):
         )
         self.order = widgets.IntSlider(max=MAX_PAGE_ORDER, description="order", layout=wide)
         self.scattered = widgets.Checkbox(
-            description="scattered: no two free pages are neighbours", indent=False, layout=wide
+            description="scattered: no two side by side", indent=False, layout=wide
         )
         self.scale = widgets.SelectionSlider(
             options=SCALE_FACTORS, description="scale factor", layout=wide
@@ -127,7 +126,7 @@ class TankGauge(widgets.VBox):
             sign = "✓" if answer.served else "✗" if answer.attempts else "–"
             rows.append(_row(name, f"{bar}<div>{sign} {html.escape(str(answer))}</div>"))
         return (
-            f'<div aria-hidden="true" style="max-width: 60em"><div style="{_GRID}">'
+            f'<div aria-hidden="true" style="max-width: 60em"><div style="{_ROWS}">'
             f"{''.join(rows)}</div>{_legend()}</div>"
         )
 
@@ -141,7 +140,10 @@ def _floor(answer: Answer) -> int:
 
 
 def _row(name: str, cell: str) -> str:
-    return f"<div>{html.escape(name)}</div><div>{cell}</div>"
+    return (
+        f'<div style="{_ROW}"><div style="flex: 0 0 16em">{html.escape(name)}</div>'
+        f'<div style="flex: 1 1 14em; min-width: 0">{cell}</div></div>'
+    )
 
 
 def _tank(free: int, top: int, floor: int, lines: list[int]) -> str:

@@ -15,8 +15,11 @@ from memsim.words.gfp import (
     __GFP_DIRECT_RECLAIM,
     __GFP_MEMALLOC,
     __GFP_NOWARN,
+    GFP_ATOMIC,
     GFP_DMA,
     GFP_DMA32,
+    GFP_KERNEL,
+    GFP_NOWAIT,
     gfp_zone,
     parse_gfp_flags,
 )
@@ -39,6 +42,15 @@ GROUPS = {
 #: Each bit by its name without __GFP_.
 BITS: dict[str, int] = {
     name: getattr(gfp, f"__GFP_{name}") for names in GROUPS.values() for name in names
+}
+#: Masks by how deep they go, those that stop first in front; … is GFP_KERNEL.
+ASKERS: dict[str, int] = {
+    "GFP_KERNEL": GFP_KERNEL,
+    "GFP_NOWAIT": GFP_NOWAIT,
+    "… | __GFP_HIGH": GFP_KERNEL | BITS["HIGH"],
+    "GFP_ATOMIC | NOMEMALLOC": GFP_ATOMIC | BITS["NOMEMALLOC"],
+    "GFP_ATOMIC": GFP_ATOMIC,
+    "… | __GFP_MEMALLOC": GFP_KERNEL | BITS["MEMALLOC"],
 }
 #: What gfp_zone() says where GFP_ZONE_BAD has a bit.
 FORBIDDEN = "forbidden"

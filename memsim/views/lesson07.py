@@ -8,7 +8,7 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from memsim.machine import Machine
+from memsim.machine import Machine, Recording
 from memsim.mm.mmzone import Zone, get_pageblock_migratetype
 from memsim.mm.page_alloc.free_list import list_all_deferred
 from memsim.mm.page_alloc.pageblock import count_pageblock, find_large_buddy
@@ -23,6 +23,15 @@ ROUNDS = 6
 #: A request is for 2**ORDER pages.
 ORDER = 2
 PAGES_PER_BLOCK = 1 << PAGEBLOCK_ORDER
+
+
+def in_turn(group_by_mobility: bool) -> tuple[Machine, Recording]:
+    """A machine of four free pageblocks; a program and the kernel ask in turn, a page each."""
+    machine = Machine.of_pages(4 * PAGES_PER_BLOCK, group_by_mobility=group_by_mobility)
+    with machine.recording() as recording:
+        for gfp_mask in (GFP_HIGHUSER_MOVABLE, GFP_KERNEL) * 3:
+            machine.alloc_pages(gfp_mask)
+    return machine, recording
 
 
 class Request(NamedTuple):
@@ -109,18 +118,6 @@ def history(kernel_in_64: int, group_by_mobility: bool) -> list[AfterRound]:
         lived.run(requests)
         after.append(lived.now())
     return after
-
-
-@cache
-def first_difference(kernel_in_64: int) -> int:
-    """The first request of life() that the two machines answer differently, counted from 1."""
-    on, off = Lived(True), Lived(False)
-    for request in life(kernel_in_64, rounds=1)[0]:
-        on.run([request])
-        off.run([request])
-        if on.pfns != off.pfns:
-            return request.number + 1
-    return 0
 
 
 def usable(machine: Machine, order: int) -> int:

@@ -124,7 +124,8 @@ def make_payload(
     snapshot, steps = recording.snapshot, list(recording.steps)
     scene = Scene(snapshot)
     frames = frames_of(steps, recording.operations)
-    lists = _lists(scene, steps)
+    used = _used(scene, steps)
+    lists = _lists(used)
     fields = _fields(scene, steps, lists)
     owners = _owners(lists)
     sentences = narrate_all(snapshot, steps)
@@ -134,7 +135,7 @@ def make_payload(
         "start": scene.start,
         "end": scene.end,
         "states": _runs(bytes(scene.states)),
-        "lists": [_list_entry(scene, name, owners) for name in lists],
+        "lists": [{**_list_entry(scene, name, owners), "idle": name not in used} for name in lists],
         "cpus": [_cpu_entry(scene, name, list(fields)) for name in owners.values()],
         "fields": [[label, value] for label, value in fields.values()],
         "frames": shown,
@@ -179,7 +180,7 @@ def scenes_of(
         made["slab"] = SlabScene(getattr(recording, "caches", ()))
     if "vmalloc" in panes:
         data = getattr(recording, "vmalloc", {})
-        made["vmalloc"] = VmallocScene(recording.snapshot, data, address)
+        made["vmalloc"] = VmallocScene(recording.snapshot, data, address, recording.steps)
     return made
 
 
@@ -205,13 +206,21 @@ def _runs(states: bytes) -> list[list[int]]:
     return runs
 
 
-def _lists(scene: Scene, steps: Sequence[Step]) -> list[ListName]:
-    """Lists that are ever used; of free lists of a type, every order up to the largest used."""
+def _used(scene: Scene, steps: Sequence[Step]) -> set[ListName]:
+    """Lists that ever hold a block."""
     used = {name for name, pages in scene.lists.items() if pages}
-    used |= {step.list for step in steps if isinstance(step, ListAdd | ListDel)}
-    for name in [name for name in used if name.where == "free_area"]:
-        used |= {name._replace(x=order) for order in range(name.x)}
-    return sorted(used, key=list_sort_key)
+    return used | {step.list for step in steps if isinstance(step, ListAdd | ListDel)}
+
+
+def _lists(used: set[ListName]) -> list[ListName]:
+    """Those, and of free lists of a type every order up to the largest used."""
+    ladder = {
+        name._replace(x=order)
+        for name in used
+        if name.where == "free_area"
+        for order in range(name.x)
+    }
+    return sorted(used | ladder, key=list_sort_key)
 
 
 Owner = tuple[int, int]

@@ -242,11 +242,27 @@ class Player {
     const { lists, cpus } = this.payload;
     this.rows = lists.map((_, n) => [this.row(n), this.rowKey(n)]);
     const chosen = (test) => this.rows.filter((_, n) => test(lists[n])).map(([row]) => row);
-    const free = chosen(({ pcp }) => !pcp);
+    const free = this.freeRows();
     this.lists.replaceChildren(...(free.length ? free : ["none"]));
     this.owners = cpus.map((cpu, owner) =>
       new CpuPane(this.scene, cpu, chosen((list) => list.owner === owner)));
     this.cpus.replaceChildren(...this.owners.map((owner) => owner.element));
+  }
+
+  /** Rows of the free lists; of neighbours that are empty all the time, one line. */
+  freeRows() {
+    const { lists } = this.payload;
+    const runs = [];
+    lists.forEach(({ pcp, idle }, n) => {
+      if (idle && lists[n - 1]?.idle) runs.at(-1).push(n);
+      else if (!pcp) runs.push([n]);
+    });
+    return runs.map((run) => (run.length > 1 ? this.emptyRow(run) : this.rows[run[0]][0]));
+  }
+
+  emptyRow(run) {
+    const [first, last] = [run[0], run.at(-1)].map((n) => this.payload.lists[n].order);
+    return h("p", { class: "ms-empty" }, `Orders ${first} to ${last}: ${run.length} empty lists`);
   }
 
   rowKey(n) {

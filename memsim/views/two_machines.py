@@ -1,4 +1,4 @@
-"""Two machines, the same requests, side by side: grouping by mobility on and off."""
+"""Two machines after rounds of the same requests: grouping by mobility on and off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from memsim.views.lesson07 import (
     ROUNDS,
     AfterRound,
     Block,
-    first_difference,
     history,
 )
 
@@ -48,11 +47,7 @@ class TwoMachines(widgets.VBox):
     def text(self) -> str:
         """What is shown, in words."""
         said = " ".join(after_text(NAMES[group], after) for group, after in self.after.items())
-        first = first_difference(self.share.value)
-        return (
-            f"After round {self.round.value}, {self.share.value} of 64 the kernel's. {said} "
-            f"The first request that they answered differently: number {first}."
-        )
+        return f"After round {self.round.value}, {self.share.value} of 64 the kernel's. {said}"
 
 
 def after_text(name: str, after: AfterRound) -> str:

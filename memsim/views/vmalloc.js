@@ -2,6 +2,7 @@
 // tables. The text is that of vmalloc_scene.py. See scene.js for how the files become one.
 
 const VMALLOC_TITLE = "vmalloc: areas, lowest first; tree; page-table walk";
+const LEFT_OUT = "not kept for this picture";
 const NO_VMALLOC = "this machine has no vmalloc";
 
 class VmallocPane {
@@ -23,7 +24,8 @@ class VmallocPane {
       head("Addresses of vmalloc, each width as the logarithm of the size"), this.numbers,
       this.space, this.chosen, head("Tree of free areas: address, size, subtree_max_size"),
       this.tree, head("Page-table walk"),
-      h("label", { class: "ms-small" }, "to address ", this.input), this.walk);
+      h("label", { class: "ms-small" }, "to address ", this.input), this.walk,
+      ...(this.data.more ? [h("p", { class: "ms-small" }, this.data.more)] : []));
   }
 
   /** Cells of one kind that have a value: [...key, value]. */
@@ -94,9 +96,10 @@ class VmallocPane {
       const number = Number((BigInt(address) >> BigInt(shift)) & BigInt(this.data.mask));
       const value = entries.get(`${table} ${number}`);
       const place = table < 0 ? "swapper_pg_dir" : `the table at pfn ${table}`;
+      const where = `  ${name}: entry ${number} of ${place}`;
+      if (this.data.left_out.includes(table)) return [...lines, `${where} is ${LEFT_OUT}`];
       const maps = name === "pte" || value?.[1] ? "maps" : "leads to";
-      lines.push(`  ${name}: entry ${number} of ${place} ` +
-        (value ? `${maps} pfn ${value[0]}` : "is empty"));
+      lines.push(`${where} ${value ? `${maps} pfn ${value[0]}` : "is empty"}`);
       if (!value || maps === "maps") break;
       [table] = value;
     }
@@ -114,7 +117,7 @@ class VmallocPane {
     if (!this.data.area.length) return [VMALLOC_TITLE, [`  ${NO_VMALLOC}`]];
     const lines = [this.lineOfNumbers(), ...this.areas().map(([, [, , words]]) => words),
       "tree of free areas, root first", ...this.treeLines(this.all("root")[0]?.[0], 1, ""),
-      ...this.walkLines()];
+      ...this.walkLines(), ...(this.data.more ? [this.data.more] : [])];
     return [VMALLOC_TITLE, lines.map((line) => `  ${line}`)];
   }
 }

@@ -5,14 +5,15 @@ vmalloc.js draws it, and makes the same text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from math import log2
 from typing import Any, ClassVar
 
 from memsim.lib.rbtree import rb_nodes
 from memsim.lib.sizes import show_size
 from memsim.mm.mmzone import Vm
-from memsim.mm.pgtable import LEVEL_NAMES, Entry, entry_pfn, is_leaf, walk
+from memsim.mm.pgtable import LEVEL_NAMES, Entry, Table, entry_pfn, is_leaf, walk
 from memsim.mm.restore import restore
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
@@ -27,27 +28,44 @@ from memsim.words.mmzone import NULL
 NOTHING = "this machine has no vmalloc"
 NO_AREA = "no busy area to walk to"
 TREE = "tree of free areas, root first"
+#: So many entries the pane has, of whole page tables, those of the upper levels first.
+MAX_ENTRIES = 2048
+LEFT_OUT = "not kept for this picture"
 #: Trees of a vmap_node, and what their areas are called.
 KINDS = {"busy": "busy", "lazy": "lazy", "purge_list": "being purged", "decay": "leaving a pool"}
 
 
 class VmallocScene:
-    """vmalloc of one machine, at one moment. `address` is what is walked to; "" the first busy."""
+    """vmalloc of one machine, at one moment. `address` is what is walked to; "" the first busy.
+
+    `steps` are those that led to this moment, and that may be undone.
+    """
 
     TITLE: ClassVar[str] = "vmalloc: areas, lowest first; tree; page-table walk"
 
-    def __init__(self, snapshot: Snapshot, data: Mapping[str, Any], address: str = "") -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        data: Mapping[str, Any],
+        address: str = "",
+        steps: Iterable[Step] = (),
+    ) -> None:
         self.vm: Vm | None = None
         self.address = address
         self._entries: dict[Key, Any] = {}
+        #: Page tables whose entries the pane has not, by pfn, and how many they are.
+        self._left_out: dict[int, int] = {}
         if data:
             self.vm = restore(snapshot, Trace(mask=0, capacity=1), mid_operation=True)
             state = restore_whole_vmalloc(self.vm, dict(data))
+            self._left_out = left_out(state.init_mm.tables.values(), steps)
             for table in state.init_mm.tables.values():
                 for index, value in table.entries.items():
                     self._set_entry(table.pfn, index, value)
 
     def _set_entry(self, pfn: int, index: int, value: int) -> None:
+        if pfn in self._left_out:
+            return
         key = "vmalloc", "entry", pfn, index
         self._entries.pop(key, None)
         if value:
@@ -107,6 +125,7 @@ class VmallocScene:
             TREE,
             *_tree_lines(state.free_vmap_area_root.rb_node, 1, ""),
             *self._walk_lines(),
+            *filter(None, [self._more()]),
         ]
 
     def _walk_lines(self) -> list[str]:
@@ -114,7 +133,19 @@ class VmallocScene:
         address = int(self.address, 16) if self.address else self._first_busy()
         if address == NULL:
             return [NO_AREA]
-        return [f"walk to {address:#x}", *(f"  {_entry(e)}" for e in walk(self.vm, address))]
+        lines = [f"walk to {address:#x}"]
+        for entry in walk(self.vm, address):
+            if entry.table_pfn in self._left_out:
+                return [*lines, f"  {_where(entry)} is {LEFT_OUT}"]
+            lines.append(f"  {_entry(entry)}")
+        return lines
+
+    def _more(self) -> str:
+        """How many entries the pane has not; "" where it has them all."""
+        if not self._left_out:
+            return ""
+        nr_tables, more = len(self._left_out), sum(self._left_out.values())
+        return f"… and {more:,} more entries, of {nr_tables:,} page tables, {LEFT_OUT}"
 
     def _first_busy(self) -> int:
         busy = (va.va_start for va, kind, _ in self._areas() if kind == "busy")
@@ -125,7 +156,8 @@ class VmallocScene:
         found: dict[str, Any] = {"area": [], "node": [], "root": [], "number": [], "entry": []}
         for (_, what, *key), number in cells.of("vmalloc").items():
             found[what].append([*key, number])
-        return {**found, **self._levels()}
+        left = {"left_out": list(self._left_out), "more": self._more()}
+        return {**found, **self._levels(), **left}
 
     def _levels(self) -> dict[str, Any]:
         """[name, shift] of each level of a walk, the topmost first, and the mask of an index."""
@@ -166,9 +198,27 @@ def _tree_lines(va: VmapArea | None, depth: int, side: str) -> Iterator[str]:
     yield from _tree_lines(va.rb_right, depth + 1, "right: ")
 
 
-def _entry(entry: Entry) -> str:
+def left_out(tables: Iterable[Table], steps: Iterable[Step]) -> dict[int, int]:
+    """What is over MAX_ENTRIES: page tables by pfn, and how many entries of each are ever set."""
+    used = {table.pfn: set(table.entries) for table in sorted(tables, key=lambda t: -t.level)}
+    for step in steps:
+        if isinstance(step, PteSet):
+            used.setdefault(step.pfn, set()).add(step.index)
+    totals = accumulate(map(len, used.values()))
+    return {
+        pfn: len(indexes)
+        for (pfn, indexes), total in zip(used.items(), totals, strict=True)
+        if total > MAX_ENTRIES
+    }
+
+
+def _where(entry: Entry) -> str:
     table = "swapper_pg_dir" if entry.table_pfn == NULL else f"the table at pfn {entry.table_pfn}"
-    words = f"{LEVEL_NAMES[entry.level]}: entry {entry.number} of {table}"
+    return f"{LEVEL_NAMES[entry.level]}: entry {entry.number} of {table}"
+
+
+def _entry(entry: Entry) -> str:
+    words = _where(entry)
     if entry.pfn == NULL:
         return f"{words} is empty"
     maps = entry.level == 0 or is_leaf(entry.value)

@@ -54,7 +54,7 @@ function zoneGauge(scene, zone) {
     : Math.max(zone.managed, 1);
   const at = (pages) => `${Math.min(100, (100 * pages) / top)}%`;
   const lines = marks.filter(([, mark]) => mark).map(([name, mark], n) => h("span",
-    { class: `ms-mark${n % 2 ? " ms-low" : ""}`, style: `left: ${at(mark)}` }, h("i", {}, name)));
+    { class: "ms-mark", style: `left: ${at(mark)}; --n: ${n}` }, h("i", {}, name)));
   const held = zone.reserve.filter(([, pages]) => least + pages < top).map(([name, pages]) =>
     h("span", { class: "ms-mark ms-reserve", style: `left: ${at(least + pages)}`,
       title: `min for requests up to ${name}` }));
