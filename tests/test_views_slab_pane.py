@@ -160,6 +160,21 @@ def test_a_pane_for_what_the_machine_has_not_says_so_in_one_line(pane: str, said
     assert Player(split_and_merge(), panes=pane).text(0).splitlines()[-1] == f"  {said}"
 
 
+@pytest.mark.parametrize("flags", [0, SLAB_STORE_USER])
+def test_a_free_to_a_partial_slab_names_its_cache_by_the_slab_alone(flags: int) -> None:
+    machine = Machine("64 MiB", cpus=2, slab=True)
+    cache = machine.kmem_cache_create("shown", 8192, flags=flags)
+    first, second, *_ = (machine.kmem_cache_alloc(cache) for _ in range(9))
+    machine.kmem_cache_free(cache, first, cpu=1)
+    with machine.recording() as recording:
+        machine.kmem_cache_free(cache, second, cpu=1)
+    player = Player(recording, panes="slab")
+    place, objects = ("node 0", 3) if flags else ("CPU 1", 4)
+    assert "cache shown: 3 slabs" in player.text(0)
+    for step, used in (0, objects - 1), (player.last_step, objects - 2):
+        assert f"partial list of {place}; {used} of {objects} in use; free" in player.text(step)
+
+
 def test_a_wild_free_pointer_ends_the_list_that_is_shown() -> None:
     assert objects_from(ShownSlab(0, [1, -7, 2, 9]), 0) == [0, 1]
     assert objects_from(ShownSlab(0, [1, 0]), 0) == [0, 1]

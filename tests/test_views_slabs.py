@@ -98,7 +98,28 @@ def test_counts_are_complete(under_way: int) -> None:
     assert sum(counts.frees.values()) == 1000 - under_way
     assert counts.frees[lesson09.FAST] == 0
     moved = counts.frees["the CPU's partial list, which moves to the node"]
-    assert counts.list_lock >= counts.allocs["the node's partial list"] + moved
+    assert counts.moved >= counts.allocs["the node's partial list"] + moved
+    assert counts.list_lock == counts.moved + counts.emptied
+
+
+def test_the_free_that_empties_a_slab_takes_list_lock() -> None:
+    counted = lesson09.Counted(8192)  # four objects in a slab
+    objects = [counted.alloc(0) for _ in range(5)]
+    for address in objects[:3]:
+        counted.free(address, 1)
+    assert counted.counts.list_lock == 0
+    counted.free(objects[3], 1)
+    assert (counted.counts.emptied, counted.counts.moved) == (1, 0)
+    counted.free(objects[4], 1)  # of the slab that CPU 0 allocates from: frozen
+    assert counted.counts.list_lock == 1
+
+
+def test_a_slab_of_one_object_is_full_before_it_is_empty() -> None:
+    counted = lesson09.Counted(32_768)
+    assert counted.cache.oo[1] == 1
+    first, _ = counted.alloc(0), counted.alloc(0)
+    counted.free(first, 1)
+    assert counted.counts.list_lock == 0
 
 
 def test_one_cpu_needs_no_lock() -> None:

@@ -15,7 +15,7 @@ from memsim.mm.slub.snapshot import whole_cache
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.whole import whole_vmalloc
 from memsim.trace.events import TP_KERNEL_EVENTS
-from memsim.trace.steps import OF_A_CACHE, Step
+from memsim.trace.steps import OF_A_CACHE, OF_A_SLAB, Step
 from memsim.words.errors import BadRequest
 from memsim.words.mmzone import NULL
 
@@ -43,7 +43,7 @@ class Recording:
     steps: list[Step] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     emitters: list[Emitter] = field(default_factory=list, compare=False, repr=False)
-    #: The caches that steps name, as they are behind the last step.
+    #: The caches that steps name, or whose slabs they name, as they are behind the last step.
     caches: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: All of vmalloc behind the last step; empty where the machine has none.
     vmalloc: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -115,8 +115,11 @@ class History:
     def _caches_of(self, steps: list[Step]) -> list[dict[str, Any]]:
         if not hasattr(self.vm, "slab"):
             return []
-        named = sorted({step.cache for step in steps if isinstance(step, OF_A_CACHE)})
-        return [whole_cache(self.vm.slab.caches[number]) for number in named]
+        state = self.vm.slab
+        named = {step.cache for step in steps if isinstance(step, OF_A_CACHE)}
+        pfns = {step.pfn for step in steps if isinstance(step, OF_A_SLAB)}
+        named |= {slab.slab_cache.id for slab in state.by_id.values() if slab.pfn in pfns}
+        return [whole_cache(state.caches[number]) for number in sorted(named)]
 
     @contextmanager
     def _emitters_kept(self) -> Iterator[EmitterJournal]:

@@ -335,11 +335,13 @@ SlabStep = (
     Freepointer | SlabFreelist | CpuFreelist | CpuPartial | SlabChain | SlabAdd | SlabDel
     | SlabsNode | NewSlab | SlabGone | Chance | CacheField | SlabBytes | FullAdd | FullDel
 )  # fmt: skip
-#: Steps that name their cache; the others' slab does.
+#: Steps that name their cache.
 OF_A_CACHE = (
     CpuFreelist, CpuPartial, SlabAdd, SlabDel, FullAdd, FullDel, SlabsNode, NewSlab, SlabGone,
     CacheField,
 )  # fmt: skip
+#: Steps that name a slab alone, by its pfn.
+OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
 
 #: Steps of slabs by kind, and how many arguments their records have.

@@ -16,6 +16,7 @@ from memsim.trace.steps import (
     SlabGone,
     Step,
 )
+from memsim.words.mmzone import NULL
 
 FAST = "the lockless list"
 #: What a request found, the slowest first: the step that only this path has.
@@ -48,18 +49,53 @@ def _path(steps: Iterable[Step], paths: tuple[tuple[type, str], ...]) -> str:
     return next((path for kind, path in paths if kind in kinds), FAST)
 
 
+def moves_on_node(steps: Iterable[Step]) -> bool:
+    """Did a slab join or leave a node's partial list, or go back to the page allocator?
+
+    Kernel: mm/slub.c get_partial_node(), __put_partials(), __slab_free()
+    """
+    return any(isinstance(step, SlabAdd | SlabDel | SlabGone) for step in steps)
+
+
+def empties_a_slab(steps: Iterable[Step]) -> bool:
+    """Was this the free of the last object in use, of a slab that no CPU allocates from?
+
+    Whoever does that takes list_lock before he looks whether the slab is on the node's list; not
+    so for a slab of one object, which was full. Kernel: mm/slub.c __slab_free()
+    """
+    return any(
+        isinstance(step, SlabFreelist)
+        and step.old_freelist != NULL
+        and not step.old_counters & 1  # frozen
+        and step.new_counters == 0 < step.old_counters
+        for step in steps
+    )
+
+
 class Counts:
-    """How many requests and frees took which path, and how many of both took list_lock."""
+    """How many requests and frees took which path, and how many of both took list_lock.
+
+    Of the latter, why: emptied counts frees that emptied a slab, moved all others.
+    """
 
     def __init__(self) -> None:
         self.allocs = dict.fromkeys([FAST, *(path for _, path in reversed(ALLOC_PATHS))], 0)
         self.frees = dict.fromkeys([FAST, *(path for _, path in reversed(FREE_PATHS))], 0)
-        self.list_lock = 0
+        self.moved = 0
+        self.emptied = 0
+
+    @property
+    def list_lock(self) -> int:
+        """Operations that took list_lock."""
+        return self.moved + self.emptied
 
     def count(self, paths: dict[str, int], path: str, steps: list[Step]) -> None:
-        """One operation more. A slab joins or leaves a node's list under list_lock alone."""
+        """One operation more, of a cache that is not debugged."""
         paths[path] += 1
-        self.list_lock += any(isinstance(step, SlabAdd | SlabDel) for step in steps)
+        if empties_a_slab(steps):
+            self.emptied += 1
+        elif moves_on_node(steps):
+            self.moved += 1
 
 
 class Counted:

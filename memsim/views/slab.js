@@ -32,7 +32,7 @@ class SlabPane {
       const slabs = this.slabs(number);
       const places = [...new Set(slabs.map(([, [place]]) => place))];
       return h("div", { class: "ms-cache", role: "group", "aria-label": `cache ${name}` },
-        h("p", {}, h("b", {}, name), `: ${slabs.length} slabs`), ...places.map((place) =>
+        h("p", {}, h("b", {}, name), `: ${slabCount(slabs)}`), ...places.map((place) =>
           h("div", { class: "ms-place" }, h("span", {}, place), h("ol", { "aria-label": place },
             ...slabs.filter(([, value]) => value[0] === place).map(([pfn, value, cell]) =>
               this.slab(pfn, value, changed.includes(cell)))))));
@@ -57,7 +57,7 @@ class SlabPane {
   text() {
     const lines = this.data.caches.flatMap(([number, name]) => {
       const slabs = this.slabs(number);
-      return [`  cache ${name}: ${slabs.length} slabs`,
+      return [`  cache ${name}: ${slabCount(slabs)}`,
         ...slabs.map(([pfn, value]) => `    ${slabWords(pfn, value)}`)];
     });
     return [SLABS_TITLE, lines.length ? lines : [`  ${NO_SLABS}`]];
@@ -65,6 +65,8 @@ class SlabPane {
 }
 
 const NO_SLABS = "no step of a slab";
+
+const slabCount = (slabs) => `${slabs.length} slab${slabs.length === 1 ? "" : "s"}`;
 
 function slabWords(pfn, [place, , objects, , frozen, lockless, free]) {
   const used = objects - lockless.length - free.length;

@@ -167,7 +167,7 @@ class SlabScene:
         cells, lines = self.cells(), []
         for number, cache in self.caches.items():
             own = [(pfn, value) for (_, n, pfn), value in cells.items() if n == number]
-            lines.append(f"cache {cache.name}: {len(own)} slabs")
+            lines.append(f"cache {cache.name}: {len(own)} slab{'' if len(own) == 1 else 's'}")
             ordered = sorted(own, key=lambda item: (item[1][1], item[0]))
             lines += [f"  {slab_words(pfn, value)}" for pfn, value in ordered]
         return lines or [NOTHING]
