@@ -13,7 +13,7 @@ from memsim.lib.pfn import PFN_PHYS, PHYS_PFN
 from memsim.lib.sizes import show_size
 from memsim.lib.text import one_line
 from memsim.trace.events import page_pointer
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.ram_map import (
     GIVEN,
     HOLE,
@@ -40,7 +40,7 @@ _STYLES = {
 }
 
 
-class Frames(widgets.VBox):
+class Frames(Controls):
     """A machine by slider, an address or a pfn by hand or by slider; says all that follows from it.
 
     What is no address is said in one line; the last good one stays.

@@ -11,7 +11,7 @@ from memsim.machine import Machine
 from memsim.mm.slab_common import calculate_alignment
 from memsim.mm.slub.sizes import calculate_sizes
 from memsim.mm.slub.slab import KmemCache
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.slab import (
     SIZEOF_POINTER,
     SLAB_HWCACHE_ALIGN,
@@ -128,7 +128,7 @@ def geometry_text(g: Geometry, cpus: int) -> str:
     )
 
 
-class CacheGeometry(widgets.VBox):
+class CacheGeometry(Controls):
     """Size, alignment and CPUs by slider, flags by choice; shows an object and a slab of them."""
 
     def __init__(self, object_size: int = 100) -> None:

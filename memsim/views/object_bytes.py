@@ -12,7 +12,7 @@ from memsim.lib.bits import align_down
 from memsim.mm.slub.debug_report import padding_offset, size_from_object
 from memsim.mm.slub.debug_track import freeptr_outside_object, get_info_end, slub_debug_orig_size
 from memsim.mm.slub.slab import KmemCache
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson10 import ASKED, KMALLOC, MINE, Debugged
 from memsim.words.slab import SIZEOF_POINTER, SIZEOF_TRACK, SLAB_RED_ZONE, SLAB_STORE_USER
 
@@ -164,7 +164,7 @@ def spoilt_text(spoilt: Spoilt) -> str:
     return f"{was} becomes 0x{spoilt.after:02x}. {noticed}. The slab is {spoilt.place}."
 
 
-class CorruptByte(widgets.VBox):
+class CorruptByte(Controls):
     """Flags by check boxes, an object, a byte by slider, what is written; shows bytes and log."""
 
     def __init__(self, letters: str = "FZPU") -> None:

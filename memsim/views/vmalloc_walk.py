@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.machine import Machine
 from memsim.mm.pgtable import LEVEL_NAMES, PGD, PTE, Entry, PageTables, is_leaf
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.words.mmzone import NULL
 
 #: Of Okabe and Ito, the four levels and the offset; each is also named in words.
@@ -79,7 +79,7 @@ def four_areas() -> tuple[Machine, dict[str, tuple[int, int]]]:
     return machine, areas
 
 
-class WalkAddress(widgets.VBox):
+class WalkAddress(Controls):
     """An address under sliders, its bits, and the entry of each table that it leads through."""
 
     def __init__(self) -> None:
