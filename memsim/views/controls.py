@@ -24,13 +24,17 @@ def status(text: str, role: str = "status") -> str:
     border = "3px solid var(--jp-brand-color1, #0b62c4)"
     return (
         f'<div role="{role}" style="border-left: {border}; padding: 2px 8px; '
-        f'line-height: 1.45">{html.escape(text)}</div>'
+        f'line-height: 1.45; overflow-wrap: break-word">{html.escape(text)}</div>'
     )
 
 
 def scrolling(inner: str, attributes: str) -> str:
-    """HTML that keeps to the width of its cell and scrolls sideways where it is wider."""
-    return f'<div {attributes} style="width: 0; min-width: 100%; overflow-x: auto">{inner}</div>'
+    """HTML that keeps to the width of its cell and scrolls sideways where it is wider.
+
+    With a tabindex it scrolls by keys too, which JupyterLab would take for its own.
+    """
+    style = 'data-lm-suppress-shortcuts="true" style="width: 0; min-width: 100%; overflow-x: auto"'
+    return f"<div {attributes} {style}>{inner}</div>"
 
 
 class _Names(anywidget.AnyWidget):

@@ -177,9 +177,9 @@ def _span(zone: ZoneMap, span: Span) -> str:
 
 def _legend() -> str:
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' box-sizing: border-box; width: 22px; height: 13px; {_STYLES[kind]}"></span> '
-        f"{KIND_NAMES[kind]}</span>"
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; box-sizing: border-box; width: 22px; height: 13px; '
+        f'{_STYLES[kind]}"></span> {KIND_NAMES[kind]}</span>'
         for kind in (GIVEN, KEPT, HOLE)
     )
     return f'<div style="margin: 8px 0; font-size: 13px; line-height: 1.6">{keys}</div>'

@@ -26,8 +26,8 @@ SCALE_FACTORS = (10, 20, 50, 100, 200)
 _FREE = "background: #56b4e9;"
 _KEPT = "background: repeating-linear-gradient(45deg, #f6c860 0 4px, #8a5a00 4px 6px);"
 _GRID = (
-    "display: grid; grid-template-columns: minmax(0, 16em) minmax(0, 2fr); gap: 6px 10px; "
-    "font-size: 13px; line-height: 1.35; padding-right: 10px;"
+    "display: grid; grid-template-columns: minmax(0, min(16em, 40%)) minmax(0, 2fr); "
+    "gap: 6px 10px; font-size: 13px; line-height: 1.35; padding-right: 10px;"
 )
 
 

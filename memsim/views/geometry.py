@@ -201,8 +201,9 @@ def _borders(g: Geometry) -> str:
 
 def _legend() -> str:
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' width: 22px; height: 13px; border: 1px solid #808080; {style}"></span> {kind}</span>'
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; width: 22px; height: 13px; border: 1px solid #808080; '
+        f'{style}"></span> {kind}</span>'
         for kind, style in _STYLES.items()
     )
     return f'<div style="margin: 8px 0; font-size: 13px; line-height: 1.6">{keys}</div>'

@@ -242,8 +242,7 @@ def log_html(log: list[str]) -> str:
         "</pre>"
     )
     region = 'tabindex="0" role="region" aria-label="what the kernel logs"'
-    # Arrow keys scroll here; JupyterLab would go to another cell.
-    return scrolling(lines, f"{region} data-lm-suppress-shortcuts=true")
+    return scrolling(lines, region)
 
 
 def picture(spoilt: Spoilt) -> str:
@@ -257,8 +256,9 @@ def picture(spoilt: Spoilt) -> str:
     )
     used = dict.fromkeys(kinds)
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' width: 22px; height: 15px; vertical-align: middle; {_style(kind)}"></span> {kind}</span>'
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; width: 22px; height: 15px; vertical-align: middle; '
+        f'{_style(kind)}"></span> {kind}</span>'
         for kind in used
     )
     table = (

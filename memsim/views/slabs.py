@@ -227,7 +227,7 @@ def picture(entry: Entry, places: list[str]) -> str:
         for place in places
     )
     keys = "".join(
-        f'<span style="white-space: nowrap; margin-right: 1.2em">{_cell(state)} {state}</span>'
+        f'<span style="display: inline-block; margin-right: 1.2em">{_cell(state)} {state}</span>'
         for state in _STYLES
     )
     return (

@@ -119,7 +119,7 @@ def map_html(spans: list[Span], chosen: int = -1) -> str:
     """The picture: a box for each span, the chosen one framed."""
     boxes = "".join(_box(span, number == chosen) for number, span in enumerate(spans[:MAX_SPANS]))
     keys = "".join(
-        f'<span style="white-space: nowrap; margin-right: 1.2em">{cell(style, 22)} {kind}</span>'
+        f'<span style="display: inline-block; margin-right: 1.2em">{cell(style, 22)} {kind}</span>'
         for kind, style in STYLES.items()
     )
     return (
