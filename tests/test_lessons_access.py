@@ -83,6 +83,19 @@ def test_axe_finds_no_serious_fault(lesson: OpenLesson, theme: str) -> None:
     assert faults(lesson.page, {"include": [[part] for part in OURS]}) == []
 
 
+def test_sliders_tell_their_names_and_words(lesson: OpenLesson) -> None:
+    told = lesson.page.evaluate(
+        """() => [...document.querySelectorAll('.jp-Notebook .widget-slider')].map((row) => {
+          const [handle, name, shown] = ['.noUi-handle', '.widget-label', '.widget-readout']
+            .map((part) => row.querySelector(part));
+          return [handle.ariaLabel, handle.ariaValueText, name.textContent, shown.textContent];
+        })"""
+    )
+    assert told
+    for name, words, *shown in told:
+        assert [name, words] == shown
+
+
 def test_at_400_percent_zoom_only_tables_and_programs_scroll(
     lesson: OpenLesson, tmp_path: Path
 ) -> None:

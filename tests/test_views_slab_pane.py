@@ -188,6 +188,16 @@ def test_the_walk_of_a_mapped_address_ends_at_the_page_that_the_machine_says() -
     assert player.text(0).splitlines()[-1].endswith(" is empty")
 
 
+def test_only_an_area_in_use_is_for_somebody() -> None:
+    machine = Machine("64 MiB", vmalloc=True)
+    address = machine.vmalloc(8192)
+    with machine.recording() as recording:
+        machine.vfree(address)
+    player = Player(recording, panes="vmalloc")
+    assert "12 KiB: busy, vmap_node 0, for vmalloc, 2 pages\n" in player.text(0)
+    assert "12 KiB: lazy, vmap_node 0\n" in player.text(player.last_step)
+
+
 # The browser
 
 
