@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,17 @@ class _Names(anywidget.AnyWidget):
     _css = (Path(__file__).parent / "names.css").read_text(encoding="utf-8")
 
 
+@cache
+def _names() -> _Names:
+    """One for a whole lesson: anywidget gives each two seconds to begin, on slow machines too."""
+    return _Names()
+
+
 class Controls(widgets.VBox):
     """A column of controls: sliders have names for a screen reader, narrow windows do no harm."""
 
     def __init__(self, children: Sequence[widgets.Widget]) -> None:
-        super().__init__([*children, _Names()])
+        super().__init__([*children, _names()])
         self.add_class("memsim-controls")
 
 
