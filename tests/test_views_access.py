@@ -37,10 +37,10 @@ def opened(page: Any, shown: Page, folder: Path) -> None:
     page.evaluate(OPEN_AT, shown.last_step // 2)
 
 
-def faults(page: Any) -> list[str]:
-    """What axe-core finds serious or critical."""
+def faults(page: Any, context: Any = None) -> list[str]:
+    """What axe-core finds serious or critical, in the page or in a part of it."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    found = axe.Axe().run(page).response["violations"]
+    found = axe.Axe().run(page, context).response["violations"]
     return [
         f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
         for fault in found

@@ -75,3 +75,17 @@ def test_two_machines_and_python_move_each_other(lesson: OpenLesson, tmp_path: P
     lesson.page.keyboard.press("ArrowLeft")
     comes(lesson, "sides.first - sides.step", "1")
     lesson.page.screenshot(path=tmp_path / "sides.png")
+
+
+def test_an_address_that_python_set_before_is_walked_to(lesson: OpenLesson) -> None:
+    cell = shown(
+        lesson,
+        "machine = Machine('64 MiB', vmalloc=True)\n"
+        "with machine.recording() as recording:\n    machine.vmalloc(8192)\n"
+        "walker = Player(recording, panes='vmalloc')\n"
+        "walker.address = '0xffffc90000001000'\nwalker",
+    )
+    cell.locator("[aria-label='walk to 0xffffc90000001000']").wait_for()
+    assert cell.locator(".ms-vmalloc input").input_value() == "0xffffc90000001000"
+    lesson.in_kernel("walker.address = '0xffffc90000000000'")
+    cell.locator("[aria-label='walk to 0xffffc90000000000']").wait_for()

@@ -246,6 +246,16 @@ def test_upper_levels_are_kept_first_and_whole_tables_only() -> None:
     assert left_out([pgd, pte, other, pud], []) == {7: 2}
 
 
+def test_only_an_area_in_use_is_for_somebody() -> None:
+    machine = Machine("64 MiB", vmalloc=True)
+    address = machine.vmalloc(8192)
+    with machine.recording() as recording:
+        machine.vfree(address)
+    player = Player(recording, panes="vmalloc")
+    assert "12 KiB: busy, vmap_node 0, for vmalloc, 2 pages\n" in player.text(0)
+    assert "12 KiB: lazy, vmap_node 0\n" in player.text(player.last_step)
+
+
 # The browser
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.lesson03 import (
     Work,
     ping_pong,
@@ -29,7 +29,7 @@ SPELLED = 6
 FEW = 8
 
 
-class Batches(widgets.VBox):
+class Batches(Controls):
     """A batch by slider, a workload by choice, pcp lists on or off; shows every trip."""
 
     def __init__(self, batch: int = 31) -> None:

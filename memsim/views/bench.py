@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from memsim.machine import Machine, Recording
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.player import Player
 from memsim.views.scene import ALLOCATED, Scene
 from memsim.words.errors import MemsimError
@@ -15,7 +15,7 @@ from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
 
-class Bench(widgets.VBox):
+class Bench(Controls):
     """Controls that drive a Machine, and a player with the last operation.
 
     A request that the machine refuses is said in one line, and changes nothing.

@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from memsim.mm.page_alloc.buddy import _find_buddy_pfn
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 
 #: Blocks narrower than this many to a row carry their pfn.
 LABELLED = 16
@@ -20,7 +20,7 @@ _BUDDY = (
 _FLIPPED = "background: #f6c860; color: #000; outline: 3px dashed #000; outline-offset: -3px;"
 
 
-class Buddies(widgets.VBox):
+class Buddies(Controls):
     """A pfn and an order by slider; shows the block, the bit that is flipped, and the buddy."""
 
     def __init__(self, nr_pages: int = 64) -> None:

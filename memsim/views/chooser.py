@@ -15,7 +15,7 @@ from memsim.mm.mmzone import populated_zones
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.mm.vmalloc.vm_area import find_vm_area
 from memsim.mm.vmstat import nr_free_by_order
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson12 import hold_one_of
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.slab import PAGE_OFFSET
@@ -102,7 +102,7 @@ def _runs(pfns: Iterable[int]) -> int:
     return 1 + sum(other != one + 1 for one, other in pairwise(pfns))
 
 
-class Chooser(widgets.VBox):
+class Chooser(Controls):
     """Size and fragmentation under sliders; each call's answer and what it costs."""
 
     def __init__(self, size: int = 64 << 10, held: int = 16) -> None:

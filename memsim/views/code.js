@@ -9,7 +9,7 @@ class CodePane {
     Object.assign(this, { player, data: player.payload.code, at: null });
     this.where = h("p", { class: "ms-where" });
     this.trail = h("ol", { class: "ms-trail", "aria-label": "Who called, outermost first" });
-    this.lines = h("pre", { class: "ms-lines", tabindex: 0, role: "region" });
+    this.lines = h("pre", { class: "ms-lines", tabindex: 0, role: "group" });
     this.element = h("div", { class: "ms-code", role: "group", "aria-label": "Code" },
       h("p", { class: "ms-head" }, "Code of this step"), this.trail, this.where, this.lines);
   }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson06 import MAX_FREE, MIN, Answer, ask, at_level
 from memsim.words.arch import X86_64
 from memsim.words.gfp import (
@@ -135,7 +135,7 @@ def outcomes(free: int) -> dict[tuple[str, str], str]:
     }
 
 
-class CanISleep(widgets.VBox):
+class CanISleep(Controls):
     """A context and a mask by choice, free memory by slider; shows all outcomes at that level."""
 
     def __init__(self, free: int = MAX_FREE) -> None:

@@ -1,17 +1,23 @@
-"""A prediction before the run, a question after it. Plain ipywidgets: a keyboard and a test do."""
+"""A prediction before the run, a question after it. Plain ipywidgets: a keyboard and a test do.
+
+And what the lessons' other controls share: a status line, and a column in which sliders have names.
+"""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 
 from memsim.views.progress import ANSWERED, PREDICTED, note
 
 #: Widgets as wide as the cell, and long answers in as many lines as they need.
-FULL = {"width": "100%", "max_width": "48em"}
+FULL = {"width": "100%", "max_width": "48em", "margin": "2px 0"}
 
 
 def status(text: str, role: str = "status") -> str:
@@ -19,16 +25,41 @@ def status(text: str, role: str = "status") -> str:
     border = "3px solid var(--jp-brand-color1, #0b62c4)"
     return (
         f'<div role="{role}" style="border-left: {border}; padding: 2px 8px; '
-        f'line-height: 1.45">{html.escape(text)}</div>'
+        f'line-height: 1.45; overflow-wrap: break-word">{html.escape(text)}</div>'
     )
 
 
 def scrolling(inner: str, attributes: str) -> str:
-    """HTML that keeps to the width of its cell and scrolls sideways where it is wider."""
-    return f'<div {attributes} style="width: 0; min-width: 100%; overflow-x: auto">{inner}</div>'
+    """HTML that keeps to the width of its cell and scrolls sideways where it is wider.
+
+    With a tabindex it scrolls by keys too, which JupyterLab would take for its own.
+    """
+    style = 'data-lm-suppress-shortcuts="true" style="width: 0; min-width: 100%; overflow-x: auto"'
+    return f"<div {attributes} {style}>{inner}</div>"
 
 
-class _Choice(widgets.VBox):
+class _Names(anywidget.AnyWidget):
+    """Shows nothing; gives names to the sliders beside it, and lets long names break."""
+
+    _esm = (Path(__file__).parent / "names.js").read_text(encoding="utf-8")
+    _css = (Path(__file__).parent / "names.css").read_text(encoding="utf-8")
+
+
+@cache
+def _names() -> _Names:
+    """One for a whole lesson: anywidget gives each two seconds to begin, on slow machines too."""
+    return _Names()
+
+
+class Controls(widgets.VBox):
+    """A column of controls: sliders have names for a screen reader, narrow windows do no harm."""
+
+    def __init__(self, children: Sequence[widgets.Widget]) -> None:
+        super().__init__([*children, _names()])
+        self.add_class("memsim-controls")
+
+
+class _Choice(Controls):
     """A question and its answers, none of them chosen yet."""
 
     def __init__(self, question: str, answers: Sequence[str], group: str) -> None:

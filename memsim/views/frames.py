@@ -13,7 +13,7 @@ from memsim.lib.pfn import PFN_PHYS, PHYS_PFN
 from memsim.lib.sizes import show_size
 from memsim.lib.text import one_line
 from memsim.trace.events import page_pointer
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.ram_map import (
     GIVEN,
     HOLE,
@@ -40,7 +40,7 @@ _STYLES = {
 }
 
 
-class Frames(widgets.VBox):
+class Frames(Controls):
     """A machine by slider, an address or a pfn by hand or by slider; says all that follows from it.
 
     What is no address is said in one line; the last good one stays.
@@ -177,9 +177,9 @@ def _span(zone: ZoneMap, span: Span) -> str:
 
 def _legend() -> str:
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' box-sizing: border-box; width: 22px; height: 13px; {_STYLES[kind]}"></span> '
-        f"{KIND_NAMES[kind]}</span>"
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; box-sizing: border-box; width: 22px; height: 13px; '
+        f'{_STYLES[kind]}"></span> {KIND_NAMES[kind]}</span>'
         for kind in (GIVEN, KEPT, HOLE)
     )
     return f'<div style="margin: 8px 0; font-size: 13px; line-height: 1.6">{keys}</div>'

@@ -10,7 +10,7 @@ from memsim.mm.slub.alloc import chain_of
 from memsim.mm.slub.debug_requests import page_fault
 from memsim.mm.slub.freelist import freelist_ptr_encode
 from memsim.mm.slub.memory import obj_to_ptr
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson10 import chained, encode_before_5_7
 from memsim.words.slab import SIZEOF_POINTER
 
@@ -79,7 +79,7 @@ class FreePointers:
         return f"no object of the slab. Who follows it dies: {page_fault(ptr + self.cache.offset)}"
 
 
-class DecodePointer(widgets.VBox):
+class DecodePointer(Controls):
     """Which object by slider; with swab() or not, overwritten or not; shows the three terms."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from memsim.lib.sizes import show_size
 from memsim.machine import Machine
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.lesson05 import NO_WATERMARK, REQUESTERS, Answer, Tank, ask, marks
 from memsim.words.mmzone import MAX_PAGE_ORDER, PAGE_SHIFT
 
@@ -30,7 +30,7 @@ _ROWS = "font-size: 13px; line-height: 1.35; padding-right: 10px;"
 _ROW = "display: flex; flex-wrap: wrap; gap: 0 10px; margin-bottom: 6px;"
 
 
-class TankGauge(widgets.VBox):
+class TankGauge(Controls):
     """A zone, its free pages, the order asked for and watermark_scale_factor: who gets a page?"""
 
     def __init__(self, kind: str = "1 GiB: zone DMA32") -> None:

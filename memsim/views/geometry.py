@@ -11,7 +11,7 @@ from memsim.machine import Machine
 from memsim.mm.slab_common import calculate_alignment
 from memsim.mm.slub.sizes import calculate_sizes
 from memsim.mm.slub.slab import KmemCache
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.slab import (
     SIZEOF_POINTER,
     SLAB_HWCACHE_ALIGN,
@@ -128,7 +128,7 @@ def geometry_text(g: Geometry, cpus: int) -> str:
     )
 
 
-class CacheGeometry(widgets.VBox):
+class CacheGeometry(Controls):
     """Size, alignment and CPUs by slider, flags by choice; shows an object and a slab of them."""
 
     def __init__(self, object_size: int = 100) -> None:
@@ -201,8 +201,9 @@ def _borders(g: Geometry) -> str:
 
 def _legend() -> str:
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' width: 22px; height: 13px; border: 1px solid #808080; {style}"></span> {kind}</span>'
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; width: 22px; height: 13px; border: 1px solid #808080; '
+        f'{style}"></span> {kind}</span>'
         for kind, style in _STYLES.items()
     )
     return f'<div style="margin: 8px 0; font-size: 13px; line-height: 1.6">{keys}</div>'

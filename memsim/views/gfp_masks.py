@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from memsim.lib.text import one_line
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson06 import BITS, FORBIDDEN, GROUPS, ZoneRow, zone_name, zone_table
 from memsim.words import gfp
 from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
@@ -41,7 +41,7 @@ NAMED: dict[str, int] = {
 OTHER = "(no name)"
 
 
-class GfpMask(widgets.VBox):
+class GfpMask(Controls):
     """A mask by name, by text (names or a number) or by its bits; each moves the others.
 
     What is no mask is said in one line; the last good one stays.

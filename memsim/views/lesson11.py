@@ -20,7 +20,7 @@ from memsim.mm.vmalloc.vm_area import get_vm_area_node, get_vm_area_size
 from memsim.mm.vmstat import zone_page_state_snapshot
 from memsim.proc.vmallocinfo import VmallocinfoArea
 from memsim.trace.trace import Trace
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.vmalloc_map import BUSY, FREE, GUARD, STYLES, cell
 from memsim.views.vmalloc_search import pages_of
 from memsim.words.errors import PageAllocationFailure
@@ -142,7 +142,7 @@ def footprint(size: int, align: int = 1) -> Footprint:
     return Footprint(size, get_vm_area_size(one) >> PAGE_SHIFT, other.addr - one.addr)
 
 
-class FootprintSlider(widgets.VBox):
+class FootprintSlider(Controls):
     """What a request takes of memory and of addresses, under sliders."""
 
     def __init__(self, size: int = 4096) -> None:
@@ -215,7 +215,7 @@ def _hole(vm: Vm) -> VmapArea:
     return hole
 
 
-class FourFits(widgets.VBox):
+class FourFits(Controls):
     """Pages taken out of a hole, under sliders: which of the four fits it is, what is left."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from memsim.mm.vmalloc.lazy import drain_vmap_area_work, free_vmap_area_noflush
 from memsim.mm.vmalloc.state import lazy_max_pages
 from memsim.mm.vmstat import nr_free_by_order
 from memsim.trace.trace import Trace
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import __GFP_MEMALLOC, __GFP_NOWARN, GFP_KERNEL
 from memsim.words.slab import PAGE_OFFSET
@@ -117,7 +117,7 @@ def _take_and_free(vm: Vm, pages: int) -> None:
         drain_vmap_area_work(vm)
 
 
-class LazyFlushes(widgets.VBox):
+class LazyFlushes(Controls):
     """How many areas are freed, how large, on how many CPUs; and the TLB flushes that costs."""
 
     def __init__(self, freed: int = 1000) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from memsim.machine import Machine
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.workload import PRESETS, Row, Workload
 
 #: Names of the log, as the lesson has them.
@@ -38,7 +38,7 @@ def by_order(workload: Workload) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-class MixedMachine(widgets.VBox):
+class MixedMachine(Controls):
     """A preset and a number of steps; the requests by allocator, and the most frequent ones."""
 
     def __init__(self, preset: str = "desktop", steps: int = 300) -> None:

@@ -12,7 +12,7 @@ from memsim.lib.bits import align_down
 from memsim.mm.slub.debug_report import padding_offset, size_from_object
 from memsim.mm.slub.debug_track import freeptr_outside_object, get_info_end, slub_debug_orig_size
 from memsim.mm.slub.slab import KmemCache
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson10 import ASKED, KMALLOC, MINE, Debugged
 from memsim.words.slab import SIZEOF_POINTER, SIZEOF_TRACK, SLAB_RED_ZONE, SLAB_STORE_USER
 
@@ -164,7 +164,7 @@ def spoilt_text(spoilt: Spoilt) -> str:
     return f"{was} becomes 0x{spoilt.after:02x}. {noticed}. The slab is {spoilt.place}."
 
 
-class CorruptByte(widgets.VBox):
+class CorruptByte(Controls):
     """Flags by check boxes, an object, a byte by slider, what is written; shows bytes and log."""
 
     def __init__(self, letters: str = "FZPU") -> None:
@@ -242,8 +242,7 @@ def log_html(log: list[str]) -> str:
         "</pre>"
     )
     region = 'tabindex="0" role="region" aria-label="what the kernel logs"'
-    # Arrow keys scroll here; JupyterLab would go to another cell.
-    return scrolling(lines, f"{region} data-lm-suppress-shortcuts=true")
+    return scrolling(lines, region)
 
 
 def picture(spoilt: Spoilt) -> str:
@@ -257,8 +256,9 @@ def picture(spoilt: Spoilt) -> str:
     )
     used = dict.fromkeys(kinds)
     keys = "".join(
-        '<span style="white-space: nowrap; margin-right: 1.2em"><span style="display: inline-block;'
-        f' width: 22px; height: 15px; vertical-align: middle; {_style(kind)}"></span> {kind}</span>'
+        '<span style="display: inline-block; margin-right: 1.2em">'
+        '<span style="display: inline-block; width: 22px; height: 15px; vertical-align: middle; '
+        f'{_style(kind)}"></span> {kind}</span>'
         for kind in used
     )
     table = (

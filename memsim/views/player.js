@@ -48,7 +48,7 @@ class Player {
     this.lists = h("div", { class: "ms-lists", role: "group", "aria-label": "List order" });
     this.cpus = h("div", { class: "ms-cpus", role: "group", "aria-label": "Lists of each CPU" });
     this.steps = new StepList(this);
-    this.pre = h("pre", { tabindex: 0, role: "region", "aria-label": "Text form" });
+    this.pre = h("pre", { tabindex: 0, role: "group", "aria-label": "Text form" });
     this.text = h("details", { ontoggle: () => this.showText() },
       h("summary", {}, "Text form"), this.pre);
     const title = this.payload.title;
@@ -412,17 +412,18 @@ function render({ model, el }) {
   };
   const move = () => {
     if (player.players) return model.get("step") === player.at || player.go(model.get("step"));
-    const followed = player.selected;
+    const followed = () => `${player.selected} ${player.panes.vmalloc?.address}`;
+    const old = followed();
     player.selected = model.get("selected");
     player.input.value = player.selected < 0 ? "" : player.selected;
     if (player.panes.predict) player.panes.predict.answers = model.get("answers");
     if (player.panes.vmalloc) player.panes.vmalloc.address = model.get("address");
     if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
-    else if (player.selected !== followed) player.show();
+    else if (followed() !== old) player.show();
   };
   const events = { "change:payload": start, "change:step": move, "change:selected": move,
     "change:answers": () => (move(), player.show()),
-    "change:address": () => (move(), player.show()) };
+    "change:address": move };
   for (const [name, listener] of Object.entries(events)) model.on(name, listener);
   start();
   return () => {

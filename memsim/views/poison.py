@@ -11,7 +11,7 @@ import ipywidgets as widgets
 
 from memsim.machine import Machine
 from memsim.mm.mmzone import PageBuddy, buddy_order
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
 
 #: Pages of the machine: two pageblocks, one block of order 10.
@@ -54,7 +54,7 @@ def runs_of(machine: Machine) -> list[Run]:
     return runs
 
 
-class Poisoned(widgets.VBox):
+class Poisoned(Controls):
     """The page in use by slider, and how many there are; shows the free blocks around them."""
 
     def __init__(self, pfn: int = 300) -> None:

@@ -13,7 +13,7 @@ from memsim.machine import Machine
 from memsim.mm.mmzone import page_zone
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.mm.vmalloc.vm_area import find_vm_area
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.words.gfp import (
     __GFP_COMP,
     __GFP_NORETRY,
@@ -159,7 +159,7 @@ def answered(machine: Machine, requester: Requester) -> Answer:
     return Answer(requester, allocator, zone.name if zone else "", events)
 
 
-class WhoAnswers(widgets.VBox):
+class WhoAnswers(Controls):
     """The table of requesters under a slider: each asks a machine, and the events are shown."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from memsim.mm.slub.alloc import chain_of
 from memsim.mm.slub.slab import KmemCache, Slab, obj_to_index
 from memsim.mm.slub.validate import slabs_of
 from memsim.trace.steps import Freepointer, NewSlab, SlabStep, Step
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.lesson09 import alloc_path, free_path
 from memsim.views.narrate_slab import narrate_slab
 from memsim.words.slab import PAGE_OFFSET
@@ -190,7 +190,7 @@ def sentences_of(steps: list[Step]) -> list[str]:
     ]
 
 
-class SlabSteps(widgets.VBox):
+class SlabSteps(Controls):
     """A log under a slider: where each slab is after each operation, and what happened."""
 
     def __init__(self, story: SlabLog) -> None:
@@ -227,7 +227,7 @@ def picture(entry: Entry, places: list[str]) -> str:
         for place in places
     )
     keys = "".join(
-        f'<span style="white-space: nowrap; margin-right: 1.2em">{_cell(state)} {state}</span>'
+        f'<span style="display: inline-block; margin-right: 1.2em">{_cell(state)} {state}</span>'
         for state in _STYLES
     )
     return (

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.views.lesson07 import (
     PAGES_PER_BLOCK,
     ROUNDS,
@@ -20,7 +20,7 @@ SHARES = (1, 2, 4, 8)
 NAMES = {True: "grouping on", False: "grouping off"}
 
 
-class TwoMachines(widgets.VBox):
+class TwoMachines(Controls):
     """The round and the kernel's share by slider; shows every pageblock of both machines."""
 
     def __init__(self, kernel_in_64: int = 1) -> None:

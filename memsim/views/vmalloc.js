@@ -10,12 +10,11 @@ class VmallocPane {
 
   constructor(player) {
     Object.assign(this, { player, data: player.payload.vmalloc, address: "" });
-    const region = (label, style) => h("div", { class: style, role: "region", tabindex: 0,
-      "aria-label": label });
     this.numbers = h("p", { class: "ms-small" });
     this.space = h("ol", { class: "ms-space", "aria-label": "Areas, lowest address first" });
     this.chosen = h("p", { class: "ms-small" });
-    this.tree = region("Tree of free areas", "ms-tree");
+    this.tree = h("div", { class: "ms-tree", role: "group", tabindex: 0,
+      "aria-label": "Tree of free areas" });
     this.input = h("input", { type: "text", placeholder: "first busy area", spellcheck: "false",
       onchange: () => this.choose(this.input.value) });
     this.walk = h("ol", { class: "ms-walk", "aria-label": "Page-table walk" });
@@ -48,6 +47,7 @@ class VmallocPane {
     this.walk.replaceChildren(...steps.map((line) => h("li", {}, line.trim())));
     this.walk.setAttribute("aria-label", head);
     this.input.setAttribute("title", head);
+    if (this.input !== document.activeElement) this.input.value = this.address;
   }
 
   showAreas() {

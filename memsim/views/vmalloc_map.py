@@ -19,7 +19,7 @@ from memsim.machine import Machine
 from memsim.mm.vmalloc.area import VmapArea
 from memsim.mm.vmalloc.state import VmallocState
 from memsim.proc.vmallocinfo import UNPURGED, VmallocinfoArea
-from memsim.views.controls import FULL, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.errors import MemsimError
 from memsim.words.vmalloc import VM_NO_GUARD, VMALLOC_END, VMALLOC_START
 
@@ -119,7 +119,7 @@ def map_html(spans: list[Span], chosen: int = -1) -> str:
     """The picture: a box for each span, the chosen one framed."""
     boxes = "".join(_box(span, number == chosen) for number, span in enumerate(spans[:MAX_SPANS]))
     keys = "".join(
-        f'<span style="white-space: nowrap; margin-right: 1.2em">{cell(style, 22)} {kind}</span>'
+        f'<span style="display: inline-block; margin-right: 1.2em">{cell(style, 22)} {kind}</span>'
         for kind, style in STYLES.items()
     )
     return (
@@ -139,9 +139,9 @@ def _box(span: Span, is_chosen: bool) -> str:
 def cell(style: str, width: int, title: str = "") -> str:
     """A box of a picture; title is what the mouse is told. HTML."""
     return (
-        f'<span title="{title}" style="display: inline-block; width: {width}px; height: 24px; '
-        f'border: 1px solid #808080; box-sizing: border-box; vertical-align: middle; {style}">'
-        "</span>"
+        f'<span title="{title}" style="display: inline-block; width: {width}px; max-width: 100%; '
+        f"height: 24px; border: 1px solid #808080; box-sizing: border-box; vertical-align: middle; "
+        f'{style}"></span>'
     )
 
 
@@ -157,7 +157,7 @@ def three_areas() -> Machine:
     return machine
 
 
-class AddressSpace(widgets.VBox):
+class AddressSpace(Controls):
     """vmalloc's addresses on a live machine: ask, free, purge; each span told by the slider."""
 
     def __init__(self, machine: Machine | None = None) -> None:

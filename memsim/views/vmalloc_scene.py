@@ -87,7 +87,7 @@ class VmallocScene:
         cells: dict[Key, Any] = {}
         for va, kind, where in self._areas():
             cells["vmalloc", "area", hex(va.va_start)] = [
-                kind, round(log2(va_size(va)), 2), area_words(va, where),
+                kind, round(log2(va_size(va)), 2), area_words(va, kind, where),
             ]  # fmt: skip
         for va in rb_nodes(state.free_vmap_area_root):
             cells["vmalloc", "node", hex(va.va_start)] = [
@@ -121,7 +121,7 @@ class VmallocScene:
         state = self.vm.vmalloc
         return [
             ", ".join(f"{name} {int(getattr(state, name))}" for name in FIELDS),
-            *(area_words(va, where) for va, _, where in self._areas()),
+            *(area_words(va, kind, where) for va, kind, where in self._areas()),
             TREE,
             *_tree_lines(state.free_vmap_area_root.rb_node, 1, ""),
             *self._walk_lines(),
@@ -175,10 +175,10 @@ def _start(va: VmapArea | None) -> str:
     return "" if va is None else hex(va.va_start)
 
 
-def area_words(va: VmapArea, where: str) -> str:
-    """An area: addresses, size, where it is, and what it is for."""
+def area_words(va: VmapArea, kind: str, where: str) -> str:
+    """An area: addresses, size, where it is, and while it is in use what for."""
     words = f"{va.va_start:#x} to {va.va_end:#x}, {show_size(va_size(va))}: {where}"
-    if va.vm is not None:
+    if va.vm is not None and kind == KINDS["busy"]:
         words += f", for {va.vm.caller or 'nobody'}, {va.vm.nr_pages} pages"
     return words
 

@@ -19,7 +19,7 @@ from memsim.lib.sizes import show_size
 from memsim.mm.vmalloc import tree
 from memsim.mm.vmalloc.area import VmapArea, va_size
 from memsim.mm.vmalloc.tree import FreeTree, is_within_this_va
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.source import source
 from memsim.views.vmalloc_map import offset_of
 from memsim.words.vmalloc import VMALLOC_START
@@ -246,7 +246,7 @@ def lit_source(function: Callable[..., Any], line: int) -> str:
     return label + scrolling(code, 'role="region" tabindex="0" aria-label="source"')
 
 
-class TreeSearch(widgets.VBox):
+class TreeSearch(Controls):
     """A search through the tree of free areas under sliders, step by step both ways."""
 
     def __init__(self, root: FreeTree, pages: int = 4, max_pages: int = 16) -> None:

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.machine import Machine
 from memsim.mm.pgtable import LEVEL_NAMES, PGD, PTE, Entry, PageTables, is_leaf
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, status
 from memsim.words.mmzone import NULL
 
 #: Of Okabe and Ito, the four levels and the offset; each is also named in words.
@@ -79,7 +79,7 @@ def four_areas() -> tuple[Machine, dict[str, tuple[int, int]]]:
     return machine, areas
 
 
-class WalkAddress(widgets.VBox):
+class WalkAddress(Controls):
     """An address under sliders, its bits, and the entry of each table that it leads through."""
 
     def __init__(self) -> None:
@@ -109,10 +109,7 @@ class WalkAddress(widgets.VBox):
 
     def _show(self, _: Any = None) -> None:
         entries, mm = self.machine.walk(self.address), self.machine.vm.vmalloc.init_mm
-        drawn = scrolling(
-            bits_html(mm, self.address, entries[-1].level),
-            'role="region" tabindex="0" aria-label="bits"',
-        )
+        drawn = bits_html(mm, self.address, entries[-1].level)
         rows = "".join(f"<li>{html.escape(entry_text(entry))}</li>" for entry in entries)
         said = status(f"{self.address:#x}. {_end(mm, self.address, entries[-1])}")
         self.picture.value = f"{drawn}<ol>{rows}</ol>{said}"
@@ -132,7 +129,7 @@ def bits_html(mm: PageTables, address: int, last_level: int) -> str:
         for name, bits, value in bits_of(mm, address, last_level)
     )
     return (
-        '<div aria-hidden="true" style="white-space: nowrap; padding: 4px 0; font-size: 13px">'
+        '<div aria-hidden="true" style="padding: 4px 0; font-size: 13px">'
         f'<span style="display: inline-block; text-align: center; margin-right: 4px">'
         f'<span style="display: block; font-family: monospace; padding: 3px 5px">'
         f"{address >> ADDRESS_BITS:b}</span>bit 47, 16 times</span>{boxes}</div>"

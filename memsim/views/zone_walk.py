@@ -11,7 +11,7 @@ from memsim.lib.sizes import show_size
 from memsim.machine import Machine
 from memsim.mm.mmzone import Zone, populated_zones
 from memsim.mm.vmstat import zone_page_state
-from memsim.views.controls import FULL, scrolling, status
+from memsim.views.controls import FULL, Controls, scrolling, status
 from memsim.views.lesson04 import (
     COUNTERS,
     Look,
@@ -66,7 +66,7 @@ _REFUSED = f"{_CELL} box-shadow: inset 5px 0 #d55e00;"
 _FADED = f"{_CELL} font-style: italic;"
 
 
-class ZoneWalk(widgets.VBox):
+class ZoneWalk(Controls):
     """Chosen bits, node and order make a request; a button sends it down the zonelist."""
 
     def __init__(self, machine: str = "two nodes of 8 GiB") -> None:
