@@ -144,6 +144,8 @@ def test_a_batch_is_chosen_by_keys_and_pcp_lists_are_switched_off(
     cell.locator("text=2000 operations, 1 trip to zone->lock").wait_for()
     cell.locator("input[type=checkbox]").click()
     cell.locator("text=2000 operations, 2000 trips to zone->lock").wait_for()
+    cell.locator("input[type=checkbox]").click()
+    cell.locator("text=2000 operations, 1 trip to zone->lock").wait_for()
 
 
 @of_lesson("03_free_lists")
