@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from memsim.lab.cases import Case, Puzzle
-from memsim.lab.places import CASES, EXERCISES, SOLUTIONS, Found
+from memsim.lab.places import CASES, SOLUTIONS, Found
 from memsim.lab.script import names_used, run_script
 from memsim.lab.verdict import Answer, Verdict, judge
 

@@ -38,14 +38,14 @@ class Case:
         """What counts of the script's answers; LookupError if that is not there."""
         if self.every:
             return answers
-        last = answers[-1]
-        if self.pick is None:
+        last, pick = answers[-1], self.pick
+        if pick is None:
             return last
-        if isinstance(last, list) and isinstance(self.pick, int):
-            return last[self.pick]
-        if isinstance(last, dict):
-            return last[str(self.pick)]
-        raise LookupError(self.pick)
+        if isinstance(last, list) and isinstance(pick, int) and 0 <= pick < len(last):
+            return last[pick]
+        if isinstance(last, dict) and str(pick) in last:
+            return last[str(pick)]
+        raise LookupError(pick)
 
 
 @dataclass(frozen=True)

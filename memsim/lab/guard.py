@@ -20,8 +20,11 @@ from memsim.lab.script import Missing
 
 #: Characters that a student's code may print before it is stopped.
 MAX_PRINTED = 64 << 10
-#: Seconds between two attempts to stop code that catches everything.
-_AGAIN = 0.05
+#: Seconds that threads take turns in while code that catches everything is stopped: one of the
+#: attempts then comes while it handles the one before.
+_TURN = 1e-6
+_USUAL_TURN = sys.getswitchinterval()
+_TOO_LONG = "takes longer than {:g} s: is there a loop without an end?"
 
 
 class _Stop(BaseException):
@@ -38,16 +41,32 @@ class Ran:
 
 def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
     """Call it, for at most so many seconds; NOT MODELLED: a stop of time.sleep() and the like."""
-    screen = _Screen()
+    screen, alarm = _Screen(), _Alarm(seconds)
     try:
-        with _printing_to(screen), _alarm(seconds):
+        return _ran(function, screen, alarm)
+    except _Stop:
+        alarm.join()  # one that came too late to find its call; now there is no other
+        return Ran(failure=_TOO_LONG.format(seconds))
+
+
+def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
+    try:
+        with _printing_to(screen):
+            alarm.start()
             return Ran(_call(function))
     except _Stop:
         if screen.is_full:
             return Ran(failure=f"prints without end: stopped after {MAX_PRINTED} characters")
-        return Ran(failure=f"takes longer than {seconds:g} s: is there a loop without an end?")
+        return Ran(failure=_TOO_LONG.format(alarm.seconds))
     except BaseException as error:
         return Ran(failure=_in_words(error))
+    finally:
+        alarm.join()
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    """The frame by which the alarm knows that the student's code still runs."""
+    return function()
 
 
 @contextlib.contextmanager
@@ -104,38 +123,38 @@ class _Screen(io.TextIOBase):
         return len(text)
 
 
-def _call(function: Callable[[], Any]) -> Any:
-    """The frame by which the alarm knows that the student's code still runs."""
-    return function()
+class _Alarm:
+    """Raises _Stop in _call() of the thread that made it, when the time is up, until it is left."""
 
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._for = threading.get_ident()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ring, daemon=True)
 
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raises _Stop in _call() of this thread when the time is up, until _call() is left."""
-    thread, over = threading.get_ident(), threading.Event()
+    def start(self) -> None:
+        """From here on the time counts. A browser has no threads, and no alarm."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
-    def ring() -> None:
-        wait = seconds
-        while not over.wait(wait):
-            # nothing else runs between the look and the raise: this thread has the GIL
-            if _is_in_call(thread):
-                _stop(thread)
-            wait = _AGAIN
+    def join(self) -> None:
+        """No _Stop comes after this."""
+        self._over.set()
+        with contextlib.suppress(RuntimeError):
+            self._thread.join()
 
-    with contextlib.suppress(RuntimeError):  # a browser has no threads, and no alarm
-        threading.Thread(target=ring, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
+    def _ring(self) -> None:
+        self._over.wait(self.seconds)
+        while not self._over.is_set() and self._is_in_call():
+            sys.setswitchinterval(_TURN)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._for), ctypes.py_object(_Stop)
+            )
+            self._over.wait(_TURN)
+        sys.setswitchinterval(_USUAL_TURN)
 
-
-def _is_in_call(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)
-    while frame is not None and frame.f_code is not _call.__code__:
-        frame = frame.f_back
-    return frame is not None
-
-
-def _stop(thread: int) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_Stop))
+    def _is_in_call(self) -> bool:
+        frame = sys._current_frames().get(self._for)
+        while frame is not None and frame.f_code is not _call.__code__:
+            frame = frame.f_back
+        return frame is not None

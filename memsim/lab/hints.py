@@ -48,5 +48,5 @@ def _read(path: Path) -> dict[str, int]:
             return {}
         told = json.loads(path.read_bytes())
         return {str(k): min(max(int(n), 0), len(_KINDS)) for k, n in told.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
