@@ -196,7 +196,7 @@ def _named(function: Any) -> Any:
 
 
 def test_an_exercise_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"99_none: no such exercise in .*; open the notebook in its"):
+    with pytest.raises(BadInput, match=r"99_none: no such exercise in .*; open the"):
         Exercise("99_none", folder=tmp_path)
 
 
@@ -215,6 +215,11 @@ def test_a_broken_file_of_an_exercise_is_one_line(handed: Path, content: str, sa
         Exercise("01_double", folder=handed)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_student_has_no_hidden_cases_to_check(handed: Path) -> None:
+    with pytest.raises(BadInput, match="its hidden cases are not here; set MEMSIM_COURSE"):
+        Exercise("01_double", folder=handed).check_all(_named(nothing))
 
 
 def test_another_puzzle_is_only_where_there_is_one(handed: Path) -> None:

@@ -16,7 +16,7 @@ from memsim.lab.checked import Checked
 from memsim.lab.guard import run_guarded
 from memsim.lab.hint_box import HintBox
 from memsim.lab.hints import Hint, Hints
-from memsim.lab.places import find
+from memsim.lab.places import find, find_all
 from memsim.lab.script import in_words, run_script
 from memsim.lab.tampered import Seal
 from memsim.lab.verdict import Answer, Verdict, judge
@@ -34,9 +34,10 @@ class Exercise:
     """
 
     def __init__(self, name: str, puzzle: int | None = None, folder: str | Path = ".") -> None:
-        found = find(name, puzzle, Path(folder).resolve())
+        self._folder = Path(folder).resolve()
+        found = find(name, puzzle, self._folder)
         self.spec, self._puzzle, self._own = found.spec, found.puzzle, found.own
-        self._hints = Hints(self.spec, Path(folder))
+        self._hints = Hints(self.spec, self._folder)
 
     @property
     def given(self) -> Any:
@@ -69,11 +70,12 @@ class Exercise:
         return Checked(self.spec, verdicts, hidden, self._hints.used, changed or _SEAL.broken())
 
     def check_all(self, *things: Any) -> Checked:
-        """The same with the hidden cases, where they are: in the author's folder."""
+        """The same with the hidden cases. BadInput where they are not: with a student."""
         names = dict(sys._getframe(1).f_globals)
         names.update({thing.__name__: thing for thing in things})
-        verdicts = [self._verdict(names, case) for case in self._puzzle.cases]
-        return Checked(self.spec, verdicts, self._puzzle.hidden, self._hints.used, "")
+        cases = find_all(self.spec.name, self._puzzle.number, self._folder).puzzle.cases
+        verdicts = [self._verdict(names, case) for case in cases]
+        return Checked(self.spec, verdicts, 0, self._hints.used, "")
 
     def _verdict(self, names: Mapping[str, Any], case: Case) -> Verdict:
         answers: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ CASES = "cases"
 SOLUTIONS = "solutions"
 #: The tag of cells that are not handed out.
 WORKED = "worked"
+#: The environment variable that names the folder of a course, for nbgrader.
+COURSE = "MEMSIM_COURSE"
 EXERCISES = "exercises"
 
 
@@ -37,16 +40,29 @@ def find(name: str, number: int | None, beside: Path) -> Found:
 
     BadInput if there is no such exercise, or no such puzzle of it.
     """
-    handed = beside / CASES / f"{name}.json"
-    authors = [beside / CASES / name, beside.parent / SOLUTIONS / CASES / name]
-    if handed.is_file() and number is None:
-        return _handed(handed, name)
-    for folder in authors:
-        if (folder / "exercise.json").is_file():
-            return of_author(folder, PUBLIC if number is None else number)
-    if handed.is_file():
-        return _practice(handed, name, number)
+    handed, author = beside / CASES / f"{name}.json", _author(name, beside)
+    if handed.is_file() and (number is None or not author):
+        return _handed(handed, name) if number is None else _practice(handed, name, number)
+    if author:
+        return of_author(author, PUBLIC if number is None else number)
     raise BadInput(f"{name}: no such exercise in {beside / CASES}; open the notebook in its folder")
+
+
+def find_all(name: str, number: int, beside: Path) -> Found:
+    """The same with the hidden cases. BadInput where they are not."""
+    author = _author(name, beside)
+    if not author:
+        raise BadInput(
+            f"{name}: its hidden cases are not here; set {COURSE} to the course's folder"
+        )
+    return of_author(author, number)
+
+
+def _author(name: str, beside: Path) -> Path | None:
+    """Where the exercise's author has it, if that can be seen from here."""
+    courses = [beside.parent, *map(Path, filter(None, [os.environ.get(COURSE)]))]
+    folders = [beside / CASES / name, *(course / SOLUTIONS / CASES / name for course in courses)]
+    return next((folder for folder in folders if (folder / "exercise.json").is_file()), None)
 
 
 def of_author(folder: Path, number: int) -> Found:

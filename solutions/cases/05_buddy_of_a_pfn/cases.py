@@ -26,7 +26,7 @@ MISTAKES = {
 
 
 def draw(rng):
-    blocks = [_block(rng, upper=row % 2 == 1, order=order) for row, order in enumerate(_orders(rng))]
+    blocks = [_block(rng, row % 2 == 1, order) for row, order in enumerate(_orders(rng))]
     rows = [f"{pfn:>8} {order:>6}" for pfn, order in blocks]
     cases = [
         {"name": f"pfn {pfn}, order {order}", "pick": row, "visible": row < 3,
