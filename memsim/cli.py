@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from memsim.doctor import doctor
-from memsim.lab.handout import Fate, as_lines, hand_out, lessons_folder
+from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.release import cut_exercises, new_secret, read_secret, release, release_class
 from memsim.lab.roster import read_roster
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--json", action="store_true", help="print what was found as JSON")
     looks.set_defaults(run=_doctor)
     course = commands.add_parser(
-        "course", help="the lessons in a folder of your own, or brought up to date there"
+        "course", help="lessons and exercises in a folder of your own, or brought up to date there"
     )
     course.add_argument("folder", metavar="DIR", type=_named, help="what you changed in it stays")
     course.add_argument("--json", action="store_true", help="print what became of each file")
@@ -155,7 +155,7 @@ def _named(folder: str) -> Path:
 
 def _course(options: argparse.Namespace) -> int:
     """`memsim course DIR`."""
-    fates = hand_out(lessons_folder(), options.folder)
+    fates = hand_out_course(options.folder)
     _print_fates(options, fates, options.folder)
     return 0
 

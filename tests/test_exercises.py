@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exercises import NAMES, ROOT, folder_of, notebook_of, run_notebook, standing_for, verdicts
-from memsim.lab.cut import cut_public
+from memsim.lab.cut import cut_course, write_exercises
 from memsim.lab.places import EXERCISES, SOLUTIONS, WORKED, of_author
 from memsim.lab.spec import read_spec
 from memsim.lab.variants import PUBLIC, draw, mistakes_in
@@ -28,7 +28,7 @@ each = pytest.mark.parametrize("name", NAMES)
 
 
 def test_exercises_are_what_solutions_are_cut_to(tmp_path: Path) -> None:
-    cut_public(ROOT, tmp_path)
+    write_exercises(cut_course(ROOT), tmp_path, lambda name: PUBLIC)
     cut = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     here = {
         p.relative_to(ROOT / EXERCISES): p.read_bytes()

@@ -223,7 +223,7 @@ def test_a_student_has_no_hidden_cases_to_check(handed: Path) -> None:
 
 
 def test_another_puzzle_is_only_where_there_is_one(handed: Path) -> None:
-    with pytest.raises(BadInput, match="01_double: no puzzle 7; those to practise with are in the"):
+    with pytest.raises(BadInput, match="no puzzle 7; those to practise with are 1, 2, 3"):
         Exercise("01_double", puzzle=7, folder=handed)
 
 

@@ -8,18 +8,22 @@ worked solutions and outputs go, nbgrader's metadata stays. `solutions/cases/NAM
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memsim.lab.cases import Puzzle
 from memsim.lab.places import CASES, SOLUTIONS, WORKED, Found, handed_json, of_author
-from memsim.lab.variants import PUBLIC, draw
+from memsim.lab.variants import draw
 from memsim.words.errors import BadInput
 
 CODE_STUB = (
     '# YOUR CODE HERE, in place of this line and the next.\nraise NotImplementedError("write it")'
 )
 
+#: Puzzles to practise with that are handed out with each exercise, beside the student's own.
+PRACTICE = 3
 #: Called with each exercise's name before it is cut.
 Progress = Callable[[str], None]
 
@@ -36,36 +40,45 @@ def names_in(course: Path) -> list[str]:
     return names
 
 
-def cut_course(course: Path, into: Path, numbers: Callable[[str], int], practice: int = 0,
-               progress: Progress = lambda name: None) -> None:  # fmt: skip
-    """Cut every exercise of a course into a folder.
+@dataclass(frozen=True)
+class Cut:
+    """An exercise as it is handed out, but for the puzzle, which each student has another of."""
 
-    `numbers` tells the puzzle of each, `practice` how many more are added. BadInput in one line for
-    what is wrong with an exercise.
-    """
+    name: str
+    author: Path
+    notebook: bytes
+    practice: list[Puzzle]
+
+    def files(self, number: int) -> Iterator[tuple[str, bytes]]:
+        """Its files with that puzzle: path in the folder of exercises, and content."""
+        found = of_author(self.author, number)
+        _check_mistakes(found, self.author)
+        handed = json.dumps(handed_json(found, self.practice), ensure_ascii=False)
+        yield f"{self.name}.ipynb", self.notebook
+        yield f"{CASES}/{self.name}.json", f"{handed}\n".encode()
+        judge = self.author / "judge.py"
+        if judge.is_file():
+            yield f"{CASES}/{self.name}_judge.py", judge.read_bytes()
+
+
+def cut_course(course: Path, progress: Progress = lambda name: None) -> list[Cut]:
+    """Every exercise of a course. BadInput in one line for what is wrong with one."""
+    return [_cut(course / SOLUTIONS, name, progress) for name in names_in(course)]
+
+
+def _cut(folder: Path, name: str, progress: Progress) -> Cut:
+    progress(name)
+    author = folder / CASES / name
+    practice = [draw(author, number) for number in range(1, PRACTICE + 1)]
+    return Cut(name, author, cut_notebook(folder / f"{name}.ipynb"), practice)
+
+
+def write_exercises(cuts: Sequence[Cut], into: Path, number: Callable[[str], int]) -> None:
+    """The files of all exercises in a folder; `number` tells the puzzle of each."""
     (into / CASES).mkdir(parents=True, exist_ok=True)
-    for name in names_in(course):
-        progress(name)
-        for path, content in _files(course / SOLUTIONS, name, numbers(name), practice):
+    for cut in cuts:
+        for path, content in cut.files(number(cut.name)):
             (into / path).write_bytes(content)
-
-
-def cut_public(course: Path, into: Path) -> None:
-    """The exercises of a reader who has no instructor."""
-    cut_course(course, into, lambda name: PUBLIC)
-
-
-def _files(folder: Path, name: str, number: int, practice: int) -> Iterator[tuple[str, bytes]]:
-    """The files of one exercise: path in the folder of exercises, and content."""
-    found = of_author(folder / CASES / name, number)
-    _check_mistakes(found, folder / CASES / name)
-    puzzles = [draw(folder / CASES / name, n) for n in range(1, practice + 1)]
-    handed = json.dumps(handed_json(found, puzzles), ensure_ascii=False)
-    yield f"{CASES}/{name}.json", f"{handed}\n".encode()
-    yield f"{name}.ipynb", cut_notebook(folder / f"{name}.ipynb")
-    judge = folder / CASES / name / "judge.py"
-    if judge.is_file():
-        yield f"{CASES}/{name}_judge.py", judge.read_bytes()
 
 
 def _check_mistakes(found: Found, folder: Path) -> None:
@@ -77,10 +90,15 @@ def _check_mistakes(found: Found, folder: Path) -> None:
 
 
 def cut_notebook(path: Path) -> bytes:
-    """A solution's notebook as it is handed out. BadInput where nbgrader refuses it."""
-    import nbformat
-    from nbconvert.preprocessors import TagRemovePreprocessor
-    from nbgrader import preprocessors
+    """A solution's notebook as it is handed out. BadInput where nbgrader refuses it, or is not."""
+    try:
+        import nbformat
+        from nbconvert.preprocessors import TagRemovePreprocessor
+        from nbgrader import preprocessors
+    except ImportError as error:
+        raise BadInput(
+            f"{error}: to cut exercises, install nbgrader (memsim's extra teach)"
+        ) from None
 
     steps = [
         TagRemovePreprocessor(enabled=True, remove_cell_tags={WORKED}),  # type: ignore[no-untyped-call]

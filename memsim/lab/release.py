@@ -6,24 +6,22 @@ With a roster each student has a folder, and puzzles of their own, drawn by the 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.cut import Progress, cut_course
+from memsim.lab.cut import Cut, Progress, cut_course, write_exercises
 from memsim.lab.handout import Fate, hand_out
 from memsim.lab.places import EXERCISES
 from memsim.lab.variants import PUBLIC, seed_of
 from memsim.words.errors import BadInput
 
-#: Puzzles to practise with that a bundle has for each exercise, beside the student's own.
-PRACTICE = 5
 _SHORTEST = 16
 
 
 def release(course: Path, target: Path, progress: Progress = lambda name: None) -> dict[str, Fate]:
     """The exercises of a course for anybody: what became of each file in the folder."""
-    return _handed(course, target, lambda name: PUBLIC, PRACTICE, progress)
+    return _handed(cut_course(course, progress), target, lambda name: PUBLIC)
 
 
 def release_class(
@@ -31,20 +29,20 @@ def release_class(
     progress: Progress = lambda name: None,
 ) -> dict[str, dict[str, Fate]]:  # fmt: skip
     """The same for each student of a class, in a folder of that name in target."""
-    fates = {}
+    cuts, fates = cut_course(course, progress), {}
     for student in students:
         progress(student)
 
         def number(name: str, student: str = student) -> int:
             return seed_of(secret, student, name)
 
-        fates[student] = _handed(course, target / student, number, PRACTICE)
+        fates[student] = _handed(cuts, target / student, number)
     return fates
 
 
 def cut_exercises(course: Path, progress: Progress = lambda name: None) -> dict[str, Fate]:
     """The folder `exercises` of a course, cut anew; what a reader changed in it stays."""
-    return _handed(course, course / EXERCISES, lambda name: PUBLIC, 0, progress)
+    return release(course, course / EXERCISES, progress)
 
 
 def read_secret(path: Path) -> bytes:
@@ -66,8 +64,7 @@ def new_secret(path: Path, random_hex: str) -> None:
     path.chmod(0o600)
 
 
-def _handed(course: Path, target: Path, number: Callable[[str], int], practice: int,
-            progress: Progress = lambda name: None) -> dict[str, Fate]:  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="memsim-") as cut:
-        cut_course(course, Path(cut), number, practice, progress)
-        return hand_out(Path(cut), target)
+def _handed(cuts: Sequence[Cut], target: Path, number: Callable[[str], int]) -> dict[str, Fate]:
+    with tempfile.TemporaryDirectory(prefix="memsim-") as folder:
+        write_exercises(cuts, Path(folder), number)
+        return hand_out(Path(folder), target)
