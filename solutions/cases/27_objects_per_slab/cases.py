@@ -79,7 +79,7 @@ def draw(rng):
 
 
 def _row(rng, align, ctor, least, most):
-    """A size that is no multiple of align, where the free pointer costs something; and its order."""
+    """A size that is no multiple of align, where the free pointer costs bytes; and its order."""
     while True:
         object_size = rng.randrange(least, most)
         size = -(-object_size // 8) * 8

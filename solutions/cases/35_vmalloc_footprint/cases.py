@@ -6,7 +6,7 @@ from memsim.words.vmalloc import LAYOUT_64, VMALLOC_START
 
 PAGE = 4096
 #: Those of a recorded kernel.
-CALLERS = ("load_module+0x7cf/0x1e00", "pcpu_create_chunk+0x19b/0x1b0")
+CALLERS = ("gen_pool_add_owner+0x3e/0xc0", "pcpu_create_chunk+0x19b/0x1b0")
 MAPPER = "vp_modern_map_capability+0x148/0x1d0"
 
 
