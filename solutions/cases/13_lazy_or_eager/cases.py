@@ -59,14 +59,15 @@ def _case(rng, visible):
     return {
         "name": f"a trace of {len(trace)} requests and frees", "call": "choose", "args": [trace],
         "expected": {"trace": trace, "none": none, "full": full}, "visible": visible,
-        "group": "another trace", "hint": "Look at what comes after each free, in the trace itself.",
+        "group": "another trace",
+        "hint": "Look at what comes after each free, in the trace itself.",
     }  # fmt: skip
 
 
 def _trace(rng):
     """Spells of small requests, between them one that wants all memory."""
     trace, taken = [], 0
-    for spell in range(rng.choice([2, 3])):
+    for _spell in range(rng.choice([2, 3])):
         live = []
         for _ in range(rng.randrange(9, 14)):
             churns = live and rng.random() < 0.6

@@ -47,7 +47,8 @@ def _case(rng, visible):
     return {
         "name": f"{len(requests)} requests, {PAGES} pages", "call": "choose", "args": [given],
         "expected": given | {"least": -(-for_good // 512)}, "visible": visible,
-        "group": "another day", "hint": "Choose by what a request says of itself, not by its number.",
+        "group": "another day",
+        "hint": "Choose by what a request says of itself, not by its number.",
     }  # fmt: skip
 
 
