@@ -53,6 +53,8 @@ def test_an_untouched_exercise_gets_nothing_and_says_what_to_do(name: str) -> No
     names = run_notebook(EXERCISES, name)
     assert not any(verdict.score for verdict in names["checked"].verdicts)
     assert "is not written yet" in str(names["checked"])
+    table = names["checked"]._repr_html_()
+    assert table.count("<td></td>") == len(names["checked"].verdicts), "it tells what is right"
     found = of_author(folder_of(name), PUBLIC)
     assert points(found.spec, verdicts(found, found.puzzle, names)) == 0
 
