@@ -24,6 +24,8 @@ from memsim.views.controls import Question
 
 _SEAL = Seal()
 _LEVELS = {"read": "read and predict", "write": "write or repair", "design": "design and diagnose"}
+#: Columns of a /proc text stay columns, in a narrow window too.
+_UNWRAPPED = "overflow-x: auto; white-space: pre"
 
 
 class Exercise:
@@ -94,5 +96,5 @@ class Exercise:
 
     def _repr_html_(self) -> str:
         head, _, shown = str(self).partition("\n")
-        block = f'<pre tabindex="0" style="overflow-x: auto">{html.escape(shown)}</pre>'
+        block = f'<pre tabindex="0" style="{_UNWRAPPED}">{html.escape(shown)}</pre>'
         return f"<div><b>{html.escape(head)}</b>{block if shown else ''}</div>"

@@ -7,6 +7,7 @@ from memsim.words.gfp import gfp_zone
 BASES = (0xCC0, 0x2800, 0x820, 0x100CC0, 0xC40, 0x400CC0)
 #: __GFP_ZERO, __GFP_NOWARN, __GFP_COMP, __GFP_NORETRY, __GFP_THISNODE.
 MORE = (0, 0x100, 0x2000, 0x40000, 0x50000, 0x200000)
+ABOVE = sorted({base | more for base in BASES for more in MORE})
 FORBIDDEN = (3, 5, 6, 7, 0xB, 0xD, 0xE, 0xF)
 
 
@@ -49,7 +50,9 @@ def draw(rng):
     rng.shuffle(digits)
     hidden = [0xA, *map(rng.choice, (FORBIDDEN, (1, 9), (4, 0xC), (0, 2, 8)))]
     rng.shuffle(hidden)
-    masks = [rng.choice(BASES) | rng.choice(MORE) | digit for digit in digits + hidden]
+    masks = []
+    for digit in digits + hidden:
+        masks.append(rng.choice([mask for mask in ABOVE if mask | digit not in masks]) | digit)
     cases = [
         {"name": f"{mask:#x}", "pick": row, "visible": row < 3,
          "group": "masks", "hint": "Take the last digit apart: 8, 4, 2, 1."}

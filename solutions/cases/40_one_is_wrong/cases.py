@@ -4,6 +4,7 @@ Each sentence is there with the right number, and with one that is wrong and has
 is often believed. Where memsim has the number, it is memsim's.
 """
 
+import textwrap
 from typing import NamedTuple
 
 from memsim.mm.kmalloc_caches import kmalloc_index
@@ -164,5 +165,6 @@ def _text(fact, number):
 def _round(number, statements):
     lines = [f"round {number}"]
     for at, (text, _, source) in enumerate(statements, 1):
-        lines += [f"  {at}. {text}", f"     ({source})"]
+        lines += textwrap.wrap(f"  {at}. {text}", 88, subsequent_indent="     ")
+        lines += [f"     ({source})"]
     return "\n".join(lines)
