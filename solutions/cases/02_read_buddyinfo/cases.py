@@ -63,11 +63,7 @@ def draw(rng):
 
 
 def _row(rng, order):
-<<<<<<< HEAD
     """Many small blocks, few large ones, none above some order; the order has neighbours."""
-=======
-    """Many small blocks, few large ones, and none above some order."""
->>>>>>> h-xb
     largest = rng.randrange(order + 1, 11)
     row = [rng.randrange(600, 9000) >> (2 * j if j < 5 else 8) for j in range(largest)]
     row += [rng.randrange(1, 40)] + [0] * (10 - largest)
