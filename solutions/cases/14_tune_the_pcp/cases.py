@@ -61,8 +61,9 @@ MISTAKES = {
 def draw(rng):
     cases = [_case(rng, number == 0) for number in range(2)]
     given = cases[0]["args"][0]
+    bursts = " ".join(f"{burst:+}" for burst in given["trace"])
     shown = (
-        f"bursts (+: pages taken, -: pages given back):\n{' '.join(map('{:+}'.format, given['trace']))}\n"
+        f"bursts (+: pages taken, -: pages given back):\n{bursts}\n"
         f"the CPU may hold {given['bound']} pages"
     )
     return {"shown": shown, "cases": cases}

@@ -30,7 +30,7 @@ def _why(text, name, unit=4, counts_order=True, reserves=True):
     atomic, dma32 = "(GFP_ATOMIC)" in text, "(GFP_DMA32)" in text
     line = re.search(rf"Node 0 {name} free:.*", text)[0]
     kib = {key: int(n) // unit for key, n in re.findall(r"(\S+?):(\d+)k?[BK]", line)}
-    reserve = re.findall(r"lowmem_reserve\[\]: (.*)", text[text.index(line):])[0].split()
+    reserve = re.findall(r"lowmem_reserve\[\]: (.*)", text[text.index(line) :])[0].split()
     reserve = int(reserve[1 if dma32 else 2]) * reserves
     base = kib["free"] - counts_order * ((1 << order) - 1)
     usable = base - kib["free_cma"] - (0 if atomic else kib["reserved_highatomic"])

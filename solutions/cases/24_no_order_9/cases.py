@@ -42,7 +42,8 @@ def _case(rng, blocks, visible):
     limit = pages * rng.randrange(42, 52) // 100 + rng.randrange(8)
     given = {"pages": pages, "limit": limit, "end": pages // 10}
     return {
-        "name": f"{blocks} pageblocks, at most {limit} pages in use", "call": "plan", "args": [given],
-        "expected": given, "visible": visible, "group": "another machine",
-        "hint": "Another number of pageblocks, another limit: compute from given, write no pfns down.",
+        "name": f"{blocks} pageblocks, at most {limit} pages in use",
+        "call": "plan", "args": [given], "expected": given, "visible": visible,
+        "group": "another machine",
+        "hint": "Another number of pageblocks, another limit: compute from given.",
     }  # fmt: skip

@@ -74,7 +74,10 @@ MISTAKES = {
 
 
 def draw(rng):
-    both = [["double_free_later", "double_free", "spray"], ["stale_read", "stale_alloc", "neighbour"]]
+    both = [
+        ["double_free_later", "double_free", "spray"],
+        ["stale_read", "stale_alloc", "neighbour"],
+    ]
     rng.shuffle(both)
     cases = [_case(rng, some[:2] + rng.sample(some[2:] + _others(some), 2), True) for some in both]
     sizes = [3, 4, 5]
