@@ -57,17 +57,16 @@ def _case(rng, visible):
         none = min(cost_of(trace, wrong(trace)) for wrong in (all_lazy, all_eager))
         full = cost_of(trace, RIGHT(trace))
     return {
-        "name": f"a trace of {len(trace)} requests and frees", "call": "choose", "args": [trace],
+        "name": f"a trace of {len(trace)} entries", "call": "choose", "args": [trace],
         "expected": {"trace": trace, "none": none, "full": full}, "visible": visible,
-        "group": "another trace",
-        "hint": "Look at what comes after each free, in the trace itself.",
+        "group": "another trace", "hint": "Look at what comes after each free.",
     }  # fmt: skip
 
 
 def _trace(rng):
     """Spells of small requests, between them one that wants all memory."""
     trace, taken = [], 0
-    for _spell in range(rng.choice([2, 3])):
+    for _ in range(rng.choice([2, 3])):
         live = []
         for _ in range(rng.randrange(9, 14)):
             churns = live and rng.random() < 0.6

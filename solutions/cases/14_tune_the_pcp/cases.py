@@ -61,7 +61,7 @@ MISTAKES = {
 def draw(rng):
     cases = [_case(rng, number == 0) for number in range(2)]
     given = cases[0]["args"][0]
-    bursts = " ".join(map("{:+}".format, given["trace"]))
+    bursts = " ".join(f"{burst:+}" for burst in given["trace"])
     shown = (
         f"bursts (+: pages taken, -: pages given back):\n{bursts}\n"
         f"the CPU may hold {given['bound']} pages"

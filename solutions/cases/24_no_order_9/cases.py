@@ -43,7 +43,7 @@ def _case(rng, blocks, visible):
     given = {"pages": pages, "limit": limit, "end": pages // 10}
     return {
         "name": f"{blocks} pageblocks, at most {limit} pages in use",
-        "call": "plan", "args": [given],
-        "expected": given, "visible": visible, "group": "another machine",
+        "call": "plan", "args": [given], "expected": given, "visible": visible,
+        "group": "another machine",
         "hint": "Another number of pageblocks, another limit: compute from given.",
     }  # fmt: skip

@@ -47,8 +47,7 @@ def _case(rng, visible):
     return {
         "name": f"{len(requests)} requests, {PAGES} pages", "call": "choose", "args": [given],
         "expected": given | {"least": -(-for_good // 512)}, "visible": visible,
-        "group": "another day",
-        "hint": "Choose by what a request says of itself, not by its number.",
+        "group": "another day", "hint": "Choose by what a request says of itself.",
     }  # fmt: skip
 
 
@@ -60,8 +59,10 @@ def _request(rng):
 
 
 def _text(requests):
-    lines = [f"{PAGES} pages, {PAGES // 512} pageblocks; {len(requests)} requests, the first 16:",
-             f"{'':>3} {'who':<22} {'order':>5} {'movable':>8} {'lives':>6}"]  # fmt: skip
+    lines = [
+        f"{PAGES} pages, {PAGES // 512} pageblocks; {len(requests)} requests, the first 16:",
+        f"{'':>3} {'who':<22} {'order':>5} {'movable':>8} {'lives':>6}",
+    ]
     for number, r in enumerate(requests[:16]):
         lives = r["lives"] or "-"
         lines.append(f"{number:>3} {r['who']:<22} {r['order']:>5} {r['movable']!s:>8} {lives:>6}")

@@ -28,22 +28,18 @@ def pageblocks_left(expected, got):
     if spoilt is None:
         return Judged(0.0, "a request found no memory")
     score = min(max(1 - (spoilt - expected["least"]) / WORST, 0.0), 1.0)
-    told = (
-        f"{spoilt} of {expected['pages'] >> PAGEBLOCK_ORDER} pageblocks spoilt, {expected['least']}"
-    )
-    return Judged(score, f"{told} would do", "" if score == 1 else _mistake(requests, got))
+    blocks = expected["pages"] >> PAGEBLOCK_ORDER
+    told = f"{spoilt} of {blocks} pageblocks spoilt, {expected['least']} would do"
+    return Judged(score, told, "" if score == 1 else _mistake(requests, got))
 
 
 def _mistake(requests, got):
     if len(set(got)) == 1:
         return "all_alike"
-    if all(
-        (name == "Movable") == bool(r["movable"]) for name, r in zip(got, requests, strict=True)
-    ):
+    is_movable = [name == "Movable" for name in got]
+    if is_movable == [bool(request["movable"]) for request in requests]:
         return "by_movability" if len(set(got)) == 2 else ""
-    if all((name == "Movable") == bool(r["lives"]) for name, r in zip(got, requests, strict=True)):
-        return "by_lifetime"
-    return ""
+    return "by_lifetime" if is_movable == [bool(r["lives"]) for r in requests] else ""
 
 
 def _spoilt(expected, got):

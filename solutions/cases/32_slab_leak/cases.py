@@ -101,8 +101,8 @@ def _copies(rng):
     leaks, warms = pages.pop(rng.randrange(3)), pages.pop(rng.randrange(2))
     swells = pages.pop()
     leak = rng.randrange(9000, 24_000)
-    told = [_leaks(rng, leaks, leak), _warms(rng, warms, leak)]
-    told += [_swells(rng, swells, leaks, warms, leak), _is_large(rng, big)]
+    told = [_leaks(rng, leaks, leak), _warms(rng, warms, leak), _is_large(rng, big)]
+    told.append(_swells(rng, swells, leaks, warms, leak))
     others = [_shrinks, _breathes, _late, _steady]
     told += [life(rng, kind) for life, kind in zip(others, pages, strict=True)]
     rng.shuffle(told)
@@ -134,7 +134,7 @@ def _warms(rng, kind, leak):
 
 
 def _swells(rng, kind, leaks, warms, leak):
-    """Takes more slabs each hour, more pages than all others; no more objects are in use."""
+    """Takes more slabs each hour, more pages than all others; its objects stay as many."""
     start = rng.randrange(1000, 3000)
     pages = max(leak * many * other[3] / other[2] for other, many in ((leaks, 2), (warms, 3.5)))
     hour = int(0.65 * pages / kind[3] * kind[2])

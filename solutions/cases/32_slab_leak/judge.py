@@ -16,10 +16,8 @@ def leak_found(expected, got):
     if got[0] != name:
         return Judged(0.0, f"{got[0][:30]} is not the leak", expected["decoys"].get(got[0], ""))
     notes, score, mistake = [], 0.5, ""
-    for part, right, answer in (
-        ("objects per hour", per_hour, got[1]),
-        ("hours left", hours, got[2]),
-    ):
+    parts = [("objects per hour", per_hour, got[1]), ("hours left", hours, got[2])]
+    for part, right, answer in parts:
         near = abs(answer - right) <= WITHIN * right
         score += 0.25 * near
         notes += [] if near else [f"{part}: not within a tenth of what is right"]

@@ -67,7 +67,7 @@ def draw(rng):
     cases = [
         {"name": f"moment {row}", "pick": row, "expected": moment["kernel"], "visible": row < 2,
          "group": "another moment",
-         "hint": "The same rules: list of the CPU first, then free lists."}
+         "hint": "The same rules: first the list of the CPU, then free lists."}
         for row, moment in enumerate(drawn)
     ]  # fmt: skip
     shown = "\n\n".join(_text(row, moment) for row, moment in enumerate(drawn))
