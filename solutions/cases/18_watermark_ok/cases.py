@@ -163,12 +163,9 @@ def _single(rng, zone, _):
 
 def _reserves(rng, zone, _):
     """GFP_NOWAIT, __GFP_HIGH, GFP_ATOMIC, an OOM victim; at their marks or one above."""
-    flags = [ATOMIC, ALLOC_MIN_RESERVE, ALLOC_OOM]
-    return [
-        _at(rng, zone, 0, ALLOC_NON_BLOCK, 0),
-        *(_at(rng, zone, 0, each, rng.choice([-1, 0])) for each in flags),
-        _at(rng, zone, 0, ATOMIC, -1),
-    ]
+    told = [(ALLOC_NON_BLOCK, 0), (ALLOC_MIN_RESERVE, 0), (ATOMIC, -1)]
+    told += [(flags, rng.choice([-1, 0])) for flags in (ATOMIC, ALLOC_OOM)]
+    return [_at(rng, zone, 0, *entry) for entry in told]
 
 
 def _blocks(rng, zone, largest):

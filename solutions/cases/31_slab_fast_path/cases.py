@@ -151,12 +151,12 @@ FULL = [(0, None)] * 6 + [(1, None), (1, 2), (1, 0), *[(1, None)] * 4, (0, None)
 
 def draw(rng):
     told = [
-        ("one CPU", 1, _life(rng, 1, 14), ""),
+        ("one CPU", 1, _life(rng, 1, 12), ""),
         ("CPU 1 frees objects of a slab that CPU 0 has", 2, REMOTE, ""),
         ("CPU 1 frees objects of a full slab", 2, FULL, ""),
-        ("one CPU", 1, _life(rng, 1, 18), "one CPU"),
-        ("two CPUs", 2, _life(rng, 2, 22), "several CPUs"),
-        ("three CPUs", 3, _life(rng, 3, 22), "several CPUs"),
+        ("one CPU", 1, _life(rng, 1, 16), "one CPU"),
+        ("two CPUs", 2, _life(rng, 2, 20), "several CPUs"),
+        ("three CPUs", 3, _life(rng, 3, 20), "several CPUs"),
     ]
     return {"cases": [_case(*entry) for entry in told]}
 
