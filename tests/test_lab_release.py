@@ -144,6 +144,26 @@ def test_a_wrong_exercise_is_one_line_and_nothing_is_handed_out(
 
 
 @pytest.mark.parametrize(
+    ("cases", "said"),
+    [
+        ("def draw(rng:", "cases.py: line 1: SyntaxError: "),
+        ("", "cases.py: has no function draw(rng)"),
+        ("def draw(rng):\n    return 1 // 0", "cases.py: line 2: ZeroDivisionError: "),
+        ("def draw(rng): return {}", "cases.py: line ?: KeyError: 'cases'"),
+        ("def draw(rng): return {'cases': [{'name': 'x'}]}", "cases.py: line ?: KeyError: 'RIGHT'"),
+        ("RIGHT = min\ndef draw(rng): return {'cases': [3]}", "cases.py: line ?: TypeError: "),
+    ],
+)
+def test_what_goes_wrong_in_cases_py_is_said_with_its_line(
+    course: Path, capsys: pytest.CaptureFixture[str], cases: str, said: str
+) -> None:
+    (course / "solutions" / "cases" / NAME / "cases.py").write_text(cases)
+    status, _, err = run(capsys, "exercises", course)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert said in err
+
+
+@pytest.mark.parametrize(
     ("field", "value", "said"),
     [
         ("level", "hard", "level: 'hard': should be of read, write, design"),

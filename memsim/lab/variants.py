@@ -14,16 +14,18 @@ from __future__ import annotations
 import hmac
 import random
 import runpy
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from memsim.lab.cases import GIVEN, Case, Puzzle, case_of, puzzle_of
 from memsim.lab.plain import plain
 from memsim.lab.script import names_used, run_script
 from memsim.lab.spec import Json, read_json
+from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 #: The puzzle of a reader who has no instructor.
@@ -48,11 +50,27 @@ def draw(folder: Path, number: int) -> Puzzle:
     static = folder / "cases.json"
     if static.is_file():
         return puzzle_of(read_json(static), number, str(static))
-    module = _module(folder / "cases.py")
-    told = module["draw"](random.Random(number))
-    given = told.get("given")
-    told["cases"] = [_filled(case, module, given) for case in told["cases"]]
-    return puzzle_of(told, number, str(folder / "cases.py"))
+    path = folder / "cases.py"
+    with _one_line(path):
+        module = _module(path)
+        told = module["draw"](random.Random(number))
+        given = told.get("given")
+        told["cases"] = [_filled(case, module, given) for case in told["cases"]]
+    return puzzle_of(told, number, str(path))
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """What goes wrong in an author's file is said with its line there."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        lines = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
+        at = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
+        said = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{path}: line {at}: {one_line(said, 300)}") from error
 
 
 @cache
