@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help setup lab test test-long bench check lock clean
+.PHONY: help setup lab test test-long exercises bench check lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ test: setup ## unit, property, doctest, floor, notebook and browser tests
 test-long: setup ## the proofs that take minutes
 	$(PYTEST) -m long $(ARGS)
 
+exercises: setup ## cut exercises/ from solutions/; what you changed there stays
+	$(BIN)/memsim exercises
+
 bench: setup ## speed: memsim against its twin in C, vmalloc, boot, replay; ARGS=--quick for less
 	@exec $(BIN)/python -m bench $(ARGS)
 
@@ -39,7 +42,7 @@ check: setup ## ruff, mypy --strict, and the floors of the house
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
 lock: setup ## pin the newest that fits in requirements.lock (after a change of pyproject.toml)
-	$(BIN)/uv pip compile pyproject.toml --extra course --extra test --group build --group axe \
+	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra test --group build --group axe \
 	    --universal --python-version 3.11 --generate-hashes --upgrade --quiet --no-config \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	    --output-file requirements.lock

@@ -1,4 +1,4 @@
-"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `release`.
 
 Output is for people; `--json` is for programs.
 
@@ -11,13 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from memsim.doctor import doctor
-from memsim.lab.handout import as_lines, hand_out, lessons_folder
+from memsim.lab.handout import Fate, as_lines, hand_out_course
+from memsim.lab.places import EXERCISES
+from memsim.lab.release import cut_exercises, new_secret, read_secret, release, release_class
+from memsim.lab.roster import read_roster
+from memsim.lab.skeleton import new_exercise
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
@@ -107,12 +113,37 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--json", action="store_true", help="print what was found as JSON")
     looks.set_defaults(run=_doctor)
     course = commands.add_parser(
-        "course", help="the lessons in a folder of your own, or brought up to date there"
+        "course", help="lessons and exercises in a folder of your own, or brought up to date there"
     )
     course.add_argument("folder", metavar="DIR", type=_named, help="what you changed in it stays")
     course.add_argument("--json", action="store_true", help="print what became of each file")
     course.set_defaults(run=_course)
+    _add_exercises(commands)
     return parser
+
+
+def _add_exercises(commands: Any) -> None:
+    """The commands for instructors: what is done with the folder `solutions` of a course."""
+    cut = commands.add_parser(
+        "exercises", help="cut DIR/exercises from DIR/solutions, or begin a new exercise there"
+    )
+    cut.add_argument("folder", metavar="DIR", type=_named, nargs="?", default=Path("."))
+    cut.add_argument("--new", metavar="NAME", help="write an exercise to begin with: 01_name")
+    cut.add_argument("--json", action="store_true", help="print what became of each file")
+    cut.set_defaults(run=_exercises)
+    hand = commands.add_parser(
+        "release", help="what students are handed: no solutions, hidden cases or secret"
+    )
+    hand.add_argument("folder", metavar="DIR", type=_named, help="where to; what is changed stays")
+    hand.add_argument(
+        "--course", type=Path, default=Path("."), metavar="DIR", help="has solutions/; else ."
+    )
+    hand.add_argument("--roster", type=Path, help="CSV with a column id: each has own puzzles")
+    hand.add_argument(
+        "--secret", type=Path, help="file of the course's secret, made if it is not there; keep it"
+    )
+    hand.add_argument("--json", action="store_true", help="print what became of each file")
+    hand.set_defaults(run=_release)
 
 
 def _named(folder: str) -> Path:
@@ -124,12 +155,58 @@ def _named(folder: str) -> Path:
 
 def _course(options: argparse.Namespace) -> int:
     """`memsim course DIR`."""
-    fates = hand_out(lessons_folder(), options.folder)
-    if options.json:
-        print(json.dumps({name: fate.name.lower() for name, fate in fates.items()}))
-    else:
-        print(as_lines(fates, options.folder))
+    fates = hand_out_course(options.folder)
+    _print_fates(options, fates, options.folder)
     return 0
+
+
+def _exercises(options: argparse.Namespace) -> int:
+    """`memsim exercises`."""
+    if options.new is not None:
+        paths = [str(path) for path in new_exercise(options.folder, options.new)]
+        print(json.dumps(paths) if options.json else "\n".join(paths))
+        return 0
+    fates = cut_exercises(options.folder, _shown_names(options))
+    _print_fates(options, fates, options.folder / EXERCISES)
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    """`memsim release`."""
+    if options.roster is None:
+        fates = release(options.course, options.folder, _shown_names(options))
+        _print_fates(options, fates, options.folder)
+        return 0
+    if options.secret is None:
+        raise BadInput(f"{options.roster}: a roster needs --secret FILE, which draws the puzzles")
+    students = read_roster(options.roster)
+    if not options.secret.exists():
+        new_secret(options.secret, secrets.token_hex(32))
+    secret = read_secret(options.secret)
+    fates_of = release_class(
+        options.course, options.folder, students, secret, _shown_names(options)
+    )
+    _show_nothing(options.json or not sys.stderr.isatty())
+    told = {name: _by_file(fates) for name, fates in fates_of.items()}
+    lines = [as_lines(fates, options.folder / name) for name, fates in fates_of.items()]
+    print(json.dumps(told) if options.json else "\n".join(lines))
+    return 0
+
+
+def _print_fates(options: argparse.Namespace, fates: dict[str, Fate], folder: Path) -> None:
+    _show_nothing(options.json or not sys.stderr.isatty())
+    print(json.dumps(_by_file(fates)) if options.json else as_lines(fates, folder))
+
+
+def _by_file(fates: dict[str, Fate]) -> dict[str, str]:
+    return {name: fate.name.lower() for name, fate in fates.items()}
+
+
+def _shown_names(options: argparse.Namespace) -> Callable[[str], None]:
+    """What shows at which exercise or student the work is."""
+    if options.json or not sys.stderr.isatty():
+        return lambda name: None
+    return lambda name: print(f"\r\033[K{name}", end="", file=sys.stderr, flush=True)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -156,6 +156,6 @@ def test_make_lab_hands_the_lessons_out_to_a_folder_of_one_s_own(tmp_path: Path)
     for said in ("new", "the same"):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert said in done.stderr
-    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} <= {
-        path.name for path in course.glob("*.ipynb")
-    }
+    for part in ("notebooks", "exercises"):
+        handed = {path.name for path in (course / part).glob("*.ipynb")}
+        assert handed == {path.name for path in (ROOT / part).glob("*.ipynb")} != set()

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # The floor of each room, a folder or a file of memsim. A room sees lower floors and itself only,
-# so rooms on one floor never see each other: not proc, replay and workload; not views and lab.
+# so rooms on one floor never see each other: not proc, replay and workload; not views and doctor.
 FLOORS = {
     "files": 0,
     "lib": 0,
@@ -30,10 +30,10 @@ FLOORS = {
     "workload": 5,
     "doctor": 6,
     "views": 6,
-    "lab": 6,
-    "__init__": 7,  # what `import memsim` shows: nothing inside the house asks for it
-    "cli": 8,
-    "__main__": 9,
+    "lab": 7,  # shows what views draw
+    "__init__": 8,  # what `import memsim` shows: nothing inside the house asks for it
+    "cli": 9,
+    "__main__": 10,
 }
 THIRD_PARTY_ROOMS = {"views", "lab"}
 # The core is a function of its state and its requests: no chance, no clock, no reader.

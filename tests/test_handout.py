@@ -167,6 +167,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     assert cli.main(["course", str(tmp_path / "mine")]) == 0
     said = capsys.readouterr().out
     assert "new" in said
-    assert (tmp_path / "mine" / "00_start.ipynb").exists()
+    for name in ("notebooks/00_start.ipynb", "exercises/08_expand.ipynb", "exercises/cases"):
+        assert (tmp_path / "mine" / name).exists()
     assert cli.main(["course", str(tmp_path / "mine")]) == 0
     assert "the same" in capsys.readouterr().out

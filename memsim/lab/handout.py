@@ -21,6 +21,8 @@ from memsim.words.course import MANIFEST
 from memsim.words.errors import BadInput
 
 _MAX_BYTES = 64 << 20
+#: What a reader's folder has, side by side, as they link to each other.
+PARTS = ("notebooks", "exercises")
 _SKIPPED = frozenset({MANIFEST, ".ipynb_checkpoints", "__pycache__"})
 
 
@@ -58,11 +60,20 @@ def hand_out(source: Path, target: Path) -> dict[str, Fate]:
     return fates
 
 
-def lessons_folder() -> Path:
-    """The lessons that came with memsim: beside the package, or in it."""
+def hand_out_course(target: Path) -> dict[str, Fate]:
+    """Lessons and exercises that came with memsim, in folders of these names. BadInput as above."""
+    fates = {}
+    for part in PARTS:
+        handed = hand_out(_came_with(part), target / part)
+        fates.update({f"{part}/{name}": fate for name, fate in handed.items()})
+    return fates
+
+
+def _came_with(part: str) -> Path:
+    """A folder beside the package, or in it."""
     package = Path(__file__).parents[1]
-    beside = package.parent / "notebooks"
-    return beside if beside.is_dir() else package / "notebooks"
+    beside = package.parent / part
+    return beside if beside.is_dir() else package / part
 
 
 def as_lines(fates: dict[str, Fate], folder: Path) -> str:

@@ -1,0 +1,117 @@
+"""Exercises, cut from their solutions by nbgrader's own preprocessors; so nbgrader can take over.
+
+`solutions/NAME.ipynb` becomes `exercises/NAME.ipynb`: solutions give way to a stub, hidden tests,
+worked solutions and outputs go, nbgrader's metadata stays. `solutions/cases/NAME/` becomes
+`exercises/cases/NAME.json`: one puzzle, without its hidden cases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memsim.lab.cases import Puzzle
+from memsim.lab.places import CASES, SOLUTIONS, WORKED, Found, handed_json, of_author
+from memsim.lab.variants import draw
+from memsim.words.errors import BadInput
+
+CODE_STUB = (
+    '# YOUR CODE HERE, in place of this line and the next.\nraise NotImplementedError("write it")'
+)
+
+#: Puzzles to practise with that are handed out with each exercise, beside the student's own.
+PRACTICE = 3
+#: Called with each exercise's name before it is cut.
+Progress = Callable[[str], None]
+
+
+def names_in(course: Path) -> list[str]:
+    """The exercises of a course, by name. BadInput where there are none."""
+    folder = course / SOLUTIONS
+    names = sorted(path.stem for path in folder.glob("*.ipynb"))
+    if not names:
+        raise BadInput(f"{folder}: there are no notebooks in it")
+    for name in names:
+        if not (folder / CASES / name / "exercise.json").is_file():
+            raise BadInput(f"{folder / CASES / name / 'exercise.json'}: is missing")
+    return names
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An exercise as it is handed out, but for the puzzle, which each student has another of."""
+
+    name: str
+    author: Path
+    notebook: bytes
+    practice: list[Puzzle]
+
+    def files(self, number: int) -> Iterator[tuple[str, bytes]]:
+        """Its files with that puzzle: path in the folder of exercises, and content."""
+        found = of_author(self.author, number)
+        _check_mistakes(found, self.author)
+        handed = json.dumps(handed_json(found, self.practice), ensure_ascii=False)
+        yield f"{self.name}.ipynb", self.notebook
+        yield f"{CASES}/{self.name}.json", f"{handed}\n".encode()
+        judge = self.author / "judge.py"
+        if judge.is_file():
+            yield f"{CASES}/{self.name}_judge.py", judge.read_bytes()
+
+
+def cut_course(course: Path, progress: Progress = lambda name: None) -> list[Cut]:
+    """Every exercise of a course. BadInput in one line for what is wrong with one."""
+    return [_cut(course / SOLUTIONS, name, progress) for name in names_in(course)]
+
+
+def _cut(folder: Path, name: str, progress: Progress) -> Cut:
+    progress(name)
+    author = folder / CASES / name
+    practice = [draw(author, number) for number in range(1, PRACTICE + 1)]
+    return Cut(name, author, cut_notebook(folder / f"{name}.ipynb"), practice)
+
+
+def write_exercises(cuts: Sequence[Cut], into: Path, number: Callable[[str], int]) -> None:
+    """The files of all exercises in a folder; `number` tells the puzzle of each."""
+    (into / CASES).mkdir(parents=True, exist_ok=True)
+    for cut in cuts:
+        for path, content in cut.files(number(cut.name)):
+            (into / path).write_bytes(content)
+
+
+def _check_mistakes(found: Found, folder: Path) -> None:
+    """Cases and exercise.json speak of the same mistakes."""
+    named = {key for case in found.puzzle.cases for key in case.mistakes}
+    unknown = sorted(named - found.spec.mistakes.keys())
+    if unknown:
+        raise BadInput(f"{folder / 'exercise.json'}: mistakes: nothing is said to {unknown[0]!r}")
+
+
+def cut_notebook(path: Path) -> bytes:
+    """A solution's notebook as it is handed out. BadInput where nbgrader refuses it, or is not."""
+    try:
+        import nbformat
+        from nbconvert.preprocessors import TagRemovePreprocessor
+        from nbgrader import preprocessors
+    except ImportError as error:
+        raise BadInput(
+            f"{error}: to cut exercises, install nbgrader (memsim's extra teach)"
+        ) from None
+
+    steps = [
+        TagRemovePreprocessor(enabled=True, remove_cell_tags={WORKED}),  # type: ignore[no-untyped-call]
+        preprocessors.LockCells(),
+        preprocessors.ClearSolutions(code_stub={"python": CODE_STUB}),
+        preprocessors.ClearOutput(),
+        preprocessors.CheckCellMetadata(),
+        preprocessors.ClearHiddenTests(),
+    ]
+    try:
+        notebook: Any = nbformat.read(path, 4)  # type: ignore[no-untyped-call]
+        for step in steps:
+            notebook, _ = step.preprocess(notebook, {})
+    except Exception as error:
+        raise BadInput(f"{path}: {str(error).strip()[:300]}") from None
+    return f"{nbformat.writes(notebook)}\n".encode()  # type: ignore[no-untyped-call]

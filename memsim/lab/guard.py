@@ -1,0 +1,160 @@
+"""Runs a student's code so that whatever it does, the notebook stays usable.
+
+It runs in the reader's own kernel: this is for practice, and no wall against anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from memsim.lab.plain import NotPlain
+from memsim.lab.script import Missing
+
+#: Characters that a student's code may print before it is stopped.
+MAX_PRINTED = 64 << 10
+#: Seconds that threads take turns in while code that catches everything is stopped: one of the
+#: attempts then comes while it handles the one before.
+_TURN = 1e-6
+_USUAL_TURN = sys.getswitchinterval()
+_TOO_LONG = "takes longer than {:g} s: is there a loop without an end?"
+
+
+class _Stop(BaseException):
+    """The time is up, or too much was printed."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of it: a value, or in words why there is none."""
+
+    value: Any = None
+    failure: str = ""
+
+
+def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
+    """Call it, for at most so many seconds; NOT MODELLED: a stop of time.sleep() and the like."""
+    screen, alarm = _Screen(), _Alarm(seconds)
+    try:
+        return _ran(function, screen, alarm)
+    except _Stop:
+        alarm.join()  # one that came too late to find its call; now there is no other
+        return Ran(failure=_TOO_LONG.format(seconds))
+
+
+def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
+    try:
+        with _printing_to(screen):
+            alarm.start()
+            return Ran(_call(function))
+    except _Stop:
+        if screen.is_full:
+            return Ran(failure=f"prints without end: stopped after {MAX_PRINTED} characters")
+        return Ran(failure=_TOO_LONG.format(alarm.seconds))
+    except BaseException as error:
+        return Ran(failure=_in_words(error))
+    finally:
+        alarm.join()
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    """The frame by which the alarm knows that the student's code still runs."""
+    return function()
+
+
+@contextlib.contextmanager
+def _printing_to(screen: _Screen) -> Iterator[None]:
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        yield
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, Missing):
+        return str(error)
+    if isinstance(error, NotPlain):
+        return f"returns something else than expected: {error}"
+    if isinstance(error, NotImplementedError):
+        return f"is not written yet: {error}".rstrip(": ")
+    if isinstance(error, RecursionError):
+        return "calls itself too deeply: is there a case where it stops?"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, SystemExit):
+        return "ends Python: exit() has no place here"
+    if isinstance(error, KeyboardInterrupt):
+        return "was interrupted"
+    return _raised(error)
+
+
+def _raised(error: BaseException) -> str:
+    what = f"raises {type(error).__name__}"
+    with contextlib.suppress(Exception):
+        what += f": {str(error)[:200]}" if str(error) else ""
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _is_cell(f)]
+        what += f" (line {lines[-1]} of its cell)" if lines else ""
+    return what
+
+
+def _is_cell(frame: traceback.FrameSummary) -> bool:
+    return "ipykernel_" in frame.filename or frame.filename.startswith("<ipython")
+
+
+class _Screen(io.TextIOBase):
+    """Takes what is printed and drops it; stops who prints too much."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PRINTED
+
+    @property
+    def is_full(self) -> bool:
+        return self._left < 0
+
+    def write(self, text: str) -> int:
+        self._left -= len(text)
+        if self.is_full:
+            raise _Stop
+        return len(text)
+
+
+class _Alarm:
+    """Raises _Stop in _call() of the thread that made it, when the time is up, until it is left."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._for = threading.get_ident()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ring, daemon=True)
+
+    def start(self) -> None:
+        """From here on the time counts. A browser has no threads, and no alarm."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
+
+    def join(self) -> None:
+        """No _Stop comes after this."""
+        self._over.set()
+        with contextlib.suppress(RuntimeError):
+            self._thread.join()
+
+    def _ring(self) -> None:
+        self._over.wait(self.seconds)
+        while not self._over.is_set() and self._is_in_call():
+            sys.setswitchinterval(_TURN)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._for), ctypes.py_object(_Stop)
+            )
+            self._over.wait(_TURN)
+        sys.setswitchinterval(_USUAL_TURN)
+
+    def _is_in_call(self) -> bool:
+        frame = sys._current_frames().get(self._for)
+        while frame is not None and frame.f_code is not _call.__code__:
+            frame = frame.f_back
+        return frame is not None

@@ -1,0 +1,103 @@
+"""How right an answer is, which known mistake it shows, and how many points that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memsim.lab.cases import Case
+from memsim.lab.compare import COMPARATORS, INVARIANTS, Comparator, Judged, equal
+from memsim.lab.spec import Spec
+from memsim.words.errors import BadInput, MemsimError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a case's script: all its answers, or in words why there are none."""
+
+    answers: list[Any]
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A case, and what became of it; `score` is from 0 to 1."""
+
+    case: Case
+    score: float
+    got: Any = None
+    failure: str = ""
+    #: What a judge says of it, and the known mistake that a judge sees in it.
+    note: str = ""
+    mistake: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Nothing is left to be mended."""
+        return self.score == 1
+
+
+def judge(
+    spec: Spec, case: Case, answer: Answer, own: Mapping[str, Comparator] | None = None
+) -> Verdict:
+    """The verdict on one case. `own`: comparators of the exercise's judge.py."""
+    if answer.failure:
+        return Verdict(case, 0.0, failure=answer.failure)
+    try:
+        got = case.got(answer.answers)
+    except LookupError as error:
+        return Verdict(case, 0.0, failure=f"the answer has no entry {error}")
+    broken = [name for name in case.invariants if not _holds(name, got)]
+    if broken:
+        return Verdict(case, 0.0, got, f"{broken[0].replace('_', ' ')}: does not hold")
+    return _compared(case, comparator(case.compare or spec.compare, own), got)
+
+
+def _compared(case: Case, compare: Comparator, got: Any) -> Verdict:
+    try:
+        judged = compare(case.expected, got)
+    except (TypeError, ValueError, LookupError, ArithmeticError, MemsimError):
+        return Verdict(case, 0.0, got, "is not of the form that was asked for")
+    if isinstance(judged, Judged):
+        return Verdict(case, judged.score, got, "", judged.note, judged.mistake)
+    return Verdict(case, judged, got)
+
+
+def comparator(name: str, own: Mapping[str, Comparator] | None = None) -> Comparator:
+    """By its name; the exercise's own first."""
+    found = (own or {}).get(name) or COMPARATORS.get(name)
+    if found is None:
+        raise BadInput(f"compare: {name!r}: should be of {', '.join(COMPARATORS)}")
+    return found
+
+
+def _holds(name: str, got: Any) -> bool:
+    if name not in INVARIANTS:
+        raise BadInput(f"invariants: {name!r}: should be of {', '.join(INVARIANTS)}")
+    try:
+        return INVARIANTS[name](got)
+    except (TypeError, ValueError, LookupError):
+        return False
+
+
+def recognised(verdicts: Sequence[Verdict]) -> str:
+    """The mistake that explains most of the wrong answers; "": none of the known."""
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        for key in _mistakes_in(verdict):
+            counts[key] = counts.get(key, 0) + 1
+    return max(counts, key=lambda key: counts[key], default="")
+
+
+def _mistakes_in(verdict: Verdict) -> list[str]:
+    if verdict.is_right or verdict.failure:
+        return []
+    if verdict.mistake:
+        return [verdict.mistake]
+    return [key for key, value in verdict.case.mistakes.items() if equal(value, verdict.got)]
+
+
+def points(spec: Spec, verdicts: Sequence[Verdict]) -> float:
+    """Points of the exercise: each case is worth the same."""
+    return round(spec.points * sum(v.score for v in verdicts) / len(verdicts), 2)

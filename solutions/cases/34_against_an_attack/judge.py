@@ -1,0 +1,34 @@
+"""Do these defences stop all of these attacks, and how dear are they?"""
+
+from memsim.lab.compare import Judged
+
+
+def attacks_stopped(expected, got):
+    """Half for attacks stopped; all for the cheapest set that stops them all, less for a dearer."""
+    prices = expected["prices"]
+    if not isinstance(got, list) or any(not isinstance(n, str) or n not in prices for n in got):
+        return Judged(0.0, "should be a list of names of the table of defences")
+    if len(set(got)) != len(got):
+        return Judged(0.0, "a defence is named twice")
+    mistake = _mistake(expected, got)
+    open_to = [
+        attack
+        for attack, ways in expected["stops"]
+        if not any(set(way) <= set(got) for way in ways)
+    ]
+    if open_to:
+        score = 0.5 * (1 - len(open_to) / len(expected["stops"])) if got else 0.0
+        return Judged(score, f"not stopped: {', '.join(open_to)}", mistake)
+    price = sum(prices[name] for name in got)
+    told = f"all are stopped, for {price}; it can be done for {expected['cheapest']}"
+    if price == expected["cheapest"]:
+        return Judged(1.0, told)
+    return Judged(0.5 + 0.5 * expected["cheapest"] / price * 0.9, told, mistake)
+
+
+def _mistake(expected, got):
+    if len(got) == len(expected["prices"]):
+        return "everything"
+    if sorted(got) == ["slab_debug=F", "slab_debug=P", "slab_debug=Z"]:
+        return "debug_for_all"
+    return ""
