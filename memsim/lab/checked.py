@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memsim.lab.apart import parted, side_by_side
+from memsim.lab.compare import COMPARATORS
 from memsim.lab.script import in_words, shortened
 from memsim.lab.spec import Spec
 from memsim.lab.verdict import Verdict, recognised
@@ -68,7 +69,7 @@ class Checked:
         return said
 
     def _repr_html_(self) -> str:
-        rows = "".join(map(_row, self.verdicts))
+        rows = "".join(_row(verdict, self._tells(verdict)) for verdict in self.verdicts)
         head = "".join(f'<th scope="col">{h}</th>' for h in ("case", "", "expected", "yours"))
         table = scrolling(
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
@@ -76,6 +77,10 @@ class Checked:
         )
         said = "".join(status(line, "alert") for line in self._said())
         return f"{status(self._head())}{table}{said}"
+
+    def _tells(self, verdict: Verdict) -> bool:
+        """Is `expected` an answer? What a judge expects is what it needs to know."""
+        return (verdict.case.compare or self.spec.compare) in COMPARATORS
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -117,10 +122,11 @@ def _compared(verdict: Verdict) -> tuple[str, str]:
     return call + shortened(case.expected[at], _LENGTH), shortened(got[at], _LENGTH)
 
 
-def _row(verdict: Verdict) -> str:
+def _row(verdict: Verdict, tells: bool) -> str:
     cells: list[Any] = [verdict.case.name, _word(verdict)]
     if verdict.failure or verdict.note:
-        cells += [shortened(verdict.case.expected, _LENGTH) if verdict.failure else ""]
+        shown = verdict.failure and tells
+        cells += [shortened(verdict.case.expected, _LENGTH) if shown else ""]
         cells += [verdict.failure or verdict.note]
     else:
         cells += _compared(verdict)
