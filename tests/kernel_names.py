@@ -1,8 +1,9 @@
-"""Names of the kernel in lessons and docstrings: where they stand, and which file they claim."""
+"""Names of the kernel in lessons, exercises and docstrings: where they stand, and which file they claim."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,22 @@ def of_lessons() -> Iterator[Named]:
             for text in _paragraphs(cell):
                 for span in _SPAN.findall(text):
                     yield from (Named(name, "", lesson, text) for name in names_in(span))
+
+
+def of_exercises() -> Iterator[Named]:
+    """Where exercises say that the kernel does it, and what they tell of it when one is done."""
+    for path in sorted((ROOT / "solutions").glob("*.ipynb")):
+        told = json.loads((path.parent / "cases" / path.stem / "exercise.json").read_text("utf-8"))
+        for where in told["kernel"]:
+            file, _, name = where.partition(" ")
+            yield Named(file, "", path.stem, where)
+            if name:
+                yield Named(name.removesuffix("()"), file, path.stem, where)
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        (kernel,) = ["".join(c["source"]) for c in cells if c["id"].endswith("-kernel")]
+        for text in _paragraphs(kernel):
+            for span in _SPAN.findall(text):
+                yield from (Named(name, "", path.stem, text) for name in names_in(span))
 
 
 def _paragraphs(cell: str) -> Iterator[str]:

@@ -53,8 +53,8 @@ def test_an_untouched_exercise_gets_nothing_and_says_what_to_do(name: str) -> No
     names = run_notebook(EXERCISES, name)
     assert not any(verdict.score for verdict in names["checked"].verdicts)
     assert "is not written yet" in str(names["checked"])
-    table = names["checked"]._repr_html_()
-    assert table.count("<td></td>") == len(names["checked"].verdicts), "it tells what is right"
+    untold = names["checked"]._repr_html_().count("<td></td>")
+    assert untold == sum(bool(v.failure) for v in names["checked"].verdicts), "it tells"
     found = of_author(folder_of(name), PUBLIC)
     assert points(found.spec, verdicts(found, found.puzzle, names)) == 0
 
@@ -116,6 +116,22 @@ def test_an_exercise_says_what_it_teaches_and_where_the_kernel_does_it(name: str
     for cell in cells:
         assert len(cell.source.splitlines()) <= CELL_LINES or cell.cell_type != "code"
         assert not cell.get("outputs")
+
+
+@each
+def test_links_of_an_exercise_lead_somewhere(name: str) -> None:
+    text = "\n".join(c.source for c in notebook_of(SOLUTIONS, name).cells)
+    for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text):
+        assert target.startswith("https://") or (ROOT / EXERCISES / target).is_file(), target
+
+
+@each
+def test_its_lesson_names_it_with_its_minutes(name: str) -> None:
+    spec = read_spec(folder_of(name) / "exercise.json", name)
+    row = f"| [{name[:2]} {spec.title}](../exercises/{name}.ipynb) | "
+    lines = "\n".join(cell.source for cell in notebook_of("notebooks", spec.lesson).cells)
+    (line,) = [line for line in lines.splitlines() if line.startswith(row)]
+    assert line.endswith(f" | {spec.minutes} |")
 
 
 def test_levels_topics_and_lessons_are_covered() -> None:

@@ -12,7 +12,7 @@ from memsim.machine import Machine
 KNOWN = kernel_names.known()
 ANY_FILE = {name for name, _ in KNOWN}
 #: Spans of code in the lessons that are nobody's names: commands, an address, a column.
-OTHER_WORDS = frozenset({"sudo", "ffffea0000000000"})
+OTHER_WORDS = frozenset({"sudo", "ffffea0000000000", "exercises"})
 
 
 def is_memsims(name: str) -> bool:
@@ -33,6 +33,10 @@ def test_names_in_lessons_are_those_of_6_12_or_carry_their_version() -> None:
     assert [wrong for named in kernel_names.of_lessons() if (wrong := unknown(named))] == []
 
 
+def test_names_in_exercises_are_those_of_6_12_or_carry_their_version() -> None:
+    assert [wrong for named in kernel_names.of_exercises() if (wrong := unknown(named))] == []
+
+
 def test_functions_that_docstrings_name_are_in_the_file_that_they_name() -> None:
     assert [wrong for named in kernel_names.of_docstrings() if (wrong := unknown(named))] == []
 
@@ -40,6 +44,7 @@ def test_functions_that_docstrings_name_are_in_the_file_that_they_name() -> None
 def test_the_list_has_only_names_that_are_used() -> None:
     used = {(n.name, n.file) for n in kernel_names.of_lessons()}
     used |= {(n.name, n.file) for n in kernel_names.of_docstrings()}
+    used |= {(n.name, n.file) for n in kernel_names.of_exercises()}
     assert used >= KNOWN
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from kernel_names import DATA, of_docstrings, of_lessons
+from kernel_names import DATA, of_docstrings, of_exercises, of_lessons
 
 #: Of files that SOURCE may be without, as a part of the kernel's is: looked up by hand in 6.12.
 ELSEWHERE = {
@@ -34,6 +34,7 @@ ELSEWHERE = {
     "fs/namei.c": "path_openat",
     "fs/proc/meminfo.c": "meminfo_proc_show show_val_kb",
     "include/asm-generic/getorder.h": "get_order",
+    "include/asm-generic/memory_model.h": "__page_to_pfn __pfn_to_page",
     "include/asm-generic/tlb.h": "tlb_remove_page",
     "include/uapi/asm-generic/errno-base.h": "ENOMEM EBUSY",
     "init/main.c": "start_kernel kernel_init_freeable",
@@ -64,7 +65,8 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     source = Source(Path(sys.argv[1]))
-    wanted = {(n.name, n.file): n.where for n in (*of_lessons(), *of_docstrings())}
+    named = (*of_lessons(), *of_exercises(), *of_docstrings())
+    wanted = {(n.name, n.file): n.where for n in named}
     found = sorted(key for key in wanted if source.has(*key))
     DATA.write_text("".join(f"{name}\t{file}\n" for name, file in found), encoding="utf-8")
     for name, file in sorted(wanted.keys() - set(found)):
