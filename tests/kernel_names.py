@@ -1,4 +1,4 @@
-"""Names of the kernel in lessons, exercises and docstrings: where they stand, and which file they claim."""
+"""Names of the kernel in lessons, exercises, docstrings: where they stand, and in which file."""
 
 from __future__ import annotations
 
