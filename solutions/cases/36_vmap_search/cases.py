@@ -136,7 +136,26 @@ def draw(rng):
         ("alignments, more areas", 14, _aligned, "alignments"),
         ("both", 12, _both, "alignments"),
     ]
-    return {"cases": [_case(rng, *entry) for entry in told]}
+    cases = [_case(rng, *entry) for entry in told]
+    visible = [case["script"][0][2] for case in cases if case["visible"]]
+    return {"shown": "\n".join(map(_shown, visible, [1, 2, 3])), "cases": cases}
+
+
+def _shown(told, number):
+    areas, root = told
+    return "\n".join([f"areas of case {number}: {areas}", *_rows(root, "root", "  ")])
+
+
+def _rows(node, side, indent):
+    """The tree, a node to a line, what is below it indented."""
+    if node is None:
+        return []
+    head = f"{indent}{side} [{node['va_start']}, {node['va_end']}]"
+    return [
+        f"{head} subtree_max_size {node['subtree_max_size']}",
+        *_rows(node["left"], "left", indent + "  "),
+        *_rows(node["right"], "right", indent + "  "),
+    ]
 
 
 _HINTS = {
