@@ -107,9 +107,10 @@ def draw(rng):
 
 
 def _shown(zone, number):
-    head = ", ".join(f"{key} {value}" for key, value in zone.items() if key != "free_area")
+    free, reserved = zone["free_pages"], zone["nr_free_highatomic"]
+    head = f"zone of case {number}: free_pages {free}, nr_free_highatomic {reserved}"
     rows = [f"  free_area[{o}] {row}" for o, row in enumerate(zone["free_area"]) if any(row)]
-    return "\n".join([f"zone of case {number}: {head}", *rows])
+    return "\n".join([head, f"  lowmem_reserve {zone['lowmem_reserve']}", *rows])
 
 
 _HINTS = {

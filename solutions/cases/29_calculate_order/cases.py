@@ -58,7 +58,7 @@ _HINTS = {
 
 def _case(sizes, nr_cpus, group):
     return {
-        "name": f"{nr_cpus} CPUs, objects of {', '.join(map(str, sizes))} bytes",
+        "name": f"{nr_cpus} {'CPUs' if nr_cpus > 1 else 'CPU'}, objects of {', '.join(map(str, sizes))} bytes",
         "script": [["call", "calculate_order", [size, nr_cpus]] for size in sizes],
         "every": True,
         "visible": not group,

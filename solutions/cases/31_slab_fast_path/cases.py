@@ -169,7 +169,7 @@ def draw(rng):
 def _shown(script, number):
     """The requests of a case: alloc(CPU) and free(slab, index, CPU)."""
     calls = [f"{name}({','.join(map(str, args))})" for _, name, args in script if args]
-    return fill(f"case {number}: {' '.join(calls[1:])}", 100, subsequent_indent="  ")
+    return fill(f"case {number}: {' '.join(calls[1:])}", 80, subsequent_indent="  ")
 
 
 _HINTS = {

@@ -108,10 +108,10 @@ def draw(rng):
 
 def _shown(slab, number):
     numbers = [f"{key} {slab[key]}" for key in ("objects", "size", "offset")]
-    numbers += [f"{key} {slab[key]:#x}" for key in ("random", "start", "first")]
-    words = [f"  words[{i}] {word:#018x}" for i, word in enumerate(slab["words"])]
-    rows = [" ".join(words[i : i + 3]) for i in range(0, len(words), 3)]
-    return "\n".join([f"slab of case {number}: {', '.join(numbers)}", *rows])
+    addresses = [f"  {key} {slab[key]:#x}" for key in ("random", "start", "first")]
+    words = [f"  {f'words[{i}]':9} {word:#018x}" for i, word in enumerate(slab["words"])]
+    rows = [" ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
+    return "\n".join([f"slab of case {number}: {', '.join(numbers)}", *addresses, *rows])
 
 
 _HINTS = {

@@ -124,8 +124,9 @@ def draw(rng):
 
 def _shown(script, number):
     adds = [f"add({args[0]},{args[1]})" for _, name, args in script if name == "add"]
-    free = f"case {number}, free at first: {script[0][2][0]}"
-    return "\n".join([free, fill(" ".join(adds), 96, initial_indent="  ", subsequent_indent="  ")])
+    listed = " ".join(f"[{start},{end}]" for start, end in script[0][2][0])
+    free = fill(f"case {number}, free at first: {listed}", 80, subsequent_indent="  ")
+    return "\n".join([free, fill(" ".join(adds), 80, initial_indent="  ", subsequent_indent="  ")])
 
 
 _HINTS = {
