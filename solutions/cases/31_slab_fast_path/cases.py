@@ -157,8 +157,8 @@ def draw(rng):
         ("CPU 1 frees objects of a slab that CPU 0 has", 2, REMOTE, ""),
         ("CPU 1 frees objects of a full slab", 2, FULL, ""),
         ("one CPU", 1, _life(rng, 1, 16), "one CPU"),
-        ("two CPUs", 2, _life(rng, 2, 20), "several CPUs"),
-        ("three CPUs", 3, _life(rng, 3, 20), "several CPUs"),
+        ("two CPUs", 2, _life(rng, 2, 18), "several CPUs"),
+        ("three CPUs", 3, _life(rng, 3, 18), "several CPUs"),
     ]
     cases = [_case(*entry) for entry in told]
     visible = [case["script"] for case in cases if case["visible"]]
@@ -203,7 +203,7 @@ def _case(name, nr_cpus, life, group):
         else:
             cache.free(*got[freed], cpu)
             script.append(["do", "free", [*got[freed], cpu]])
-        if not group or len(script) % 4 == 0:
+        if not group or len(script) % 6 == 0:
             script.append(["do", "lists", []])
     script.append(["do", "lists", []])
     return {
