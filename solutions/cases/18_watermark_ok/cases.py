@@ -101,7 +101,16 @@ def draw(rng):
     single, reserves, blocks = ("one page", "who may go below min", "more than one page")
     told = [(single, 3, True), (reserves, 5, True), (blocks, 6, True)]
     told += [(single, 6, False), (reserves, 6, False), (blocks, 6, False)]
-    return {"cases": [_case(rng, *entry) for entry in told]}
+    cases = [_case(rng, *entry) for entry in told]
+    zones = [case["script"][0][2][0] for case in cases if case["visible"]]
+    return {"shown": "\n".join(map(_shown, zones, [1, 2, 3])), "cases": cases}
+
+
+def _shown(zone, number):
+    free, reserved = zone["free_pages"], zone["nr_free_highatomic"]
+    head = f"zone of case {number}: free_pages {free}, nr_free_highatomic {reserved}"
+    rows = [f"  free_area[{o}] {row}" for o, row in enumerate(zone["free_area"]) if any(row)]
+    return "\n".join([head, f"  lowmem_reserve {zone['lowmem_reserve']}", *rows])
 
 
 _HINTS = {

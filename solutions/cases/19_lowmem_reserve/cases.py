@@ -93,7 +93,7 @@ _HINTS = {
 
 def _case(name, nodes, ratios, group=""):
     return {
-        "name": f"{name}, ratios {ratios}",
+        "name": f"{name}, {nodes}, ratios {ratios}",
         "call": "lowmem_reserve",
         "args": [nodes, ratios],
         "visible": not group,

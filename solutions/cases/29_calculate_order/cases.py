@@ -57,8 +57,9 @@ _HINTS = {
 
 
 def _case(sizes, nr_cpus, group):
+    cpus = "1 CPU" if nr_cpus == 1 else f"{nr_cpus} CPUs"
     return {
-        "name": f"{nr_cpus} CPUs, objects of {', '.join(map(str, sizes))} bytes",
+        "name": f"{cpus}, objects of {', '.join(map(str, sizes))} bytes",
         "script": [["call", "calculate_order", [size, nr_cpus]] for size in sizes],
         "every": True,
         "visible": not group,

@@ -4,6 +4,8 @@ What is right comes from memsim's own SLUB, with objects of 8,192 bytes: four in
 comes to a node's list: no life gives a CPU more partial slabs than it may keep.
 """
 
+from textwrap import fill
+
 from memsim import GFP_KERNEL, Machine
 from memsim.mm.slub.alloc import chain_of
 from memsim.mm.slub.kmem_cache import address_of, kmem_cache_alloc, kmem_cache_free
@@ -155,10 +157,19 @@ def draw(rng):
         ("CPU 1 frees objects of a slab that CPU 0 has", 2, REMOTE, ""),
         ("CPU 1 frees objects of a full slab", 2, FULL, ""),
         ("one CPU", 1, _life(rng, 1, 16), "one CPU"),
-        ("two CPUs", 2, _life(rng, 2, 20), "several CPUs"),
-        ("three CPUs", 3, _life(rng, 3, 20), "several CPUs"),
+        ("two CPUs", 2, _life(rng, 2, 18), "several CPUs"),
+        ("three CPUs", 3, _life(rng, 3, 18), "several CPUs"),
     ]
-    return {"cases": [_case(*entry) for entry in told]}
+    cases = [_case(*entry) for entry in told]
+    visible = [case["script"] for case in cases if case["visible"]]
+    shown = [f"{OBJECTS} objects in a slab", *map(_shown, visible, [1, 2, 3])]
+    return {"shown": "\n".join(shown), "cases": cases}
+
+
+def _shown(script, number):
+    """The requests of a case: alloc(CPU) and free(slab, index, CPU)."""
+    calls = [f"{name}({','.join(map(str, args))})" for _, name, args in script if args]
+    return fill(f"case {number}: {' '.join(calls[1:])}", 80, subsequent_indent="  ")
 
 
 _HINTS = {
@@ -192,7 +203,7 @@ def _case(name, nr_cpus, life, group):
         else:
             cache.free(*got[freed], cpu)
             script.append(["do", "free", [*got[freed], cpu]])
-        if not group or len(script) % 4 == 0:
+        if not group or len(script) % 6 == 0:
             script.append(["do", "lists", []])
     script.append(["do", "lists", []])
     return {

@@ -101,7 +101,17 @@ def draw(rng):
         ("all objects are free", _all_free, "whole lists"),
         ("an object was freed twice", _ring, "spoilt"),
     ]
-    return {"cases": [_case(rng, *entry) for entry in told]}
+    cases = [_case(rng, *entry) for entry in told]
+    slabs = [case["script"][0][2][0] for case in cases if case["visible"]]
+    return {"shown": "\n".join(map(_shown, slabs, [1, 2, 3])), "cases": cases}
+
+
+def _shown(slab, number):
+    numbers = [f"{key} {slab[key]}" for key in ("objects", "size", "offset")]
+    addresses = [f"  {key} {slab[key]:#x}" for key in ("random", "start", "first")]
+    words = [f"  {f'words[{i}]':9} {word:#018x}" for i, word in enumerate(slab["words"])]
+    rows = [" ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
+    return "\n".join([f"slab of case {number}: {', '.join(numbers)}", *addresses, *rows])
 
 
 _HINTS = {

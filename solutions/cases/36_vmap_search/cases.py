@@ -4,6 +4,8 @@ What is right comes from memsim's own is_within_this_va(), and from find_vmap_lo
 is watched while it runs.
 """
 
+from textwrap import fill
+
 from memsim.lib.bits import PAGE_SIZE, align_up
 from memsim.mm.vmalloc.area import VmapArea
 from memsim.mm.vmalloc.tree import FreeTree, insert_vmap_area_augment, is_within_this_va
@@ -136,7 +138,28 @@ def draw(rng):
         ("alignments, more areas", 14, _aligned, "alignments"),
         ("both", 12, _both, "alignments"),
     ]
-    return {"cases": [_case(rng, *entry) for entry in told]}
+    cases = [_case(rng, *entry) for entry in told]
+    visible = [case["script"][0][2] for case in cases if case["visible"]]
+    return {"shown": "\n".join(map(_shown, visible, [1, 2, 3])), "cases": cases}
+
+
+def _shown(told, number):
+    areas, root = told
+    listed = " ".join(f"[{start},{end}]" for start, end in areas)
+    head = fill(f"areas of case {number}: {listed}", 80, subsequent_indent="  ")
+    return "\n".join([head, *_rows(root, "root", "  ")])
+
+
+def _rows(node, side, indent):
+    """The tree, a node to a line, what is below it indented."""
+    if node is None:
+        return []
+    head = f"{indent}{side} [{node['va_start']},{node['va_end']}]"
+    return [
+        f"{head} subtree_max_size {node['subtree_max_size']}",
+        *_rows(node["left"], "left", indent + "  "),
+        *_rows(node["right"], "right", indent + "  "),
+    ]
 
 
 _HINTS = {

@@ -4,6 +4,7 @@ What is right comes from memsim's own merge_or_add_vmap_area_augment().
 """
 
 from bisect import bisect_left
+from textwrap import fill
 
 from memsim.lib.rbtree import rb_next
 from memsim.mm.vmalloc.area import VmapArea
@@ -116,7 +117,16 @@ def draw(rng):
         ("a large batch, in any order", 20, 0.3, 0, "all come back"),
         ("some are freed twice", 14, 0.4, 4, "freed twice"),
     ]
-    return {"cases": [_case(rng, *entry) for entry in told]}
+    cases = [_case(rng, *entry) for entry in told]
+    visible = [case["script"] for case in cases if case["visible"]]
+    return {"shown": "\n".join(map(_shown, visible, [1, 2, 3])), "cases": cases}
+
+
+def _shown(script, number):
+    adds = [f"add({args[0]},{args[1]})" for _, name, args in script if name == "add"]
+    listed = " ".join(f"[{start},{end}]" for start, end in script[0][2][0])
+    free = fill(f"case {number}, free at first: {listed}", 80, subsequent_indent="  ")
+    return "\n".join([free, fill(" ".join(adds), 80, initial_indent="  ", subsequent_indent="  ")])
 
 
 _HINTS = {
