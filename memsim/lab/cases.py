@@ -112,7 +112,9 @@ def _check_script(script: Any, where: str) -> None:
     for n, entry in enumerate(script):
         entry = checked(entry, list, f"{where}[{n}]")
         if len(entry) != 3 or entry[0] not in KINDS or not isinstance(entry[2], list):
-            raise BadInput(f"{where}[{n}]: should be [one of {', '.join(KINDS)}, a name, [...]]")
+            raise BadInput(
+                f'{where}[{n}]: should be ["KIND", "NAME", [...]]; kinds are {", ".join(KINDS)}'
+            )
         checked(entry[1], str, f"{where}[{n}]")
         made = made or entry[0] == "new"
         if entry[0] == "do" and not made:

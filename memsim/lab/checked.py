@@ -10,7 +10,7 @@ from typing import Any
 from memsim.lab.apart import parted, side_by_side
 from memsim.lab.script import in_words, shortened
 from memsim.lab.spec import Spec
-from memsim.lab.verdict import Verdict, recognised
+from memsim.lab.verdict import Verdict, points, recognised
 from memsim.views.controls import scrolling, status
 from memsim.views.side import SideBySide
 
@@ -39,10 +39,10 @@ class Checked:
         """Which of the exercise's known mistakes explains what is wrong; "": none."""
         return recognised(self.verdicts)
 
-    def require(self) -> None:
-        """AssertionError, with all that is said here, unless all is right: for nbgrader."""
-        if not self.ok:
-            raise AssertionError(str(self))
+    @property
+    def points(self) -> float:
+        """What it is worth, of all cases that were looked at; nbgrader takes a number as points."""
+        return points(self.spec, self.verdicts)
 
     def side(self) -> SideBySide | None:
         """Yours beside the kernel's, of the first case where they part ways and can be shown."""
@@ -57,9 +57,12 @@ class Checked:
     __repr__ = __str__
 
     def _head(self) -> str:
-        right = sum(verdict.is_right for verdict in self.verdicts)
-        more = f"; {self.hidden} more are looked at when it is graded" if self.hidden else ""
-        return f"{right} of {len(self.verdicts)} visible cases are right{more}. {_PRACTICE}"
+        right, cases = sum(v.is_right for v in self.verdicts), len(self.verdicts)
+        if not self.hidden:
+            return f"{right} of all {cases} cases are right."
+        more = f"{self.hidden} more {'is' if self.hidden == 1 else 'are'}"
+        seen = f"{right} of {cases} visible cases {'is' if cases == 1 else 'are'} right"
+        return f"{seen}; {more} looked at when it is graded. {_PRACTICE}"
 
     def _said(self) -> list[str]:
         said = [self.spec.mistakes[self.mistake]] if self.mistake in self.spec.mistakes else []

@@ -15,7 +15,9 @@ from typing import Any
 
 from memsim.lab.cases import Puzzle
 from memsim.lab.places import CASES, SOLUTIONS, WORKED, Found, handed_json, of_author
-from memsim.lab.variants import draw
+from memsim.lab.shape import shape_faults
+from memsim.lab.variants import PUBLIC, draw
+from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 CODE_STUB = (
@@ -34,9 +36,10 @@ def names_in(course: Path) -> list[str]:
     names = sorted(path.stem for path in folder.glob("*.ipynb"))
     if not names:
         raise BadInput(f"{folder}: there are no notebooks in it")
-    for name in names:
-        if not (folder / CASES / name / "exercise.json").is_file():
-            raise BadInput(f"{folder / CASES / name / 'exercise.json'}: is missing")
+    authors = {path.parent.name for path in (folder / CASES).glob("*/exercise.json")}
+    for name in sorted(authors ^ set(names)):
+        what = "has no exercise.json in" if name in names else "is not there; but there is"
+        raise BadInput(f"{folder / name}.ipynb: {what} {folder / CASES / name}")
     return names
 
 
@@ -69,6 +72,8 @@ def cut_course(course: Path, progress: Progress = lambda name: None) -> list[Cut
 def _cut(folder: Path, name: str, progress: Progress) -> Cut:
     progress(name)
     author = folder / CASES / name
+    for fault in shape_faults(_read(folder / f"{name}.ipynb"), of_author(author, PUBLIC)):
+        raise BadInput(f"{folder / name}.ipynb: {fault}")
     practice = [draw(author, number) for number in range(1, PRACTICE + 1)]
     return Cut(name, author, cut_notebook(folder / f"{name}.ipynb"), practice)
 
@@ -87,6 +92,16 @@ def _check_mistakes(found: Found, folder: Path) -> None:
     unknown = sorted(named - found.spec.mistakes.keys())
     if unknown:
         raise BadInput(f"{folder / 'exercise.json'}: mistakes: nothing is said to {unknown[0]!r}")
+
+
+def _read(path: Path) -> Any:
+    """A notebook. BadInput where it is none."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, 4)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise BadInput(f"{path}: is no notebook: {one_line(error, 200)}") from None
 
 
 def cut_notebook(path: Path) -> bytes:
@@ -108,8 +123,8 @@ def cut_notebook(path: Path) -> bytes:
         preprocessors.CheckCellMetadata(),
         preprocessors.ClearHiddenTests(),
     ]
+    notebook = _read(path)
     try:
-        notebook: Any = nbformat.read(path, 4)  # type: ignore[no-untyped-call]
         for step in steps:
             notebook, _ = step.preprocess(notebook, {})
     except Exception as error:

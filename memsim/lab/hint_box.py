@@ -15,16 +15,17 @@ class HintBox(widgets.VBox):
 
     def __init__(self, hints: Hints) -> None:
         self._hints = hints
-        self.button = widgets.Button(
-            description=f"A hint ({hints.used} of 3 taken)", layout=widgets.Layout(width="16em")
-        )
+        self.button = widgets.Button(layout=widgets.Layout(width="16em"))
         self.said = widgets.HTML(layout=widgets.Layout(**FULL))
         self.button.on_click(self._pressed)
         super().__init__([self.button, self.said])
+        self._show()
 
     def _pressed(self, button: Any) -> None:
-        lines = str(self._hints.next()).splitlines()
-        if len(lines) > 1:
-            self.said.value = ""
-        self.said.value += "".join(status(line) for line in lines)
+        self._hints.next()
+        self._show()
+
+    def _show(self) -> None:
+        self.said.value = "".join(map(status, self._hints.taken()))
         self.button.description = f"A hint ({self._hints.used} of 3 taken)"
+        self.button.disabled = self._hints.used == 3

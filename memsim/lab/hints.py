@@ -31,15 +31,18 @@ class Hints:
 
     def next(self) -> Hint:
         """The next hint; after the third all are said again."""
-        hints = self._spec.hints
-        if self.used == len(hints):
-            return Hint("\n".join(f"Hint {n}: {hint}" for n, hint in enumerate(hints, 1)))
+        if self.used == len(self._spec.hints):
+            return Hint("\n".join(self.taken()))
         self.used += 1
         with suppress(OSError):
             kept = _read(self._path) | {self._spec.name: self.used}
             write_whole(self._path, json.dumps(kept, indent=1).encode())
-        kind = _KINDS[self.used - 1]
-        return Hint(f"Hint {self.used} of {len(hints)}, {kind}: {hints[self.used - 1]}")
+        return Hint(self.taken()[-1])
+
+    def taken(self) -> list[str]:
+        """The hints so far, each with what kind it is."""
+        told = enumerate(zip(_KINDS, self._spec.hints, strict=True), 1)
+        return [f"Hint {n} of 3, {kind}: {hint}" for n, (kind, hint) in told][: self.used]
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 from memsim.lab.cases import Puzzle, as_json, puzzle_of
 from memsim.lab.compare import Comparator
 from memsim.lab.spec import Json, Spec, checked, read_json, read_spec, spec_of
-from memsim.lab.variants import PUBLIC, draw
+from memsim.lab.variants import PUBLIC, author_s, draw
 from memsim.words.errors import BadInput
 
 #: The folder of cases, beside the notebooks.
@@ -85,7 +85,8 @@ def own_comparators(path: Path) -> Mapping[str, Comparator]:
     """The functions of a judge.py by name; none where there is no such file."""
     if not path.is_file():
         return {}
-    return {k: f for k, f in runpy.run_path(str(path)).items() if callable(f) and k[0] != "_"}
+    with author_s(path):
+        return {k: f for k, f in runpy.run_path(str(path)).items() if callable(f) and k[0] != "_"}
 
 
 def _handed(path: Path, name: str) -> Found:

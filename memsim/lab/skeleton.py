@@ -49,7 +49,7 @@ def draw(rng):
     given = {{"numbers": rng.sample(range(3, 100), 4)}}
     cases = [
         {{"name": f"twice {{number}}", "pick": row, "visible": row < 2,
-         "group": "numbers", "hint": "Look at the sign."}}
+         "group": "numbers", "hint": "Add the number to itself."}}
         for row, number in enumerate(given["numbers"])
     ]
     return {{"shown": f"Numbers: {{given['numbers']}}", "given": given, "cases": cases}}
@@ -69,11 +69,10 @@ _ANSWER = '''def answers(given):
     ### END SOLUTION'''
 
 _CHECK = """checked = exercise.check()
+checked
 ### BEGIN HIDDEN TESTS
-checked = exercise.check_all()
-checked.require()
-### END HIDDEN TESTS
-checked"""
+exercise.check_all().points
+### END HIDDEN TESTS"""
 
 _KERNEL = """<details><summary>What the kernel really does (when you are done)</summary>
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,13 @@ from memsim.words.errors import BadInput
 T = TypeVar("T")
 Json = dict[str, Any]
 
+_WORDS = defaultdict(
+    lambda: "something else",
+    {
+        dict: "a dict", list: "a list", str: "a text", int: "a whole number", bool: "a bool",
+        float: "a number", type(None): "null",
+    },
+)  # fmt: skip
 LEVELS = ("read", "write", "design")
 #: exercise.json, and what a bundle has, are small.
 MAX_BYTES = 4 << 20
@@ -93,7 +101,7 @@ def read_json(path: Path) -> Any:
 def checked(value: Any, kind: type[T], where: str) -> T:
     """The value, if it is of that type. BadInput otherwise."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadInput(f"{where}: a {type(value).__name__}; should be a {kind.__name__}")
+        raise BadInput(f"{where}: is {_WORDS[type(value)]}; should be {_WORDS[kind]}")
     return value
 
 

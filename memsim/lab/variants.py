@@ -22,9 +22,9 @@ from traceback import extract_tb
 from typing import Any
 
 from memsim.lab.cases import GIVEN, Case, Puzzle, case_of, puzzle_of
-from memsim.lab.plain import plain
-from memsim.lab.script import names_used, run_script
-from memsim.lab.spec import Json, read_json
+from memsim.lab.plain import NotPlain, plain
+from memsim.lab.script import Missing, names_used, run_script
+from memsim.lab.spec import Json, checked, read_json
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
@@ -51,26 +51,31 @@ def draw(folder: Path, number: int) -> Puzzle:
     if static.is_file():
         return puzzle_of(read_json(static), number, str(static))
     path = folder / "cases.py"
-    with _one_line(path):
+    with author_s(path):
         module = _module(path)
-        told = module["draw"](random.Random(number))
+        told = checked(module["draw"](random.Random(number)), dict, f"{path}: draw()")
         given = told.get("given")
-        told["cases"] = [_filled(case, module, given) for case in told["cases"]]
+        cases = checked(told.get("cases"), list, f"{path}: draw(): cases")
+        told["cases"] = [
+            _filled(checked(case, dict, f"{path}: case {n}"), module, given, f"{path}: case {n}")
+            for n, case in enumerate(cases)
+        ]
     return puzzle_of(told, number, str(path))
 
 
 @contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """What goes wrong in an author's file is said with its line there."""
+def author_s(path: Path) -> Iterator[None]:
+    """What goes wrong in a file of an exercise's author is one line, with the line there."""
     try:
         yield
     except BadInput:
         raise
     except Exception as error:
         lines = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
-        at = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
+        at = getattr(error, "lineno", None) or (lines[-1] if lines else 0)
+        where = f"{path}: line {at}" if at else str(path)
         said = f"{type(error).__name__}: {error}"
-        raise BadInput(f"{path}: line {at}: {one_line(said, 300)}") from error
+        raise BadInput(f"{where}: {one_line(said, 300)}") from error
 
 
 @cache
@@ -83,18 +88,28 @@ def _module(path: Path) -> Json:
     return module
 
 
-def _filled(told: Json, module: Mapping[str, Any], given: Any) -> Json:
+def _filled(told: Json, module: Mapping[str, Any], given: Any, where: str) -> Json:
     """The case with what is expected, and what comes of each mistake, where it does not say so."""
     full: Json = dict(told) if "script" in told else {"call": "answers", "args": GIVEN, **told}
-    blank = case_of({"expected": None, **full}, "cases.py", given)
+    blank = case_of({"expected": None, **full}, where, given)
     if "expected" not in full:
-        full["expected"] = answer_of(blank, module["RIGHT"])
+        full["expected"] = _right(blank, module, where)
     mistakes = dict(full.get("mistakes", {}))
     for key, mistaken in module.get("MISTAKES", {}).items():
         with suppress(Exception):
             mistakes.setdefault(key, answer_of(blank, mistaken))
     full["mistakes"] = {k: v for k, v in mistakes.items() if v != full["expected"]}
     return full
+
+
+def _right(case: Case, module: Mapping[str, Any], where: str) -> Any:
+    """What RIGHT answers."""
+    if "RIGHT" not in module:
+        raise BadInput(f"{where}: has no expected, and there is no RIGHT to ask")
+    try:
+        return answer_of(case, module["RIGHT"])
+    except (LookupError, NotPlain, Missing) as error:
+        raise BadInput(f"{where}: RIGHT: {type(error).__name__}: {error}") from error
 
 
 def answer_of(case: Case, thing: Callable[..., Any]) -> Any:

@@ -59,9 +59,9 @@ def _compared(case: Case, compare: Comparator, got: Any) -> Verdict:
         judged = compare(case.expected, got)
     except (TypeError, ValueError, LookupError, ArithmeticError, MemsimError):
         return Verdict(case, 0.0, got, "is not of the form that was asked for")
-    if isinstance(judged, Judged):
-        return Verdict(case, judged.score, got, "", judged.note, judged.mistake)
-    return Verdict(case, judged, got)
+    told = judged if isinstance(judged, Judged) else Judged(judged)
+    score = min(max(float(told.score), 0.0), 1.0)
+    return Verdict(case, score, got, "", told.note, told.mistake)
 
 
 def comparator(name: str, own: Mapping[str, Comparator] | None = None) -> Comparator:
