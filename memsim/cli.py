@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from memsim.doctor import doctor
+from memsim.lab.cut import names_in
 from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
+from memsim.lab.prove import faults
 from memsim.lab.release import cut_exercises, new_secret, read_secret, release, release_class
 from memsim.lab.roster import read_roster
 from memsim.lab.skeleton import new_exercise
@@ -129,6 +131,11 @@ def _add_exercises(commands: Any) -> None:
     )
     cut.add_argument("folder", metavar="DIR", type=_named, nargs="?", default=Path("."))
     cut.add_argument("--new", metavar="NAME", help="write an exercise to begin with: 01_name")
+    cut.add_argument(
+        "--check", action="store_true",
+        help="run what the authors wrote: solutions, stubs and mistakes, in --puzzles N",
+    )  # fmt: skip
+    cut.add_argument("--puzzles", type=int, default=50, metavar="N", help="else 50")
     cut.add_argument("--json", action="store_true", help="print what became of each file")
     cut.set_defaults(run=_exercises)
     hand = commands.add_parser(
@@ -166,9 +173,27 @@ def _exercises(options: argparse.Namespace) -> int:
         paths = [str(path) for path in new_exercise(options.folder, options.new)]
         print(json.dumps(paths) if options.json else "\n".join(paths))
         return 0
+    if options.check:
+        return _check(options)
     fates = cut_exercises(options.folder, _shown_names(options))
     _print_fates(options, fates, options.folder / EXERCISES)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """`memsim exercises --check`: status 1 if one is not fit for students."""
+    if not 1 <= options.puzzles <= 100_000:
+        raise BadInput(f"--puzzles: {options.puzzles}; should be 1 to 100000")
+    show, told = _shown_names(options), {}
+    for name in names_in(options.folder):
+        show(name)
+        told[name] = list(faults(options.folder, name, options.puzzles))
+    _show_nothing(options.json or not sys.stderr.isatty())
+    lines = [f"{name}: {fault}" for name, wrong in told.items() for fault in wrong]
+    fit = sum(not wrong for wrong in told.values())
+    lines.append(f"{fit} of {len(told)} exercises are fit, in {options.puzzles} puzzles each")
+    print(json.dumps(told) if options.json else "\n".join(lines))
+    return 0 if fit == len(told) else 1
 
 
 def _release(options: argparse.Namespace) -> int:
@@ -182,6 +207,7 @@ def _release(options: argparse.Namespace) -> int:
     students = read_roster(options.roster)
     if not options.secret.exists():
         new_secret(options.secret, secrets.token_hex(32))
+        print(f"{options.secret}: a new secret; keep it, all puzzles come from it", file=sys.stderr)
     secret = read_secret(options.secret)
     fates_of = release_class(
         options.course, options.folder, students, secret, _shown_names(options)

@@ -1,4 +1,4 @@
-"""For an nbgrader course made of these notebooks: worked solutions are not handed out."""
+"""For an nbgrader course made of these notebooks: keeps worked solutions."""
 
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.converters import GenerateAssignment

@@ -156,6 +156,13 @@ def test_a_folder_that_cannot_be_written_is_told(course: Path, mine: Path) -> No
         hand_out(course, mine)
 
 
+def test_what_is_no_more_in_the_course_stays_and_is_told(course: Path, mine: Path) -> None:
+    hand_out(course, mine)
+    (course / "01_pages.ipynb").unlink()
+    assert hand_out(course, mine)["01_pages.ipynb"] is Fate.GONE
+    assert (mine / "01_pages.ipynb").exists()
+
+
 def test_the_command_wants_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["course", ""])

@@ -17,7 +17,7 @@ from memsim.cli import main
 from memsim.lab.cases import puzzle_of
 from memsim.lab.cut import cut_notebook
 from memsim.lab.roster import read_roster
-from memsim.lab.skeleton import new_exercise
+from memsim.lab.skeleton import NBGRADER_CONFIG, new_exercise
 from memsim.lab.variants import draw, seed_of
 from memsim.words.errors import BadInput
 
@@ -122,15 +122,22 @@ def broken_cases(course: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("cases", "said"),
     [
-        ("[1]", "a list; should be a dict"),
+        ("[1]", "cases.json: is a list; should be a dict"),
         ('{"cases": []}', "cases: there is none"),
         ('{"cases": [{"call": "f"}]}', "cases[0]: expected: is missing"),
-        ('{"cases": [{"expected": 1}]}', "cases[0]: script: a NoneType; should be a list"),
+        ('{"cases": [{"expected": 1}]}', "cases[0]: script: is null; should be a list"),
         ('{"cases": [{"expected": 1, "call": "f", "args": 3}]}', "cases[0]: script[0]: should be"),
         ('{"cases": [{"expected": 1, "script": [["do", "m", []]]}]}', "before any is new"),
         ('{"cases": [{"expected": 1, "call": "f", "points": 3}]}', "points: is no field of a case"),
-        ('{"cases": [{"expected": 1, "call": "f", "visible": 3}]}', "visible: a int"),
-        ('{"cases": [{"expected": 1, "call": "f", "mistakes": {"x": 2}}]}', "nothing is said to"),
+        (
+            '{"cases": [{"expected": 1, "call": "f", "visible": 3}]}',
+            "visible: is a whole number; should be a bool",
+        ),
+        (
+            '{"cases": [{"name": "a", "expected": 1, "call": "f", "mistakes": {"x": 2}},'
+            ' {"name": "b", "expected": 1, "call": "f", "visible": false}]}',
+            "nothing is said to 'x'",
+        ),
     ],
 )
 def test_a_wrong_exercise_is_one_line_and_nothing_is_handed_out(
@@ -149,9 +156,17 @@ def test_a_wrong_exercise_is_one_line_and_nothing_is_handed_out(
         ("def draw(rng:", "cases.py: line 1: SyntaxError: "),
         ("", "cases.py: has no function draw(rng)"),
         ("def draw(rng):\n    return 1 // 0", "cases.py: line 2: ZeroDivisionError: "),
-        ("def draw(rng): return {}", "cases.py: line ?: KeyError: 'cases'"),
-        ("def draw(rng): return {'cases': [{'name': 'x'}]}", "cases.py: line ?: KeyError: 'RIGHT'"),
-        ("RIGHT = min\ndef draw(rng): return {'cases': [3]}", "cases.py: line ?: TypeError: "),
+        ("def draw(rng): pass", "cases.py: draw(): is null; should be a dict"),
+        ("def draw(rng): return {}", "cases.py: draw(): cases: is null; should be a list"),
+        (
+            "def draw(rng): return {'cases': [3]}",
+            "cases.py: case 0: is a whole number; should be a",
+        ),
+        ("def draw(rng): return {'cases': [{'name': 'x'}]}", "case 0: has no expected, and there"),
+        (
+            "RIGHT = list\ndef draw(rng): return {'cases': [{'pick': 9, 'args': [[1]]}]}",
+            "case 0: RIGHT: LookupError: 9",
+        ),
     ],
 )
 def test_what_goes_wrong_in_cases_py_is_said_with_its_line(
@@ -169,11 +184,11 @@ def test_what_goes_wrong_in_cases_py_is_said_with_its_line(
         ("level", "hard", "level: 'hard': should be of read, write, design"),
         ("points", 0, "points: is empty"),
         ("points", -1, "points: -1; should be 1 to 1000"),
-        ("minutes", "five", "minutes: a str; should be a int"),
+        ("minutes", "five", "minutes: is a text; should be a whole number"),
         ("hints", ["one"], "hints: 1; should be 3"),
         ("predict", {"question": "?", "answers": {"a": "b"}, "right": "c"}, "none of the answers"),
         ("seconds", 1e9, "seconds: 1000000000.0; should be above 0, at most 20"),
-        ("mistakes", {"a": 1}, "mistakes: a: a int; should be a str"),
+        ("mistakes", {"a": 1}, "mistakes: a: is a whole number; should be a text"),
     ],
 )
 def test_a_wrong_field_of_exercise_json_is_named(
@@ -184,6 +199,119 @@ def test_a_wrong_field_of_exercise_json_is_named(
     status, _, err = run(capsys, "exercises", course)
     assert (status, len(err.splitlines())) == (2, 1)
     assert said in err
+
+
+def change(course: Path, old: str, new: str) -> None:
+    """The solution's notebook, with another text in its place."""
+    path = course / "solutions" / f"{NAME}.ipynb"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"worked"\n', '"other"\n', "no cell has the tag worked"),
+        ('Exercise(\\"01_double', 'Exercise(\\"02_double', 'no cell has Exercise("01_double")'),
+        ('"points": 4', '"points": 5', "cell x01-check: 5 points, and 4 in exercise.json"),
+        ("### BEGIN HIDDEN TESTS", "###", "cell x01-check: has no ### BEGIN HIDDEN TESTS"),
+        ("### BEGIN SOLUTION", "###", "cell x01-answer: has no ### BEGIN SOLUTION"),
+        ('\\"\\"\\"Twice', '#\\"\\"\\"Twice', "cell x01-answer: its function or class has no doc"),
+        ('"grade": true', '"grade": false', "no cell is graded"),
+    ],
+)
+def test_what_would_harm_unseen_is_refused_when_it_is_cut(
+    course: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    change(course, old, new)
+    status, _, err = run(capsys, "exercises", course)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert said in err
+    assert not (course / "exercises").exists()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_exercise_has_cases_of_both_kinds(
+    course: Path, capsys: pytest.CaptureFixture[str], seen: bool
+) -> None:
+    path = course / "solutions" / "cases" / NAME / "cases.py"
+    path.write_text(path.read_text().replace('"visible": row < 2', f'"visible": {seen}'))
+    assert "some should be visible, and some hidden" in run(capsys, "exercises", course)[2]
+
+
+def test_a_judge_is_looked_at_when_it_is_cut(
+    course: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = course / "solutions" / "cases" / NAME
+    text = (folder / "cases.py").read_text()
+    (folder / "cases.py").write_text(text.replace('"group"', '"compare": "mine", "group"'))
+    assert "compare: 'mine': should be of equal, " in run(capsys, "exercises", course)[2]
+    (folder / "judge.py").write_text("import nothing_of_that_name\n")
+    assert "judge.py: line 1: ModuleNotFoundError: " in run(capsys, "exercises", course)[2]
+
+
+def test_notebooks_and_folders_belong_together(
+    course: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(course / "solutions" / "cases" / NAME, course / "solutions/cases/02_lost")
+    assert "02_lost.ipynb: is not there; but there is" in run(capsys, "exercises", course)[2]
+
+
+def test_nothing_is_released_over_the_course_itself(
+    course: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target in (course, course / "solutions"):
+        status, _, err = run(capsys, "release", target, "--course", course)
+        assert (status, "is where the course's own files are" in err) == (2, True)
+
+
+def test_an_exercise_that_works_is_fit(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = run(capsys, "exercises", course, "--check", "--puzzles", 20)
+    assert told[:2] == (0, "1 of 1 exercises are fit, in 20 puzzles each\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("nb", "return [2 * number", "return [3 * number", "the solution is wrong: it answers"),
+        ("nb", "return [2 * number", "return [2 * nmber", "NameError"),
+        ("nb", "def answers", "def answer", "Missing"),
+        ("cases.py", "return [number * number", "return [2 * number", "squared: gets full marks"),
+        (
+            "cases.py",
+            '"squared": squared',
+            '"cubed": squared',
+            "cubed: is in one of exercise.json and",
+        ),
+        (
+            "cases.py",
+            "rng.sample(",
+            "__import__('random').sample(",
+            "the same number gives another",
+        ),
+        ("cases.py", "rng.sample(range(3, 100), 4)", "[3, 4, 5, 6]", "only 1 of 20 puzzles"),
+        ("exercise.json", '"squared"', '"cubed"', "cubed: is in one of exercise.json and MISTAKES"),
+    ],
+)
+def test_what_is_not_fit_is_told(
+    course: Path, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, said: str
+) -> None:
+    if file == "nb":
+        change(course, old, new)
+    else:
+        path = course / "solutions" / "cases" / NAME / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    status, out, _ = run(capsys, "exercises", course, "--check", "--puzzles", 20)
+    assert status == 1
+    assert said in out
+    assert out.endswith("0 of 1 exercises are fit, in 20 puzzles each\n")
+
+
+def test_a_new_course_has_nbgrader_s_configuration(course: Path) -> None:
+    for folder in (course, ROOT):
+        assert (folder / "solutions" / "nbgrader_config.py").read_text() == NBGRADER_CONFIG
 
 
 def test_a_notebook_that_is_none_is_one_line(

@@ -14,14 +14,17 @@ from memsim.machine.history import Operation, Recording
 from memsim.machine.machine import Machine
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE
 from memsim.mm.snapshot import Snapshot
-from memsim.trace.steps import ListAdd, ListDel, ListName, Pages, Step
+from memsim.trace.steps import ListAdd, ListDel, ListName, Merge, Pages, Split, Step
 from memsim.views.side import SideBySide
 from memsim.words.arch import X86_64
-from memsim.words.mmzone import MIGRATE_MOVABLE
+from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE
 
 _ZONE = X86_64.ZONE_NORMAL
 
 FreeLists = list[list[int]]
+#: Order and pfn.
+Block = tuple[int, int]
+_ORDERS = MAX_PAGE_ORDER + 1
 
 
 def parted(expected: list[Any], got: list[Any]) -> int:
@@ -31,97 +34,152 @@ def parted(expected: list[Any], got: list[Any]) -> int:
 
 
 def side_by_side(case: Case, got: list[Any]) -> SideBySide | None:
-    """Yours and the kernel's, call by call; None if yours are no free lists."""
+    """Yours and the kernel's, at the first difference; None if the lists are none, or the same."""
     try:
         both = [recording_of(case, answers) for answers in (got, case.expected)]
     except (TypeError, ValueError, LookupError):
         return None
     names = ("Yours", "The kernel's")
-    return SideBySide(both[0], both[1], f"{case.name}: where the two part ways", names=names)
+    side = SideBySide(both[0], both[1], f"{case.name}: where the two part ways", names=names)
+    if side.first < 0:
+        return None
+    side.step = side.first
+    return side
 
 
 def recording_of(case: Case, answers: list[Any]) -> Recording:
-    """What the free lists among a script's answers went through, from when all was free.
+    """What the free lists among a script's answers went through, from the first of them on.
 
     TypeError, ValueError or LookupError if they are no free lists.
     """
     shown, pages = str(case.player["lists"]), int(case.player["pages"])
-    maker = _Maker(pages)
+    maker, called = None, ""
     for entry, answer in zip(case.script, answers, strict=False):
         if entry[1] != shown:
-            maker.called = f"{in_words(entry)} = {shortened(answer, 40)}"
+            called = f"{in_words(entry)} = {shortened(answer, 40)}"
+        elif maker is None:
+            maker = _Maker(pages, _checked(answer, pages))
         else:
-            maker.go_to(_checked(answer, pages))
+            maker.go_to(_checked(answer, pages), called)
+    if maker is None:
+        raise LookupError("no free lists")
     return Recording(maker.start, maker.steps, maker.operations)
 
 
 def _checked(lists: Any, pages: int) -> FreeLists:
     orders = range(len(lists))
-    if len(orders) > 11 or any(type(pfn) is not int for pfns in lists for pfn in pfns):
+    if len(orders) > _ORDERS or any(type(pfn) is not int for pfns in lists for pfn in pfns):
         raise ValueError("no free lists")
     if any(not 0 <= pfn <= pages - (1 << order) for order in orders for pfn in lists[order]):
         raise ValueError("a pfn out of range")
-    return [list(pfns) for pfns in lists]
+    return [list(pfns) for pfns in lists] + [[] for _ in range(_ORDERS - len(lists))]
+
+
+def _blocks(lists: FreeLists) -> list[Block]:
+    return [(order, pfn) for order, pfns in enumerate(lists) for pfn in pfns]
+
+
+def _pages_of(blocks: list[Block]) -> set[int]:
+    return {pfn + n for order, pfn in blocks for n in range(1 << order)}
+
+
+def _within(blocks: list[Block], outer: Block) -> list[Block]:
+    """Those of the blocks that are smaller parts of another, smallest first."""
+    order, pfn = outer
+    return sorted(b for b in blocks if b[0] < order and b[1] >> order == pfn >> order)
 
 
 class _Maker:
-    """Steps from one state of the free lists to the next."""
+    """Steps from one state of the free lists to the next, in the kernel's order."""
 
-    def __init__(self, pages: int) -> None:
-        self.start: Snapshot = Machine.of_pages(pages).snapshot()
-        area = self.start["nodes"][0]["zones"][_ZONE]["free_area"]
-        self._lists: FreeLists = [list(types[MIGRATE_MOVABLE]) for types in area]
-        self._states = [0] * pages
-        for order, pfns in enumerate(self._lists):
-            for pfn in pfns:
-                self._states[pfn] = PG_BUDDY | order
+    def __init__(self, pages: int, lists: FreeLists) -> None:
+        self.start = _snapshot(pages, lists)
+        self._lists = [list(pfns) for pfns in lists]
+        free = _pages_of(_blocks(lists))
+        self._states = [0 if pfn in free else PG_INUSE for pfn in range(pages)]
+        for order, pfn in _blocks(lists):
+            self._states[pfn] = PG_BUDDY | order
         self.steps: list[Step] = []
         self.operations: list[Operation] = []
-        self.called = ""
 
-    def go_to(self, lists: FreeLists) -> None:
-        """All steps to these lists: blocks leave, pages come into use or out of it, blocks join."""
+    def go_to(self, lists: FreeLists, called: str) -> None:
+        """All steps to these lists: pages come free, blocks split and merge, pages are taken."""
         first = len(self.steps)
-        lists = lists + [[]] * (len(self._lists) - len(lists))
-        kept = [_kept(old, new) for old, new in zip(self._lists, lists, strict=True)]
-        for order, old in enumerate(self._lists):
-            self._leave(order, old, kept[order])
-        self._use(lists)
-        for order, new in enumerate(lists):
-            self._join(order, new, kept[order])
-        self._lists = lists
-        self.operations.append(Operation(self.called, first, len(self.steps)))
+        kept = {b for k, pair in enumerate(zip(self._lists, lists, strict=True))
+                for b in _kept(k, *pair)}  # fmt: skip
+        left = [block for block in _blocks(self._lists) if block not in kept]
+        joined = [block for block in _blocks(lists) if block not in kept]
+        free = _pages_of(_blocks(lists))
+        self._use([pfn for pfn, s in enumerate(self._states) if s == PG_INUSE and pfn in free], 0)
+        self._move_all(left, joined, lists)
+        self._use([p for p, s in enumerate(self._states) if s != PG_INUSE and p not in free])
+        self.operations.append(Operation(called, first, len(self.steps)))
 
-    def _leave(self, order: int, old: list[int], kept: list[int]) -> None:
-        here = list(old)
-        for pfn in [pfn for pfn in old if pfn not in kept]:
-            at = here.index(pfn)
-            self._move(ListDel, order, pfn, here[at - 1] if at else -1, 0)
-            del here[at]
+    def _move_all(self, left: list[Block], joined: list[Block], lists: FreeLists) -> None:
+        merging = {part for block in joined for part in _within(left, block)}
+        for block in [block for block in left if block not in merging]:
+            self._leave(block)
+            for part in reversed(_within(joined, block)):
+                self._split(part, lists)
+                joined.remove(part)
+        for block in joined:
+            for part in _within(left, block):
+                self._merge(part)
+            self._join(block, lists)
 
-    def _join(self, order: int, new: list[int], kept: list[int]) -> None:
-        for at, pfn in enumerate(new):
-            if pfn not in kept:
-                self._move(ListAdd, order, pfn, new[at - 1] if at else -1, PG_BUDDY | order)
+    def _split(self, half: Block, lists: FreeLists) -> None:
+        order, pfn = half
+        if pfn >> order & 1 and lists[order][0] == pfn:
+            self.steps.append(Split(len(self.steps), pfn ^ (1 << order), order + 1))
+        self._join(half, lists)
 
-    def _move(
-        self, kind: type[ListAdd | ListDel], order: int, pfn: int, after: int, state: int
-    ) -> None:
+    def _merge(self, buddy: Block) -> None:
+        order, pfn = buddy
+        self._leave(buddy)
+        self.steps.append(Merge(len(self.steps), pfn ^ (1 << order), pfn, order))
+
+    def _leave(self, block: Block) -> None:
+        order, pfn = block
+        here = self._lists[order]
+        at = here.index(pfn)
+        self._move(ListDel, block, here[at - 1] if at else -1, 0)
+        del here[at]
+
+    def _join(self, block: Block, lists: FreeLists) -> None:
+        order, pfn = block
+        here, before = self._lists[order], lists[order][: lists[order].index(pfn)]
+        after = next((other for other in reversed(before) if other in here), -1)
+        self._move(ListAdd, block, after, PG_BUDDY | order)
+        here.insert(here.index(after) + 1 if after >= 0 else 0, pfn)
+
+    def _move(self, kind: type[ListAdd | ListDel], block: Block, after: int, state: int) -> None:
+        order, pfn = block
         name = ListName(_ZONE, "free_area", order, MIGRATE_MOVABLE)
         self.steps.append(kind(len(self.steps), name, pfn, after, self._states[pfn], state))
         self._states[pfn] = state
 
-    def _use(self, lists: FreeLists) -> None:
-        """Pages that are on no list are in use; which of them are one block, nobody says."""
-        free = {pfn + n for k, pfns in enumerate(lists) for pfn in pfns for n in range(1 << k)}
-        for pfn, old in enumerate(self._states):
-            new = 0 if pfn in free else PG_INUSE
-            if (old & PG_INUSE) != new:
-                self.steps.append(Pages(len(self.steps), pfn, 1, old, new))
-                self._states[pfn] = new
+    def _use(self, pfns: list[int], state: int = PG_INUSE) -> None:
+        """Which pages in use are one block, nobody says: each is shown for itself."""
+        for pfn in pfns:
+            self.steps.append(Pages(len(self.steps), pfn, 1, self._states[pfn], state))
+            self._states[pfn] = state
 
 
-def _kept(old: list[int], new: list[int]) -> list[int]:
+def _snapshot(pages: int, lists: FreeLists) -> Snapshot:
+    """A machine in which these blocks are free and all other pages are in use."""
+    start: Snapshot = Machine.of_pages(pages).snapshot()
+    zone, free = start["nodes"][0]["zones"][_ZONE], _pages_of(_blocks(lists))
+    for order, pfns in enumerate(lists):
+        zone["free_area"][order][MIGRATE_MOVABLE] = list(pfns)
+    zone["vm_stat"]["NR_FREE_PAGES"] = len(free)
+    used = [[pfn, 1, "U", 0] for pfn in range(pages) if pfn not in free]
+    runs = [[pfn, 1, "F", order] for order, pfn in _blocks(lists)] + used
+    start["page_kinds"]["runs"] = sorted(runs)
+    return start
+
+
+def _kept(order: int, old: list[int], new: list[int]) -> list[Block]:
     """Blocks that need not move; none if the order of those that stay is another."""
     stay = [pfn for pfn in old if pfn in new]
-    return stay if stay == [pfn for pfn in new if pfn in old] else []
+    same = stay == [pfn for pfn in new if pfn in old]
+    return [(order, pfn) for pfn in stay] if same else []

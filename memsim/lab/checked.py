@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from memsim.lab.apart import parted, side_by_side
-from memsim.lab.script import in_words, shortened
-from memsim.lab.spec import Spec
+from memsim.lab.compare import Comparator
+from memsim.lab.script import Script, in_words, shortened
+from memsim.lab.spec import WORDS, Spec
 from memsim.lab.verdict import Verdict, points, recognised
 from memsim.views.controls import scrolling, status
 from memsim.views.side import SideBySide
@@ -25,9 +26,13 @@ class Checked:
     spec: Spec
     verdicts: Sequence[Verdict]
     hidden: int
-    hints: int
     #: What of memsim is not as it came, if anything.
-    changed: str
+    changed: str = ""
+    remarks: Sequence[str] = ()
+    #: The beginning of what the student's code printed.
+    printed: str = ""
+    #: Comparators of the exercise's own.
+    own: Mapping[str, Comparator] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -52,7 +57,8 @@ class Checked:
         return None
 
     def __str__(self) -> str:
-        return "\n".join([self._head(), *map(_line, self.verdicts), *self._said()])
+        printed = [f"It printed:\n{self.printed.rstrip()}"] if self.printed else []
+        return "\n".join([self._head(), *map(_line, self.verdicts), *self._said(), *printed])
 
     __repr__ = __str__
 
@@ -66,19 +72,26 @@ class Checked:
 
     def _said(self) -> list[str]:
         said = [self.spec.mistakes[self.mistake]] if self.mistake in self.spec.mistakes else []
+        said += self.remarks
         if self.changed:
             said.append(f"{self.changed} is not memsim's own any more: restart the kernel.")
         return said
 
     def _repr_html_(self) -> str:
-        rows = "".join(map(_row, self.verdicts))
+        rows = "".join(_row(verdict, self._is_judged(verdict)) for verdict in self.verdicts)
         head = "".join(f'<th scope="col">{h}</th>' for h in ("case", "", "expected", "yours"))
         table = scrolling(
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
             'tabindex="0" role="region" aria-label="The visible cases"',
         )
         said = "".join(status(line, "alert") for line in self._said())
-        return f"{status(self._head())}{table}{said}"
+        pre = f'<pre tabindex="0">{html.escape(self.printed)}</pre>' if self.printed else ""
+        printed = f"<details><summary>It printed</summary>{pre}</details>" if pre else ""
+        return f"{status(self._head())}{table}{said}{printed}"
+
+    def _is_judged(self, verdict: Verdict) -> bool:
+        """By a judge of the exercise's own? What that expects is no answer."""
+        return (verdict.case.compare or self.spec.compare) in self.own
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -115,14 +128,30 @@ def _compared(verdict: Verdict) -> tuple[str, str]:
     case, got = verdict.case, verdict.got
     at = parted(case.expected, got) if case.every else -1
     if at < 0:
-        return shortened(case.expected, _LENGTH), shortened(got, _LENGTH)
-    call = f"from call {at + 1}, {in_words(case.script[at])}: "
-    return call + shortened(case.expected[at], _LENGTH), shortened(got[at], _LENGTH)
+        return _two(case.expected, got)
+    expected, answer = _two(case.expected[at], got[at])
+    return f"from call {at + 1}, {_call(case.script, at)}: {expected}", answer
 
 
-def _row(verdict: Verdict) -> str:
+def _call(script: Script, at: int) -> str:
+    """A call in words; one without arguments comes with the one before it."""
+    called = in_words(script[at])
+    return f"{in_words(script[at - 1])}, {called}" if at and not script[at][2] else called
+
+
+def _two(expected: Any, got: Any) -> tuple[str, str]:
+    """Both values; with the word for what they are, where only that tells them apart."""
+    told = shortened(expected, _LENGTH), shortened(got, _LENGTH)
+    if type(expected) is type(got) or isinstance(expected, (list, dict)) or got is None:
+        return told
+    return f"{told[0]}, {WORDS[type(expected)]}", f"{told[1]}, {WORDS[type(got)]}"
+
+
+def _row(verdict: Verdict, is_judged: bool) -> str:
     cells: list[Any] = [verdict.case.name, _word(verdict)]
-    if verdict.failure or verdict.note:  # who wrote nothing yet is not told what is right
+    if verdict.is_right and (is_judged or verdict.case.every):
+        cells += ["", verdict.note]
+    elif verdict.failure or verdict.note:  # who wrote nothing yet is not told what is right
         cells += ["", verdict.failure or verdict.note]
     else:
         cells += _compared(verdict)

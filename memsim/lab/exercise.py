@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import html
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from memsim.lab.cases import Case
 from memsim.lab.checked import Checked
-from memsim.lab.guard import run_guarded
 from memsim.lab.hint_box import HintBox
 from memsim.lab.hints import Hint, Hints
 from memsim.lab.places import find, find_all
-from memsim.lab.script import in_words, run_script
+from memsim.lab.session import Session
 from memsim.lab.tampered import Seal
-from memsim.lab.verdict import Answer, Verdict, judge
 from memsim.views.controls import Question
 
 _SEAL = Seal()
@@ -66,26 +64,23 @@ class Exercise:
         """
         names = dict(sys._getframe(1).f_globals)
         names.update({thing.__name__: thing for thing in things})
-        changed = _SEAL.broken()
-        verdicts = [self._verdict(names, case) for case in self._puzzle.cases if case.visible]
-        hidden = self._puzzle.hidden + len(self._puzzle.cases) - len(verdicts)
-        return Checked(self.spec, verdicts, hidden, self._hints.used, changed or _SEAL.broken())
+        visible = [case for case in self._puzzle.cases if case.visible]
+        hidden = self._puzzle.hidden + len(self._puzzle.cases) - len(visible)
+        return self._checked(names, visible, hidden)
 
     def check_all(self, *things: Any) -> Checked:
         """The same with the hidden cases. BadInput where they are not: with a student."""
         names = dict(sys._getframe(1).f_globals)
         names.update({thing.__name__: thing for thing in things})
         cases = find_all(self.spec.name, self._puzzle.number, self._folder).puzzle.cases
-        verdicts = [self._verdict(names, case) for case in cases]
-        return Checked(self.spec, verdicts, 0, self._hints.used, "")
+        return self._checked(names, cases, 0)
 
-    def _verdict(self, names: Mapping[str, Any], case: Case) -> Verdict:
-        answers: list[Any] = []
-        ran = run_guarded(lambda: run_script(names, case.script, answers), self.spec.seconds)
-        failure = ran.failure
-        if failure and len(case.script) > 1 and len(answers) < len(case.script):
-            failure = f"call {len(answers) + 1}, {in_words(case.script[len(answers)])}: {failure}"
-        return judge(self.spec, case, Answer(answers, failure), self._own)
+    def _checked(self, names: Mapping[str, Any], cases: Sequence[Case], hidden: int) -> Checked:
+        changed, session = _SEAL.broken(), Session(self.spec, names, self._own)
+        verdicts = [session.verdict(case) for case in cases]
+        changed = changed or _SEAL.broken()
+        remarks = session.remarks(cases, len(cases) + hidden)
+        return Checked(self.spec, verdicts, hidden, changed, remarks, session.printed, self._own)
 
     def __str__(self) -> str:
         spec = self.spec

@@ -5,6 +5,7 @@ It runs in the reader's own kernel: this is for practice, and no wall against an
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ctypes
 import io
@@ -20,6 +21,8 @@ from memsim.lab.script import Missing
 
 #: Characters that a student's code may print before it is stopped.
 MAX_PRINTED = 64 << 10
+#: How many of them are kept.
+_SEEN = 2000
 #: Seconds that threads take turns in while code that catches everything is stopped: one of the
 #: attempts then comes while it handles the one before.
 _TURN = 1e-6
@@ -37,6 +40,9 @@ class Ran:
 
     value: Any = None
     failure: str = ""
+    #: The beginning of what it printed.
+    printed: str = ""
+    is_over_time: bool = False
 
 
 def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
@@ -46,20 +52,21 @@ def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
         return _ran(function, screen, alarm)
     except _Stop:
         alarm.join()  # one that came too late to find its call; now there is no other
-        return Ran(failure=_TOO_LONG.format(seconds))
+        return Ran(None, _TOO_LONG.format(seconds), screen.seen, True)
 
 
 def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
     try:
         with _printing_to(screen):
             alarm.start()
-            return Ran(_call(function))
+            return Ran(_call(function), "", screen.seen)
     except _Stop:
         if screen.is_full:
-            return Ran(failure=f"prints without end: stopped after {MAX_PRINTED} characters")
-        return Ran(failure=_TOO_LONG.format(alarm.seconds))
+            said = f"prints without end: stopped after {MAX_PRINTED} characters"
+            return Ran(None, said, screen.seen)
+        return Ran(None, _TOO_LONG.format(alarm.seconds), screen.seen, True)
     except BaseException as error:
-        return Ran(failure=_in_words(error))
+        return Ran(None, _in_words(error), screen.seen)
     finally:
         alarm.join()
 
@@ -71,8 +78,17 @@ def _call(function: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def _printing_to(screen: _Screen) -> Iterator[None]:
-    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
-        yield
+    asks = builtins.input
+    builtins.input = _no_input
+    try:
+        with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+            yield
+    finally:
+        builtins.input = asks
+
+
+def _no_input(*prompt: object) -> str:
+    raise RuntimeError("input() has no place here: the check gives the arguments")
 
 
 def _in_words(error: BaseException) -> str:
@@ -107,10 +123,11 @@ def _is_cell(frame: traceback.FrameSummary) -> bool:
 
 
 class _Screen(io.TextIOBase):
-    """Takes what is printed and drops it; stops who prints too much."""
+    """Takes what is printed, keeps its beginning; stops who prints too much."""
 
     def __init__(self) -> None:
         self._left = MAX_PRINTED
+        self.seen = ""
 
     @property
     def is_full(self) -> bool:
@@ -118,6 +135,7 @@ class _Screen(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self._left -= len(text)
+        self.seen += text[: _SEEN - len(self.seen)]
         if self.is_full:
             raise _Stop
         return len(text)

@@ -34,6 +34,11 @@ class Fate(Enum):
     SAME = "the same"
     KEPT = "yours, kept"
     BESIDE = "yours, kept; the new version is beside it"
+    GONE = "no more in the course, kept"
+
+
+#: Fates that are told file by file.
+_TOLD = (Fate.KEPT, Fate.BESIDE, Fate.GONE)
 
 
 def hand_out(source: Path, target: Path) -> dict[str, Fate]:
@@ -48,9 +53,12 @@ def hand_out(source: Path, target: Path) -> dict[str, Fate]:
     if target.resolve().is_relative_to(source.resolve()):
         raise BadInput(f"{target}: is where the lessons come from; name another folder")
     handed = _read_manifest(target)
-    fates = {}
+    fates: dict[str, Fate] = {}
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for name in sorted(handed.keys() - set(files)):
+            if (target / name).exists():
+                fates[name] = Fate.GONE
         for name in files:
             fates[name] = _hand_out_file(source / name, target / name, handed.get(name, ""))
             handed[name] = _digest(source / name)
@@ -80,7 +88,7 @@ def as_lines(fates: dict[str, Fate], folder: Path) -> str:
     """For people: how many files of each fate, and which ones are the reader's."""
     counts = Counter(fates.values())
     told = ", ".join(f"{counts[fate]} {fate.value}" for fate in Fate if counts[fate])
-    own = [f"  {n}: {f.value}" for n, f in fates.items() if f in (Fate.KEPT, Fate.BESIDE)]
+    own = [f"  {n}: {f.value}" for n, f in fates.items() if f in _TOLD]
     return "\n".join([f"{folder}: {told}", *own])
 
 

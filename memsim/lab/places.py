@@ -80,11 +80,13 @@ def handed_json(found: Found, practice: list[Puzzle]) -> Json:
     }
 
 
-@cache
 def own_comparators(path: Path) -> Mapping[str, Comparator]:
     """The functions of a judge.py by name; none where there is no such file."""
-    if not path.is_file():
-        return {}
+    return _functions(path, path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@cache
+def _functions(path: Path, changed: int) -> Mapping[str, Comparator]:
     with author_s(path):
         return {k: f for k, f in runpy.run_path(str(path)).items() if callable(f) and k[0] != "_"}
 

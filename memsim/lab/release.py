@@ -65,6 +65,9 @@ def new_secret(path: Path, random_hex: str) -> None:
 
 
 def _handed(cuts: Sequence[Cut], target: Path, number: Callable[[str], int]) -> dict[str, Fate]:
+    for own in (cuts[0].author.parents[1], cuts[0].author.parents[2]):
+        if target.resolve() == own.resolve():
+            raise BadInput(f"{target}: is where the course's own files are; name another folder")
     with tempfile.TemporaryDirectory(prefix="memsim-") as folder:
         write_exercises(cuts, Path(folder), number)
         return hand_out(Path(folder), target)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memsim.lab.plain import plain
+from memsim.lab.spec import WORDS
 
 Script = Sequence[Sequence[Any]]
 KINDS = ("call", "new", "do")
@@ -62,7 +63,7 @@ def _named(names: Mapping[str, Any], name: str) -> Any:
             "exercise's notebook again"
         )
     if not callable(names[name]):
-        raise Missing(f"{name} is a {type(names[name]).__name__}; should be what the cell defines")
+        raise Missing(f"{name} is {WORDS[type(names[name])]}; should be what the cell defines")
     return names[name]
 
 

@@ -85,6 +85,22 @@ _WORKED = """## The worked solution
 Why the solution is right, step by step. A cell with the tag `worked` is not handed out."""
 
 
+NBGRADER_CONFIG = '''"""For an nbgrader course made of these notebooks: keeps worked solutions."""
+
+from nbconvert.preprocessors import TagRemovePreprocessor
+from nbgrader.converters import GenerateAssignment
+
+c = get_config()  # noqa: F821  (nbgrader's)
+
+c.GenerateAssignment.preprocessors = [
+    TagRemovePreprocessor,
+    *GenerateAssignment.preprocessors.default_args[0],
+]
+c.TagRemovePreprocessor.enabled = True
+c.TagRemovePreprocessor.remove_cell_tags = {"worked"}
+'''
+
+
 def new_exercise(course: Path, name: str) -> list[Path]:
     """Writes the files of a new exercise that works as it is; returns them.
 
@@ -103,6 +119,9 @@ def new_exercise(course: Path, name: str) -> list[Path]:
             raise BadInput(f"{path}: is there already")
     try:
         folder.mkdir(parents=True)
+        config = course / SOLUTIONS / "nbgrader_config.py"
+        if not config.exists():
+            config.write_text(NBGRADER_CONFIG, "utf-8")
         for path, text in files.items():
             path.write_text(f"{text}\n", "utf-8")
     except OSError as error:

@@ -13,11 +13,12 @@ from memsim.words.errors import BadInput
 T = TypeVar("T")
 Json = dict[str, Any]
 
-_WORDS = defaultdict(
+#: What a value of that type is called.
+WORDS = defaultdict(
     lambda: "something else",
     {
         dict: "a dict", list: "a list", str: "a text", int: "a whole number", bool: "a bool",
-        float: "a number", type(None): "null",
+        float: "a number with a point", type(None): "null",
     },
 )  # fmt: skip
 LEVELS = ("read", "write", "design")
@@ -101,7 +102,7 @@ def read_json(path: Path) -> Any:
 def checked(value: Any, kind: type[T], where: str) -> T:
     """The value, if it is of that type. BadInput otherwise."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadInput(f"{where}: is {_WORDS[type(value)]}; should be {_WORDS[kind]}")
+        raise BadInput(f"{where}: is {WORDS[type(value)]}; should be {WORDS[kind]}")
     return value
 
 

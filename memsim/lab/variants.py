@@ -78,10 +78,14 @@ def author_s(path: Path) -> Iterator[None]:
         raise BadInput(f"{where}: {one_line(said, 300)}") from error
 
 
-@cache
 def _module(path: Path) -> Json:
     if not path.is_file():
         raise BadInput(f"{path.parent}: has neither cases.json nor cases.py")
+    return _as_run(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _as_run(path: Path, changed: int) -> Json:
     module = runpy.run_path(str(path))
     if not callable(module.get("draw")):
         raise BadInput(f"{path}: has no function draw(rng)")
