@@ -13,8 +13,8 @@ from memsim.views.charts import COLOURS, CONFIG, FOLLOW_THEME, PATTERNS, themed
 
 _ROW = 28
 _MOST_MISTAKES = 30
-#: From few to all: light and dark enough for the numbers on it, in every kind of sight.
-_SCALE = ((0.0, "#b2452f"), (0.5, "#f0e6c8"), (1.0, "#2f6f9f"))
+#: From few to all; black numbers can be read on each.
+_SCALE = ((0.0, "#e07b5f"), (0.5, "#f5edd6"), (1.0, "#6fb0dc"))
 
 
 def charts(whole: ClassTally, titles: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +59,7 @@ def cases(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
         figure.add_heatmap(
             x=list(range(1, longest + 1)), y=[titles[one.exercise] for one in ran], z=shares,
             zmin=0, zmax=100, colorscale=_SCALE, xgap=2, ygap=2, hoverongaps=False,
-            texttemplate="%{z}", colorbar={"title": "% right"},
+            texttemplate="%{z}", textfont={"color": "#000000"}, colorbar={"title": "% right"},
             hovertemplate="%{y}, case %{x}: %{z} % have it right<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title="case", dtick=1)

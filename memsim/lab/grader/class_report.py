@@ -77,9 +77,12 @@ def _advice_on(one: Tally, specs: Specs) -> Iterator[tuple[float, str]]:
     """Each with the share of students who had it right."""
     spec = specs.get(one.exercise)
     where = _title(one.exercise, specs) + (f" (lesson {spec.lesson})" if spec else "")
-    for case in one.cases:
+    worst: dict[str, CaseTally] = {}
+    for case in sorted(one.cases, key=lambda case: -case.share):
+        worst[case.name] = case
+    for name, case in worst.items():
         if case.share < _LOW:
-            yield case.share, f"{where}: {case.right} of {case.count} have it right: {case.name}"
+            yield case.share, f"{where}: {case.right} of {case.count} have it right: {name}"
     for mistake, count in one.mistakes.items():
         share = count / one.handed_in if one.handed_in else 0.0
         if share > _OFTEN:

@@ -34,11 +34,8 @@ def feedback(student: str, results: Iterable[Result], specs: Mapping[str, Spec])
     own = sorted((r for r in results if r.student == student), key=lambda r: r.exercise)
     graded = [result for result in own if result.score is not None]
     total = sum(result.score or 0 for result in graded)
-    parts = [
-        paragraph(
-            points_of(total, sum(r.max for r in graded)) + f", {len(graded)} exercises graded"
-        )
-    ]
+    of = sum(result.max for result in graded)
+    parts = [paragraph(f"{points_of(total, of)} in all; exercises graded: {len(graded)}")]
     for result in own:
         parts += _exercise(result, specs.get(result.exercise))
     return page(f"Feedback for {student}", parts)

@@ -88,14 +88,25 @@ class Journal:
             self._prepare()
 
     def _prepare(self) -> None:
+        if self._has_tables():
+            self._check_layout()  # before anything is changed: it may be somebody else's
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = full")
         with self._transaction():
-            if not self._number("select count(*) from sqlite_schema"):
-                for statement in _TABLES.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"pragma application_id = {_APPLICATION}")
-                self._db.execute(f"pragma user_version = {_LAYOUT}")
+            if not self._has_tables():
+                self._make_tables()
+        self._check_layout()
+
+    def _has_tables(self) -> bool:
+        return bool(self._number("select count(*) from sqlite_schema"))
+
+    def _make_tables(self) -> None:
+        for statement in _TABLES.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"pragma application_id = {_APPLICATION}")
+        self._db.execute(f"pragma user_version = {_LAYOUT}")
+
+    def _check_layout(self) -> None:
         layout = self._number("pragma application_id"), self._number("pragma user_version")
         if layout != (_APPLICATION, _LAYOUT):
             raise BadInput(f"{self.path}: is no journal of this grader")
