@@ -99,4 +99,4 @@ def _drawn(name: str, figure: go.Figure) -> str:
         div_id=f"chart-{name}",
     )  # fmt: skip
     label = f'role="img" aria-label="Chart: {name}; the table below has its numbers"'
-    return f"<div {label}>{made}</div>"
+    return f'<div class="scrolls" {label}>{made}</div>'

@@ -63,7 +63,11 @@ def file_name(student: str) -> str:
     if _PLAIN.fullmatch(student):
         return f"{student}.html"
     plain = re.sub(r"[^A-Za-z0-9]+", "_", student)[:40].strip("_")
-    return f"{plain or 'student'}-{hashlib.sha256(student.encode()).hexdigest()[:12]}.html"
+    return f"{plain or 'student'}-{_digest(student)}.html"
+
+
+def _digest(student: str) -> str:
+    return hashlib.sha256(student.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
