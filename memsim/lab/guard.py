@@ -10,13 +10,11 @@ import ctypes
 import io
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from memsim.lab.plain import NotPlain
-from memsim.lab.script import Missing
+from memsim.lab.failures import TOO_LONG, in_words
 
 #: Characters that a student's code may print before it is stopped.
 MAX_PRINTED = 64 << 10
@@ -24,7 +22,6 @@ MAX_PRINTED = 64 << 10
 #: attempts then comes while it handles the one before.
 _TURN = 1e-6
 _USUAL_TURN = sys.getswitchinterval()
-_TOO_LONG = "takes longer than {:g} s: is there a loop without an end?"
 
 
 class _Stop(BaseException):
@@ -46,7 +43,7 @@ def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
         return _ran(function, screen, alarm)
     except _Stop:
         alarm.join()  # one that came too late to find its call; now there is no other
-        return Ran(failure=_TOO_LONG.format(seconds))
+        return Ran(failure=TOO_LONG.format(seconds))
 
 
 def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
@@ -57,9 +54,9 @@ def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
     except _Stop:
         if screen.is_full:
             return Ran(failure=f"prints without end: stopped after {MAX_PRINTED} characters")
-        return Ran(failure=_TOO_LONG.format(alarm.seconds))
+        return Ran(failure=TOO_LONG.format(alarm.seconds))
     except BaseException as error:
-        return Ran(failure=_in_words(error))
+        return Ran(failure=in_words(error))
     finally:
         alarm.join()
 
@@ -73,37 +70,6 @@ def _call(function: Callable[[], Any]) -> Any:
 def _printing_to(screen: _Screen) -> Iterator[None]:
     with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
         yield
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, Missing):
-        return str(error)
-    if isinstance(error, NotPlain):
-        return f"returns something else than expected: {error}"
-    if isinstance(error, NotImplementedError):
-        return f"is not written yet: {error}".rstrip(": ")
-    if isinstance(error, RecursionError):
-        return "calls itself too deeply: is there a case where it stops?"
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
-    if isinstance(error, SystemExit):
-        return "ends Python: exit() has no place here"
-    if isinstance(error, KeyboardInterrupt):
-        return "was interrupted"
-    return _raised(error)
-
-
-def _raised(error: BaseException) -> str:
-    what = f"raises {type(error).__name__}"
-    with contextlib.suppress(Exception):
-        what += f": {str(error)[:200]}" if str(error) else ""
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _is_cell(f)]
-        what += f" (line {lines[-1]} of its cell)" if lines else ""
-    return what
-
-
-def _is_cell(frame: traceback.FrameSummary) -> bool:
-    return "ipykernel_" in frame.filename or frame.filename.startswith("<ipython")
 
 
 class _Screen(io.TextIOBase):
