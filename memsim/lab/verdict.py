@@ -57,7 +57,7 @@ def judge(
 def _compared(case: Case, compare: Comparator, got: Any) -> Verdict:
     try:
         judged = compare(case.expected, got)
-    except (TypeError, ValueError, LookupError, ArithmeticError, MemsimError):
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemsimError):
         return Verdict(case, 0.0, got, "is not of the form that was asked for")
     if isinstance(judged, Judged):
         return Verdict(case, judged.score, got, "", judged.note, judged.mistake)

@@ -32,7 +32,8 @@ from memsim.words.errors import BadInput
 MODES = ("bwrap", "landlock", "plain")
 #: How long a child may take to close its walls: what is slower is broken.
 START_SECONDS = 60.0
-_PACKAGE = Path(__file__).parents[2]
+#: memsim itself, which students' code may read.
+PACKAGE = Path(__file__).parents[2]
 _ENVIRONMENT: Mapping[str, str] = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 #: -I would leave out PYTHONHASHSEED; what else it leaves out is not in the environment.
 _PYTHON = ("-s", "-S", "-P", "-B", "-u")
@@ -73,7 +74,7 @@ class Walls:
         """A child whose walls are closed, and which has read nothing yet. NoStart if it is not."""
         try:
             process = subprocess.Popen(
-                [*self._outside(), *_python(), child.BOOT, str(_PACKAGE), self._told(limits)],
+                [*self._outside(), *_python(), child.BOOT, str(PACKAGE), self._told(limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -91,7 +92,7 @@ class Walls:
         return json.dumps(
             {
                 "mode": self.mode,
-                "read": [*map(str, _readable()), str(_PACKAGE)],
+                "read": [*map(str, _readable()), str(PACKAGE)],
                 "search": os.getuid() == 0 and _needs_root(self.mode),
                 "memory": limits.memory,
                 "cpu": int(limits.exercise_seconds) + 2,
@@ -130,8 +131,8 @@ def _readable() -> tuple[Path, ...]:
 def _needs_root(mode: str) -> bool:
     """Python or memsim is not anybody's to read; in bwrap the folders around them do not count."""
     library = Path(os.__file__).parent
-    around = [*library.parents, *_PACKAGE.parents] if mode == "landlock" else []
-    inside = [library, library / "lib-dynload", *_PACKAGE.rglob("*"), _PACKAGE]
+    around = [*library.parents, *PACKAGE.parents] if mode == "landlock" else []
+    inside = [library, library / "lib-dynload", *PACKAGE.rglob("*"), PACKAGE]
     folders = [path for path in [*around, *inside] if path.is_dir()]
     files = [path for path in [*inside, Path(os.__file__)] if path.is_file()]
     return not (all(_allows(p, stat.S_IXOTH) for p in folders) and all(map(_allows, files)))
@@ -157,7 +158,7 @@ def _namespaces() -> list[str]:
 
 def _files() -> Iterator[str]:
     """The file system inside: no /etc, /home, /tmp, /proc or /dev."""
-    paths = [*_readable(), _executable(), _PACKAGE]
+    paths = [*_readable(), _executable(), PACKAGE]
     links = [path for path in paths if path.is_symlink() and path.parent == Path("/")]
     paths = [path for path in paths if path not in links]
     above = {folder for path in paths for folder in path.parents}
