@@ -134,7 +134,7 @@ def _case(rng, visible, loose):
 
 def _copies(rng, loose):
     """Three texts; and which caches only look like the leak, by the mistake they invite."""
-    big = rng.choice(_CACHES[:3])
+    big = rng.choice(_CACHES[1:3] if loose else _CACHES[:3])
     kinds = [kind for kind in _CACHES if kind is not big and not (loose and kind is _LOOSE)]
     pages = sorted(rng.sample(kinds, 6 if loose else 7), key=lambda kind: kind[3] / kind[2])
     leaks = _LOOSE if loose else pages.pop(rng.randrange(3))
@@ -163,7 +163,8 @@ def _rows(rng, kind, active, spare=(0, 0, 0)):
 
 def _leaks(rng, kind, leak):
     """What it leaks fills partial slabs first, so that num_objs grows less than active_objs."""
-    start, free = rng.randrange(5000, 20_000), leak * rng.randrange(45, 70) // 100
+    start = rng.randrange(2000, 3000) if kind is _LOOSE else rng.randrange(5000, 20_000)
+    free = leak * rng.randrange(45, 70) // 100
     return _rows(rng, kind, [start, start + leak, start + 2 * leak], [free, free // 3, 0])
 
 
