@@ -25,7 +25,7 @@ def status(text: str, role: str = "status") -> str:
     border = "3px solid var(--jp-brand-color1, #0b62c4)"
     return (
         f'<div role="{role}" style="border-left: {border}; padding: 2px 8px; '
-        f'line-height: 1.45; overflow-wrap: break-word">{html.escape(text)}</div>'
+        f'line-height: 1.45; white-space: pre-line; overflow-wrap: break-word">{html.escape(text)}</div>'
     )
 
 
