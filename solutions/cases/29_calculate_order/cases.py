@@ -41,13 +41,13 @@ def _mistaken(
 
 
 MISTAKES = {
+    "less_than": _mistaken(strict=True),
     "one_bit_less": _mistaken(log=True),
     "no_cpus": _mistaken(cpus=False),
     "least_waste": _mistaken(least=True),
     "never_clamped": _mistaken(clamped=False),
     "sixteenth_only": _mistaken(fractions=(16,)),
     "first_order_first": first_order_first,
-    "less_than": _mistaken(strict=True),
     "no_minus_one": _no_minus_one,
 }
 
