@@ -21,42 +21,42 @@ Names = dict[str, Any]
 
 def faults(course: Path, name: str, puzzles: int) -> Iterator[str]:
     """Everything that is wrong with it in so many puzzles, one line each; nothing if it is fit."""
+    path, folder = course / SOLUTIONS / f"{name}.ipynb", course / SOLUTIONS / CASES / name
     try:
-        yield from solution_faults(course, name, puzzles)
-        yield from stub_faults(course, name)
-        yield from mistake_faults(course, name, puzzles)
-        yield from draw_faults(course, name, puzzles)
+        found = of_author(folder, PUBLIC)
+        drawn = [draw(folder, number) for number in range(puzzles)]
+        yield from _solution_faults(path, found, drawn)
+        yield from _stub_faults(path, found)
+        yield from _mistake_faults(found, mistakes_in(folder), drawn[: -(-puzzles // 4)])
+        yield from _draw_faults(folder, drawn)
     except BadInput as error:
         yield str(error)
 
 
-def solution_faults(course: Path, name: str, puzzles: int) -> Iterator[str]:
+def _solution_faults(path: Path, found: Found, drawn: list[Puzzle]) -> Iterator[str]:
     """The solution gets full marks in every puzzle, hidden cases too."""
-    path = course / SOLUTIONS / f"{name}.ipynb"
-    names, found = run_cells(path.read_bytes(), path), _found(course, name)
-    for number in range(puzzles):
-        puzzle = draw(_folder(course, name), number)
+    names = run_cells(path.read_bytes(), path)
+    for puzzle in drawn:
         for verdict in verdicts(found, puzzle, names):
             if not verdict.is_right:
-                where = f"puzzle {number}: {verdict.case.name}"
+                where = f"puzzle {puzzle.number}: {verdict.case.name}"
                 yield f"{where}: the solution is wrong: {_told(verdict)}"
                 return
 
 
-def stub_faults(course: Path, name: str) -> Iterator[str]:
+def _stub_faults(path: Path, found: Found) -> Iterator[str]:
     """Untouched, it gets nothing, and says that it is not written yet."""
-    path = course / SOLUTIONS / f"{name}.ipynb"
-    names, found = run_cells(cut_notebook(path), path), _found(course, name)
-    got = verdicts(found, found.puzzle, names)
+    got = verdicts(found, found.puzzle, run_cells(cut_notebook(path), path))
     if points(found.spec, got):
         yield f"an untouched exercise gets {points(found.spec, got)} points"
     if not any("NotImplementedError" in verdict.failure for verdict in got):
         yield "an untouched exercise does not say that it is not written yet"
 
 
-def mistake_faults(course: Path, name: str, puzzles: int) -> Iterator[str]:
+def _mistake_faults(
+    found: Found, mistakes: Mapping[str, Any], drawn: list[Puzzle]
+) -> Iterator[str]:
     """Each mistake of exercise.json is one of cases.py, recognised, and never worth full marks."""
-    found, mistakes = _found(course, name), mistakes_in(_folder(course, name))
     for key in sorted(found.spec.mistakes.keys() ^ mistakes.keys()):
         yield f"mistakes: {key}: is in one of exercise.json and MISTAKES only"
     for key in sorted(found.spec.mistakes.keys() & mistakes.keys()):
@@ -64,25 +64,22 @@ def mistake_faults(course: Path, name: str, puzzles: int) -> Iterator[str]:
         seen = [v for v in verdicts(found, found.puzzle, names) if v.case.visible]
         if recognised(seen) != key:
             yield f"mistakes: {key}: is not recognised in the visible cases"
-        for number in range(puzzles):
-            puzzle = draw(_folder(course, name), number)
+        for puzzle in drawn:
             got = verdicts(found, puzzle, standing_for(puzzle, mistakes[key]))
             if all(verdict.is_right for verdict in got):
-                yield f"mistakes: {key}: gets full marks in puzzle {number}"
+                yield f"mistakes: {key}: gets full marks in puzzle {puzzle.number}"
                 break
 
 
-def draw_faults(course: Path, name: str, puzzles: int) -> Iterator[str]:
+def _draw_faults(folder: Path, drawn: list[Puzzle]) -> Iterator[str]:
     """The same number is the same puzzle, and other numbers are other puzzles."""
-    folder = _folder(course, name)
     if not (folder / "cases.py").is_file():
         return
-    drawn = [draw(folder, number) for number in range(puzzles)]
-    if drawn[:5] != [draw(folder, number) for number in range(len(drawn[:5]))]:
+    if drawn[:5] != [draw(folder, puzzle.number) for puzzle in drawn[:5]]:
         yield "the same number gives another puzzle: draw from rng alone"
     different = len({repr((puzzle.given, puzzle.cases)) for puzzle in drawn})
-    if different < puzzles // 4:
-        yield f"only {different} of {puzzles} puzzles are different"
+    if different < len(drawn) // 4:
+        yield f"only {different} of {len(drawn)} puzzles are different"
 
 
 def run_cells(notebook: bytes, path: Path) -> Names:
@@ -129,11 +126,3 @@ def standing_for(puzzle: Puzzle, thing: Any) -> Names:
 
 def _told(verdict: Verdict) -> str:
     return verdict.failure or verdict.note or f"it answers {verdict.got!r:.200}"
-
-
-def _folder(course: Path, name: str) -> Path:
-    return course / SOLUTIONS / CASES / name
-
-
-def _found(course: Path, name: str) -> Found:
-    return of_author(_folder(course, name), PUBLIC)

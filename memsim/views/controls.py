@@ -23,10 +23,8 @@ FULL = {"width": "100%", "max_width": "48em", "margin": "2px 0"}
 def status(text: str, role: str = "status") -> str:
     """One line that a screen reader says when it appears, as HTML."""
     border = "3px solid var(--jp-brand-color1, #0b62c4)"
-    return (
-        f'<div role="{role}" style="border-left: {border}; padding: 2px 8px; '
-        f'line-height: 1.45; overflow-wrap: break-word">{html.escape(text)}</div>'
-    )
+    style = "padding: 2px 8px; line-height: 1.45; white-space: pre-line; overflow-wrap: break-word"
+    return f'<div role="{role}" style="border-left: {border}; {style}">{html.escape(text)}</div>'
 
 
 def scrolling(inner: str, attributes: str) -> str:

@@ -22,6 +22,8 @@ QUESTIONS = (
     "pages of Normal that somebody holds", "pages of DMA32 that somebody holds",
     "pages on all pcp lists",
 )  # fmt: skip
+#: These are handed out: the most telling questions.
+VISIBLE = (0, 1, 5)
 HINTS = (
     "Which two of the lines are asked for? Pages become MiB at the end.",
     "What is on a pcp list is in no zone's free, and nobody holds it.",
@@ -64,13 +66,24 @@ def one_cpu(given):
     return RIGHT({"zones": {name: zone | {"count": zone["count"][:1]} for name, zone in zones}})
 
 
-MISTAKES = {"whole_free": whole_free, "holes_counted": holes_counted, "one_cpu": one_cpu}
+def pcp_is_held(given):
+    zones = given["zones"]
+    found = [zones[name]["managed"] - zones[name]["free"] for name in ("Normal", "DMA32")]
+    return [*RIGHT(given)[:5], *found, RIGHT(given)[7]]
+
+
+MISTAKES = {
+    "whole_free": whole_free,
+    "holes_counted": holes_counted,
+    "one_cpu": one_cpu,
+    "pcp_is_held": pcp_is_held,
+}
 
 
 def draw(rng):
     text = write_zoneinfo([_shorter(zone, rng) for zone in _zones(rng)])
     cases = [
-        {"name": name, "pick": row, "visible": row < 3,
+        {"name": f"{row + 1}. {name}", "pick": row, "visible": row in VISIBLE,
          "group": "pages of a zone", "hint": HINTS[row > 4]}
         for row, name in enumerate(QUESTIONS)
     ]  # fmt: skip

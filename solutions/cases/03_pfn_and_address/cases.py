@@ -70,11 +70,13 @@ MISTAKES = {
 def draw(rng):
     rows = [[told, _value(rng, told, asked), asked] for told, asked in ROWS]
     cases = [
-        {"name": f"{asked} of {told} {value:#x}", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, {asked} of {told} {value:#x}", "pick": row, "visible": row < 3,
          "group": "pages of 16 GiB", "hint": "Go by way of the pfn; look at the units of a border."}
         for row, (told, value, asked) in enumerate(rows)
     ]  # fmt: skip
-    lines = [f"{told:>16} {value:#20x}   {asked}?" for told, value, asked in rows]
+    lines = [
+        f"{n}. {told:>16} {value:#20x}   {asked}?" for n, (told, value, asked) in enumerate(rows, 1)
+    ]
     return {"shown": "\n".join(lines), "given": {"rows": rows}, "cases": cases}
 
 

@@ -44,12 +44,16 @@ MISTAKES = {"ram_only": ram_only, "always_4k": always_4k, "section_too_few": sec
 def draw(rng):
     rows = [[*_machine(rng, *kind)] for kind in KINDS]
     cases = [
-        {"name": f"{arch}, {ram} MiB, pages of {page} KiB", "pick": row, "visible": row < 3,
-         "group": "machines", "hint": "Round up to whole sections; mind the size of a page."}
+        {"name": f"row {row + 1}, {arch}, {ram} MiB, pages of {page} KiB", "pick": row,
+         "visible": row < 3, "group": "machines",
+         "hint": "Round up to whole sections; mind the size of a page."}
         for row, (arch, ram, page, _) in enumerate(rows)
     ]  # fmt: skip
-    lines = [f"{'machine':8} {'RAM, MiB':>9} {'page, KiB':>10} {'section, MiB':>13}"]
-    lines += [f"{arch:8} {ram:9} {page:10} {section:13}" for arch, ram, page, section in rows]
+    lines = [f"   {'machine':8} {'RAM, MiB':>9} {'page, KiB':>10} {'section, MiB':>13}"]
+    lines += [
+        f"{n}. {arch:8} {ram:9} {page:10} {section:13}"
+        for n, (arch, ram, page, section) in enumerate(rows, 1)
+    ]
     return {"shown": "\n".join(lines), "given": {"rows": rows}, "cases": cases}
 
 

@@ -27,13 +27,13 @@ MISTAKES = {
 
 def draw(rng):
     blocks = [_block(rng, row % 2 == 1, order) for row, order in enumerate(_orders(rng))]
-    rows = [f"{pfn:>8} {order:>6}" for pfn, order in blocks]
+    rows = [f"{n}. {pfn:>8} {order:>6}" for n, (pfn, order) in enumerate(blocks, 1)]
     cases = [
-        {"name": f"pfn {pfn}, order {order}", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, pfn {pfn}, order {order}", "pick": row, "visible": row < 3,
          "group": "one bit", "hint": "Flip one bit, 1 << order; the merged block begins lower."}
         for row, (pfn, order) in enumerate(blocks)
     ]  # fmt: skip
-    shown = "\n".join([f"{'pfn':>8} {'order':>6}", *rows])
+    shown = "\n".join([f"   {'pfn':>8} {'order':>6}", *rows])
     return {"shown": shown, "given": {"blocks": blocks}, "cases": cases}
 
 

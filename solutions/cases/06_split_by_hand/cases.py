@@ -25,20 +25,33 @@ def halves_forgotten(given):
     return [_by_hand(**row, back=False) for row in given["rows"]]
 
 
+def both_free(given):
+    return [_by_hand(**row, kept=1) for row in given["rows"]]
+
+
+def lowest_pfn(given):
+    return [
+        _by_hand([sorted(pfns) for pfns in row["lists"]], row["order"]) for row in given["rows"]
+    ]
+
+
 MISTAKES = {
     "upper_half": upper_half,
     "takes_largest": takes_largest,
     "halves_forgotten": halves_forgotten,
+    "both_free": both_free,
+    "lowest_pfn": lowest_pfn,
 }
 
 
-def _by_hand(lists, order, upper=False, largest=False, back=True):
+def _by_hand(lists, order, upper=False, largest=False, back=True, kept=0):
     have = [high for high in range(order, len(lists)) if lists[high]]
     high = have[-1] if largest else have[0]
     nr_free = [len(pfns) for pfns in lists]
     nr_free[high] -= 1
     for left in range(order, high) if back else ():
         nr_free[left] += 1
+    nr_free[order] += kept if high > order else 0
     pfn = lists[high][0]
     return [pfn + (1 << high) - (1 << order) if upper else pfn, nr_free]
 
@@ -51,8 +64,9 @@ def _machine():
 def draw(rng):
     machine = _machine()
     held, rows, cases = [], [], []
+    headed = rng.randrange(3)
     for row in range(ROWS):
-        order = _shake(machine, rng, held, telling=row < 3)
+        order = _shake(machine, rng, held, _is_headed if row == headed else TELLING[row < 3])
         rows.append({"lists": _lists(machine), "order": order})
         pfn = machine.alloc_pages(GFP_HIGHUSER_MOVABLE, order)
         held.append(pfn)
@@ -68,8 +82,8 @@ def draw(rng):
 
 
 def _shake(machine, rng, held, telling):
-    """Allocate and free; an order that can be served; if telling, by a split, with a choice."""
-    for _ in range(60):
+    """Allocate and free until an order can be served that tells what it should."""
+    for _ in range(2000):
         rng.shuffle(held)
         for pfn in held[rng.randrange(len(held) + 1) :]:
             machine.free_pages(pfn)
@@ -77,7 +91,7 @@ def _shake(machine, rng, held, telling):
         for _ in range(rng.randrange(4, 9)):
             _take(machine, rng, held)
         lists = _lists(machine)
-        orders = [order for order in range(4) if _is_telling(lists, order, telling)]
+        orders = [order for order in range(4) if telling(lists, order)]
         if orders:
             return rng.choice(orders)
     raise AssertionError("no such lists were found")
@@ -90,9 +104,22 @@ def _take(machine, rng, held):
         return
 
 
-def _is_telling(lists, order, telling):
-    have = [high for high in range(order, len(lists)) if lists[high]]
-    return len(have) > 1 and have[0] > order if telling else bool(have)
+def _is_served(lists, order):
+    return any(lists[order:])
+
+
+def _is_split(lists, order):
+    """It needs a split, and there is a choice of blocks to split."""
+    return not lists[order] and sum(map(bool, lists[order:])) > 1
+
+
+def _is_headed(lists, order):
+    """The same, and the list to take from is not sorted: its head is not its lowest pfn."""
+    chosen = next(filter(None, lists[order:]), [0])
+    return _is_split(lists, order) and chosen[0] > min(chosen)
+
+
+TELLING = (_is_served, _is_split)
 
 
 def _lists(machine):

@@ -4,6 +4,8 @@ What is right comes from memsim's own page allocator.
 """
 
 from memsim import GFP_HIGHUSER_MOVABLE, Machine, PageAllocationFailure
+from memsim.mm.mmzone import list_pages
+from memsim.mm.page_alloc.free_list import list_all_deferred
 from memsim.words.mmzone import MIGRATE_MOVABLE
 
 LARGEST = 5
@@ -15,6 +17,8 @@ class RIGHT:
     def __init__(self, largest):
         self.largest = largest
         self.machine = Machine.of_pages(1 << largest)
+        (self.zone,) = (zone for zone in self.machine.vm.zones if zone.managed_pages)
+        list_all_deferred(self.zone)
 
     def alloc(self, order):
         try:
@@ -23,9 +27,8 @@ class RIGHT:
             return None
 
     def free_lists(self):
-        zones = self.machine.snapshot()["nodes"][0]["zones"]
-        (areas,) = [zone["free_area"] for zone in zones if "free_area" in zone]
-        return [area[MIGRATE_MOVABLE] for area in areas[: self.largest + 1]]
+        areas = self.zone.free_area[: self.largest + 1]
+        return [list_pages(self.zone, area.free_list[MIGRATE_MOVABLE]) for area in areas]
 
 
 class Mistaken:

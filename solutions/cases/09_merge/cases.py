@@ -85,30 +85,64 @@ class OwnOrder(Mistaken):
         return order + 1 < self.largest and higher in self.free_area[order]
 
 
+class AlwaysTail(Mistaken):
+    def to_tail(self, pfn, order):
+        return True
+
+
+class AnyOrder(Mistaken):
+    """Merges with what lies where the buddy begins."""
+
+    def free(self, pfn, order):
+        while order < self.largest and (found := self.lists_with(pfn ^ (1 << order))):
+            for pfns in found:
+                pfns.remove(pfn ^ (1 << order))
+            pfn, order = self.merged(pfn, order), order + 1
+        pfns = self.free_area[order]
+        pfns.insert(len(pfns) if self.to_tail(pfn, order) else 0, pfn)
+
+    def lists_with(self, pfn):
+        return [pfns for pfns in self.free_area if pfn in pfns]
+
+
+class LowerAndHead(NeverLower, AlwaysHead):
+    """Two mistakes at once."""
+
+
 MISTAKES = {
     "always_head": AlwaysHead,
     "merges_once": MergesOnce,
     "never_lower": NeverLower,
     "own_order": OwnOrder,
+    "always_tail": AlwaysTail,
+    "any_order": AnyOrder,
+    "lower_and_head": LowerAndHead,
 }
 
 
 def draw(rng):
     lower = 4 * rng.randrange(8)
+    upper, half = rng.randrange(2), 4 * rng.randrange(8)
     lives = [
         [[lower + n, 0] for n in rng.choice([[0, 2, 1, 3], [2, 0, 3, 1], [1, 2, 3, 0]])],
-        _tail(rng),
-        _tail(rng, order=1),
+        _tail(rng, upper),
+        _tail(rng, 1 - upper, order=1),
+        rng.choice(
+            [[[half, 0], [half + 2, 1], [half + 1, 0]], [[half + 2, 0], [half, 1], [half + 3, 0]]]
+        ),
         *[_life(rng) for _ in range(2)],
     ]
     return {"cases": [_case(n, frees) for n, frees in enumerate(lives)]}
 
 
-def _tail(rng, order=0):
-    """A larger buddy becomes free, then a block that waits for it, then one that does not."""
+def _tail(rng, upper, order=0):
+    """A larger buddy becomes free, then a block that waits for it, then one that does not.
+
+    upper: 1, the block that waits is the upper one of two buddies; 0, the lower.
+    """
     size = 1 << order
     base = 8 * size * rng.randrange(2)
-    waits, other = base + size * rng.randrange(2), base + 4 * size + size * rng.randrange(2)
+    waits, other = base + size * upper, base + 4 * size + size * rng.randrange(2)
     frees = [[other, order], [base + 3 * size, order], [base + 2 * size, order], [waits, order]]
     return [*frees, [other ^ (2 * size), order]]
 
@@ -132,10 +166,10 @@ def _case(number, frees):
         script += [["do", "free", [pfn, order]], ["do", "free_lists", []]]
     told = ", ".join(f"{pfn} ({order})" for pfn, order in frees)
     return {
-        "name": f"freed pfn (order): {told if number < 3 else 'all 32 pages'}",
+        "name": f"freed pfn (order): {told if number < 4 else 'all 32 pages'}",
         "script": script,
         "every": True,
-        "visible": number < 3,
+        "visible": number < 4,
         "group": "everything comes back",
         "hint": "Merge until the buddy is not free; only then decide between head and tail.",
         "player": {"lists": "free_lists", "pages": 1 << LARGEST},

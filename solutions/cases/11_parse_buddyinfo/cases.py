@@ -64,8 +64,21 @@ def draw(rng):
         ("a number below zero", small.replace(f" {number} ", f" -{number} ", 1), "spoiled texts"),
         ("what is no row", small + "Node 0, zone\n", "spoiled texts"),
     ]
-    shown = f"The first text:\n{small}"
-    return {"shown": shown, "cases": [_case(small, *told) for told in texts]}
+    spoiled = [small + rng.choice(lines), _shorter(rng, lines), "\n", f"{small}Node 0, zone\n"]
+    spoiled += [small.replace(f" {number} ", f" -{number} ", 1)]
+    shown = f"{_SHOWN}\nThe text of three zones:\n{small}The text of four nodes:\n{large}"
+    cases = [_case(small, *told) for told in texts]
+    cases.insert(4, {**_case(small, "spoiled", "", ""), "name": _NAME})
+    cases[4]["script"] = [["call", "parse", [text]] for text in spoiled]
+    return {"shown": shown, "cases": cases}
+
+
+_NAME = "a line twice; a shorter line; one newline; what is no row; a number below zero"
+_SHOWN = """\
+Case 5 asks about five spoiled texts, one after the other: three zones and one line twice; one of
+the lines without its last two numbers; one newline alone; three zones and a line "Node 0, zone";
+and a minus before one of the numbers.
+"""
 
 
 def _case(whole, name, text, group):

@@ -117,22 +117,57 @@ class OneMore(Mistaken):
         return pfn
 
 
+class NoLeast(Mistaken):
+    def blocks(self, order):
+        return self.batch >> order
+
+
+class Mirrored(AtHead):
+    """The tail is at index 0, and the head at the end."""
+
+    def alloc(self, order):
+        if not self.pcp[order]:
+            self.refill(order)
+        return self.pcp[order].pop() if self.pcp[order] else None
+
+
+class KeepsNone(Mistaken):
+    def refill(self, order):
+        self.pcp[order] += [self.rmqueue(order) for _ in range(self.blocks(order))]
+
+
+class GivesUp(Mistaken):
+    def alloc(self, order):
+        if self.pcp[order]:
+            return self.pcp[order].pop(0)
+        self.refill(order)
+        is_short = len(self.pcp[order]) < self.blocks(order)
+        return None if is_short else self.pcp[order].pop(0)
+
+
 MISTAKES = {
     "at_head": AtHead,
     "batch_of_blocks": BatchOfBlocks,
     "one_block": AllOrNothing,
     "one_more": OneMore,
+    "no_least": NoLeast,
+    "mirrored": Mirrored,
+    "keeps_none": KeepsNone,
+    "gives_up": GivesUp,
 }
 
 
 def draw(rng):
+    one, two = 8 * rng.randrange(1, 4), 32 + 8 * rng.randrange(4)
     lives = [
-        (rng.choice([3, 7]), [0] * 3),
-        (rng.choice([6, 7]), [1] * 2),
-        (rng.choice([3, 5]), [0, 1, 0]),
-        *[(rng.choice([5, 7]), _orders(rng)) for _ in range(2)],
+        (rng.choice([3, 7]), [0] * 3, _free(rng)),
+        (rng.choice([5, 7]), [1] * 2, _free(rng)),
+        (3, [0, 1, 0], _free(rng, 4)),
+        (rng.choice([5, 6, 7]), [0] * 4, _few([one], [two])),
+        (rng.choice([4, 5]), [1, 0], _few(rng.sample([one, two], 2))),
+        *[(rng.choice([5, 7]), _orders(rng), _free(rng)) for _ in range(2)],
     ]
-    cases = [_case(rng, n, *life) for n, life in enumerate(lives)]
+    cases = [_case(n, *life) for n, life in enumerate(lives)]
     tables = [_table(case) for case in cases if case["visible"]]
     return {"shown": "\n\n".join(tables), "cases": cases}
 
@@ -141,8 +176,12 @@ def _orders(rng):
     return [rng.choice([0, 0, 0, 1, 1, 2, 3]) for _ in range(rng.randrange(9, 12))]
 
 
-def _case(rng, number, batch, orders):
-    free = _free(rng)
+def _few(*free):
+    """Free lists with these blocks of order 0, 1 and so on, and with no others."""
+    return [*free, *([] for _ in range(LARGEST + 1 - len(free)))]
+
+
+def _case(number, batch, orders, free):
     script = [["new", "Zone", [free, batch]]]
     for order in orders:
         script += [["do", "alloc", [order]], ["do", "pcp_lists", []], ["do", "free_lists", []]]
@@ -150,7 +189,7 @@ def _case(rng, number, batch, orders):
         "name": f"{number + 1}: batch {batch}, requests of order {', '.join(map(str, orders))}",
         "script": script,
         "every": True,
-        "visible": number < 3,
+        "visible": number < 5,
         "group": "until nothing is left",
         "hint": "A refill ends early where no list has a block; what came until then stays.",
     }
@@ -162,8 +201,11 @@ def _table(case):
     return "\n".join([case["name"], *lines])
 
 
-def _free(rng):
-    """Free lists with some blocks of each small order, in any order, and no free buddies."""
+def _free(rng, least=0):
+    """Free lists with some blocks of each small order, in any order, and no free buddies.
+
+    least: so many blocks of order 1 or more, if not more.
+    """
     free = [[] for _ in range(LARGEST + 1)]
     for start in range(0, 1 << LARGEST, 16):
         at = start
@@ -174,4 +216,4 @@ def _free(rng):
             at += (1 << order) + rng.choice([0, 1, 2])
     for pfns in free:
         rng.shuffle(pfns)
-    return free
+    return free if sum(map(len, free[1:])) >= least else _free(rng, least)

@@ -15,22 +15,28 @@ def cheap(expected, got):
     frees = sum(what == "free" for what, _ in trace)
     if not isinstance(got, list) or len(got) != frees or any(c not in (LAZY, EAGER) for c in got):
         return Judged(0.0, f"should be a list of {frees} texts, each 'lazy' or 'eager'")
-    cost, none, full = cost_of(trace, got), expected["none"], expected["full"]
+    (cost, drains), none, full = cost_and_drains(trace, got), expected["none"], expected["full"]
     score = min(max((none - cost) / (none - full), 0.0), 1.0)
-    told = f"cost {cost}; the better of all lazy and all eager costs {none}, full marks for {full}"
+    waits = f"{drains * DRAIN} of them for {drains} {'wait' if drains == 1 else 'waits'}"
+    told = f"cost {cost}, {waits}; all lazy or all eager costs {none}, full marks for {full}"
     mistake = {(LAZY,): "all_lazy", (EAGER,): "all_eager"}.get(tuple(set(got)), "")
     return Judged(score, told, mistake)
 
 
 def cost_of(trace, choices):
     """Splits, merges and drains of a trace, when each free in turn is lazy or eager as chosen."""
+    return cost_and_drains(trace, choices)[0]
+
+
+def cost_and_drains(trace, choices):
+    """The same, and how many drains there were."""
     buddy, choices = _LazyBuddy(), iter(choices)
     for what, number in trace:
         if what == "alloc":
             buddy.alloc(number)
         else:
             buddy.free(number, next(choices) == LAZY)
-    return buddy.cost
+    return buddy.cost, buddy.drains
 
 
 class _LazyBuddy:
@@ -39,7 +45,7 @@ class _LazyBuddy:
     def __init__(self):
         self.free_area = [[] for _ in range(LARGEST)] + [[0]]
         self.kept = [[] for _ in range(LARGEST + 1)]
-        self.blocks, self.cost = [], 0
+        self.blocks, self.cost, self.drains = [], 0, 0
 
     def alloc(self, order):
         if self.kept[order]:
@@ -72,6 +78,7 @@ class _LazyBuddy:
 
     def drain(self):
         self.cost += DRAIN
+        self.drains += 1
         for order, pfns in enumerate(self.kept):
             while pfns:
                 self.merge(pfns.pop(), order)

@@ -48,14 +48,24 @@ def largest_batch(given):
     return [(given["bound"] + 1) // 4, given["bound"] + 1]
 
 
+def high_is_bound(given):
+    """One less than may be: the list gives pages back when it would hold just what it may."""
+    high = given["bound"]
+    return [min(_batches(high), key=lambda batch: trips(given["trace"], batch, high)), high]
+
+
 def holds_too_little(given):
     return [1, 4]
 
 
 MISTAKES = {
     "over_the_bound": over_the_bound, "smallest_batch": smallest_batch,
-    "largest_batch": largest_batch, "holds_too_little": holds_too_little,
+    "largest_batch": largest_batch, "high_is_bound": high_is_bound,
+    "holds_too_little": holds_too_little,
 }  # fmt: skip
+
+
+_GUESSES = (smallest_batch, largest_batch, high_is_bound)
 
 
 def draw(rng):
@@ -92,5 +102,5 @@ def _drawn(rng):
         live += up - down
     given = {"trace": trace, "bound": rng.randrange(size, 2 * size) + 6}
     few = trips(trace, *RIGHT(given))
-    guesses = [trips(trace, *guess(given)) for guess in (smallest_batch, largest_batch)]
+    guesses = [trips(trace, *guess(given)) for guess in _GUESSES]
     return given, few if min(guesses) > few else None

@@ -24,6 +24,8 @@ def seldom_locked(expected, got):
     mistake = ""
     if score < 1 and held < expected["bound"] // 2:
         mistake = "holds_too_little"
+    elif score < 1 and high == expected["bound"]:
+        mistake = "high_is_bound"
     elif score < 1 and batch in (1, (expected["bound"] + 1) // 4):
         mistake = "smallest_batch" if batch == 1 else "largest_batch"
     return Judged(score, f"{told}; {full} trips are possible", mistake)

@@ -45,7 +45,17 @@ def only_highest(given):
     ]
 
 
-MISTAKES = {"by_zone": by_zone, "by_number": by_number, "only_highest": only_highest}
+def zones_not_there(given):
+    full = given | {"zones": [["DMA", "DMA32", "Normal", "Movable"]] * 4}
+    return [_walk(full, *request) for request in given["requests"]]
+
+
+MISTAKES = {
+    "by_zone": by_zone,
+    "by_number": by_number,
+    "only_highest": only_highest,
+    "zones_not_there": zones_not_there,
+}
 
 
 def _highest(words):
@@ -76,7 +86,7 @@ def draw(rng):
     zones = [[z.name for z in pgdat.node_zones if z.present_pages] for pgdat in vm.nodes]
     requests = _requests(rng)
     cases = [
-        {"name": f"{words} on node {node}", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, {words} on node {node}", "pick": row, "visible": row < 3,
          "expected": _tried(vm, MASKS[words], node),
          "group": "requests", "hint": "Node by node, the nearest first; in each from high to low."}
         for row, (words, node) in enumerate(requests)
@@ -102,11 +112,13 @@ def _distances(rng):
 
 
 def _requests(rng):
+    """The first three, which are visible, have three masks."""
     rest = list(itertools.product(["GFP_KERNEL", "GFP_HIGHUSER_MOVABLE"], range(4)))
     rest.remove(("GFP_KERNEL", 0))
+    movable = ("GFP_HIGHUSER_MOVABLE", rng.randrange(1, 4))
     low = [("GFP_DMA32", rng.randrange(1, 4)), ("GFP_DMA", rng.randrange(4))]
     near = ("GFP_KERNEL|__GFP_THISNODE", rng.randrange(4))
-    chosen = [("GFP_KERNEL", 0), rng.choice(rest), low[0], near, low[1]]
+    chosen = [("GFP_KERNEL", 0), movable, low[0], near, low[1]]
     rest.remove(chosen[1])
     return [list(request) for request in chosen + rng.sample(rest, 3)]
 

@@ -61,12 +61,16 @@ MISTAKES = {"adds_both": adds_both, "quarter_only": quarter_only, "per_mille": p
 def draw(rng):
     rows = [_zone(rng, *kind) for kind in KINDS]
     cases = [
-        {"name": f"{name}, min {minimum}, factor {factor}", "pick": row, "visible": row < 3,
-         "group": "zones", "hint": "Which of the two is larger: min / 4, or the share of the zone?"}
+        {"name": f"row {row + 1}, {name}, min {minimum}, factor {factor}", "pick": row,
+         "visible": row < 3, "group": "zones",
+         "hint": "Which of the two is larger: min / 4, or the share of the zone?"}
         for row, (name, _, minimum, factor) in enumerate(rows)
     ]  # fmt: skip
-    lines = [f"{'zone':8} {'managed':>10} {'min':>8} {'watermark_scale_factor':>24}"]
-    lines += [f"{name:8} {managed:10} {low:8} {factor:24}" for name, managed, low, factor in rows]
+    lines = [f"   {'zone':8} {'managed':>10} {'min':>8} {'watermark_scale_factor':>24}"]
+    lines += [
+        f"{n}. {name:8} {managed:10} {low:8} {factor:24}"
+        for n, (name, managed, low, factor) in enumerate(rows, 1)
+    ]
     return {"shown": "\n".join(lines), "given": {"rows": rows}, "cases": cases}
 
 

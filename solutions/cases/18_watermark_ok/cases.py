@@ -45,7 +45,7 @@ class RIGHT:
 class Mistaken:
     """All steps, each of which a mistake can spoil."""
 
-    enough, types, block, highatomic = False, TYPES - 1, True, True
+    enough, types, block, highatomic, reserve = False, TYPES - 1, True, True, True
 
     def __init__(self, zone):
         self.zone = zone
@@ -58,7 +58,8 @@ class Mistaken:
         free = zone["free_pages"] - (1 << order) + 1
         if self.highatomic and not alloc_flags & ALLOC_RESERVES:
             free -= zone["nr_free_highatomic"]
-        needed = self.low(mark, alloc_flags) + zone["lowmem_reserve"][highest_zoneidx]
+        needed = self.low(mark, alloc_flags)
+        needed += zone["lowmem_reserve"][highest_zoneidx] if self.reserve else 0
         if free < needed or (free == needed and not self.enough):
             return False
         usable = TYPES if alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_OOM) else self.types
@@ -88,19 +89,24 @@ class HighatomicIsFree(Mistaken):
     highatomic = False
 
 
+class NoReserve(Mistaken):
+    reserve = False
+
+
 MISTAKES = {
     "mark_is_enough": MarkIsEnough,
     "nowait_lowers": NowaitLowers,
     "any_block": AnyBlock,
     "no_block": NoBlock,
     "highatomic_is_free": HighatomicIsFree,
+    "no_reserve": NoReserve,
 }
 
 
 def draw(rng):
     single, reserves, blocks = ("one page", "who may go below min", "more than one page")
-    told = [(single, 3, True), (reserves, 5, True), (blocks, 6, True)]
-    told += [(single, 6, False), (reserves, 6, False), (blocks, 6, False)]
+    told = [(single, 3, True), (reserves, 7, True), (blocks, 8, True)]
+    told += [(single, 6, False), (reserves, 7, False), (blocks, 8, False)]
     cases = [_case(rng, *entry) for entry in told]
     zones = [case["script"][0][2][0] for case in cases if case["visible"]]
     return {"shown": "\n".join(map(_shown, zones, [1, 2, 3])), "cases": cases}
@@ -147,7 +153,7 @@ def _zone(rng):
     areas = [[0] * TYPES for _ in range(NR_PAGE_ORDERS)]
     for order in range(largest + 1):
         areas[order][: TYPES - 1] = [rng.randrange(1, 900 >> order) for _ in range(TYPES - 1)]
-    areas[largest + rng.randrange(1, 4)][MIGRATE_HIGHATOMIC] = rng.randrange(1, 6)
+    areas[largest + rng.randrange(2, 4)][MIGRATE_HIGHATOMIC] = rng.randrange(1, 6)
     areas[0][MIGRATE_HIGHATOMIC] = rng.randrange(40)
     free = sum(sum(counts) << order for order, counts in enumerate(areas))
     kept = sum(counts[MIGRATE_HIGHATOMIC] << order for order, counts in enumerate(areas))
@@ -172,8 +178,8 @@ def _single(rng, zone, _):
 
 def _reserves(rng, zone, _):
     """GFP_NOWAIT, __GFP_HIGH, GFP_ATOMIC, an OOM victim; at their marks or one above."""
-    told = [(ALLOC_NON_BLOCK, 0), (ALLOC_MIN_RESERVE, 0), (ATOMIC, -1)]
-    told += [(flags, rng.choice([-1, 0])) for flags in (ATOMIC, ALLOC_OOM)]
+    told = [(ALLOC_NON_BLOCK, 0), (ALLOC_MIN_RESERVE, 0), (ALLOC_OOM | ALLOC_MIN_RESERVE, -1)]
+    told += [(flags, above) for flags in (ATOMIC, ALLOC_OOM) for above in (-1, 0)]
     return [_at(rng, zone, 0, *entry) for entry in told]
 
 
@@ -187,8 +193,10 @@ def _blocks(rng, zone, largest):
         _at(rng, zone, top, 0, few),
         _at(rng, zone, top, high, few),
         _at(rng, zone, top + 1, high, few),
-        _at(rng, zone, rng.randrange(1, largest + 1), ALLOC_MIN_RESERVE, rng.choice([-1, 0])),
-        _at(rng, zone, top, rng.choice([ALLOC_OOM, ALLOC_MIN_RESERVE]), few),
+        _at(rng, zone, rng.randrange(1, largest + 1), ALLOC_MIN_RESERVE, 0),
+        _at(rng, zone, largest + 1, high, few),
+        _at(rng, zone, top, ALLOC_OOM, few),
+        _at(rng, zone, top, ALLOC_MIN_RESERVE, few),
     ]
 
 

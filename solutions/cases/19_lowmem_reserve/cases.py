@@ -58,6 +58,10 @@ def _ratio_above(nodes, ratios, node, i, j):
     return sum(node[i + 1 : j + 1]) // ratio if ratio else 0
 
 
+def _ratio_0_is_1(nodes, ratios):
+    return RIGHT(nodes, [ratio or 1 for ratio in ratios])
+
+
 MISTAKES = {
     "own_pages": _mistaken(lambda _, ratios, node, i, j: sum(node[i : j + 1]) // ratios[i]),
     "one_zone": _mistaken(lambda _, ratios, node, i, j: node[j] // ratios[i]),
@@ -68,6 +72,7 @@ MISTAKES = {
     "all_nodes": _mistaken(
         lambda nodes, ratios, _, i, j: sum(sum(n[i + 1 : j + 1]) for n in nodes) // ratios[i]
     ),
+    "ratio_0_is_1": _ratio_0_is_1,
 }
 
 
@@ -76,6 +81,7 @@ def draw(rng):
         _case("a machine of one node", [_node(rng)], DEFAULT),
         _case("two nodes", [_node(rng), _upper(rng)], DEFAULT),
         _case("ratios of its own", [_node(rng)], _ratios(rng, 0)),
+        _case("a ratio is 0", [_node(rng, movable=True)], _ratios(rng, 1)),
         _case("part of Normal is MOVABLE", [_node(rng, movable=True)], DEFAULT, "many zones"),
         _case("three nodes", [_node(rng), _node(rng, movable=True), _upper(rng)], DEFAULT, "nodes"),
         _case("DMA has no pages", [[0, *_node(rng)[1:]]], _ratios(rng, 0), "nothing kept"),

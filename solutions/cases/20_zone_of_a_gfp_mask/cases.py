@@ -38,15 +38,42 @@ def _numbered(number, arch):
     return arch.zone_names[number] if number < len(arch.zone_names) else "none"
 
 
+def none_without(given):
+    return [_instead(mask, "none") for mask in given["masks"]]
+
+
+def dma_without(given):
+    return [_instead(mask, "DMA") for mask in given["masks"]]
+
+
+def _instead(mask, name):
+    """What is answered where 32 bits have no DMA32."""
+    found = [_name(mask, arch) for arch in (X86_64, X86_32)]
+    return [found[0], name] if found[0] == "DMA32" else found
+
+
+def lowest_zone(given):
+    """The lowest of DMA, DMA32 and HIGHMEM that is asked for, though they exclude each other."""
+    bits = [next((bit for bit in (1, 4, 2) if mask & bit), 0) for mask in given["masks"]]
+    masks = zip(given["masks"], bits, RIGHT(given), strict=True)
+    return [
+        [_name(bit, X86_64), _name(bit, X86_32)] if names[0] == "none" else names
+        for mask, bit, names in masks
+    ]
+
+
 MISTAKES = {
     "movable_alone": movable_alone,
     "highmem_always": highmem_always,
     "zone_number": zone_number,
+    "none_without": none_without,
+    "dma_without": dma_without,
+    "lowest_zone": lowest_zone,
 }
 
 
 def draw(rng):
-    digits = [2, 8, rng.choice([4, 0xC])]
+    digits = [2, 8, rng.choice([4, 0xC]), rng.choice([5, 0xD])]
     rng.shuffle(digits)
     hidden = [0xA, *map(rng.choice, (FORBIDDEN, (1, 9), (4, 0xC), (0, 2, 8)))]
     rng.shuffle(hidden)
@@ -54,8 +81,9 @@ def draw(rng):
     for digit in digits + hidden:
         masks.append(rng.choice([mask for mask in ABOVE if mask | digit not in masks]) | digit)
     cases = [
-        {"name": f"{mask:#x}", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, {mask:#x}", "pick": row, "visible": row < len(digits),
          "group": "masks", "hint": "Take the last digit apart: 8, 4, 2, 1."}
         for row, mask in enumerate(masks)
     ]  # fmt: skip
-    return {"shown": "\n".join(map(hex, masks)), "given": {"masks": masks}, "cases": cases}
+    shown = "\n".join(f"{n}. {mask:#x}" for n, mask in enumerate(masks, 1))
+    return {"shown": shown, "given": {"masks": masks}, "cases": cases}

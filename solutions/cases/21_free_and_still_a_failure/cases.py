@@ -1,6 +1,7 @@
 """Reports of failed requests, made by memsim: much is free. What refuses?"""
 
 import re
+import textwrap
 from functools import cache
 from random import Random
 
@@ -24,7 +25,7 @@ def RIGHT(given):
     return [_why(text, zone) for text, zone in given["reports"]]
 
 
-def _why(text, name, unit=4, counts_order=True, reserves=True):
+def _why(text, name, unit=4, counts_order=True, reserves=True, lowers=True):
     """[cause, usable pages, mark] from the text of a report."""
     order = int(re.search(r"order:(\d+)", text)[1])
     atomic, dma32 = "(GFP_ATOMIC)" in text, "(GFP_DMA32)" in text
@@ -35,7 +36,7 @@ def _why(text, name, unit=4, counts_order=True, reserves=True):
     base = kib["free"] - counts_order * ((1 << order) - 1)
     usable = base - kib["free_cma"] - (0 if atomic else kib["reserved_highatomic"])
     low = kib["min"]
-    if atomic:
+    if atomic and lowers:
         low -= low // 2
         low -= low // 4
     mark = low + reserve
@@ -65,30 +66,68 @@ def forgets_the_reserve(given):
     return [_why(text, zone, reserves=False) for text, zone in given["reports"]]
 
 
+def atomic_is_not_lower(given):
+    return [_why(text, zone, lowers=False) for text, zone in given["reports"]]
+
+
+def lists_first(given):
+    told = RIGHT(given)
+    return [["type" if cause in ("cma", "highatomic") else cause, *rest] for cause, *rest in told]
+
+
 def fragmented(given):
     return [["fragmentation", *_why(text, zone)[1:]] for text, zone in given["reports"]]
 
 
 MISTAKES = {
     "kib_for_pages": kib_for_pages, "forgets_the_order": forgets_the_order,
-    "forgets_the_reserve": forgets_the_reserve, "fragmented": fragmented,
+    "forgets_the_reserve": forgets_the_reserve, "atomic_is_not_lower": atomic_is_not_lower,
+    "lists_first": lists_first, "fragmented": fragmented,
 }  # fmt: skip
+#: Reports of these three come first, so that every mistake shows in a visible case.
+_VISIBLE = 3
 
 
 def draw(rng):
-    causes = [*CAUSES, rng.choice(CAUSES)]
-    rng.shuffle(causes)
-    causes.remove("lowmem_reserve")
-    causes.insert(rng.randrange(3), "lowmem_reserve")  # visible: every mistake shows in it
-    reports = [rng.choice(_pool()[cause]) for cause in causes]
+    reports = _drawn(rng)
+    given = {"reports": reports}
+    wrong = {key: mistaken(given) for key, mistaken in MISTAKES.items()}
     cases = [
-        {"name": f"report {row}, zone {zone}", "pick": row, "visible": row < 3,
+        {"name": f"report {row}, zone {reports[row][1]}", "visible": row < _VISIBLE,
+         "expected": {"row": row, "reports": len(reports), "right": right,
+                      "wrong": {key: told[row][1:] for key, told in wrong.items()}},
          "group": "another report", "hint": "Compute usable and mark first; they tell the cause."}
-        for row, (_, zone) in enumerate(reports)
+        for row, right in enumerate(RIGHT(given))
     ]  # fmt: skip
-    shown = "\n\n".join(f"report {n}: why not from zone {zone}?\n{text}"
+    shown = "\n\n".join(f"report {n}: why not from zone {zone}?\n{_folded(text)}"
                         for n, (text, zone) in enumerate(reports))  # fmt: skip
-    return {"shown": shown, "given": {"reports": reports}, "cases": cases}
+    return {"shown": shown, "given": given, "cases": cases}
+
+
+def _drawn(rng):
+    """Seven reports, no two alike; among the first three lowmem_reserve, cma and GFP_ATOMIC."""
+    pool = {cause: _others(reports, []) for cause, reports in _pool().items()}
+    listed = rng.choice(["type", "fragmentation"])
+    atomic = [report for report in pool[listed] if "(GFP_ATOMIC)" in report[0]]
+    first = [rng.choice(reports) for reports in (pool["lowmem_reserve"], pool["cma"], atomic)]
+    causes = [cause for cause in CAUSES if cause not in ("lowmem_reserve", "cma", listed)]
+    rest = [rng.choice(pool[cause]) for cause in causes]
+    rest.append(rng.choice(_others(pool[rng.choice(CAUSES)], first + rest)))
+    rng.shuffle(first)
+    rng.shuffle(rest)
+    return first + rest
+
+
+def _others(reports, taken):
+    """Each of them once, without those."""
+    return [r for n, r in enumerate(reports) if r not in reports[:n] and r not in taken]
+
+
+def _folded(text):
+    """The same in lines that fit a cell; the types stay with their blocks."""
+    whole = text.replace(" (", "\xa0(").splitlines()
+    lines = [textwrap.fill(line, 98, subsequent_indent="    ") for line in whole]
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 # The reports: machines that run full, each in another way.
@@ -129,7 +168,10 @@ def _is_plain(machine, text, name):
 
 def _short(report):
     """The request and the zones, without counters that nobody needs here."""
-    useless = r" (active|inactive|unevictable|writepending|mlocked|bounce|local|free_pcp)\S*"
+    useless = (
+        r" (low|high|present|managed|active|inactive|unevictable|writepending|mlocked|bounce"
+        r"|local|free_pcp)(_\w+)?:\S*"
+    )
     head, *lines = (re.sub(useless, "", line) for line in report.splitlines())
     kept = [line for line in lines if re.match("Node 0 (DMA|Normal)|lowmem_reserve", line)]
     return "\n".join([re.sub(", *nodemask.*", "", head), *kept])

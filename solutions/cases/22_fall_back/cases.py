@@ -1,5 +1,7 @@
 """Free lists in which a type has nothing left: claim or steal, and which block? memsim decides."""
 
+from textwrap import fill
+
 from memsim import Machine
 from memsim.lib.list import INIT_LIST_HEAD
 from memsim.mm.mmzone import PG_INUSE, PG_LRU
@@ -59,18 +61,26 @@ def _pin(pages, nr_pages):
             nr_pages -= 1
 
 
-def _answer(free, pageblocks, start_type, order, small=4, up=False, check=True, alike=True,
-            largest=False):  # fmt: skip
+def _alike(told, name, start_type):
+    if start_type == "Movable":
+        return told["movable"]
+    return 512 - told["free"] - told["movable"] if name == "Movable" else 0
+
+
+def _answer(free, pageblocks, start_type, order, small=4, up=False, check=True, alike=_alike,
+            largest=False, least=None, who=("Movable",)):  # fmt: skip
     """A right answer, and what the mistakes change of it."""
     claims = range(order, ORDERS) if up else range(ORDERS - 1, order - 1, -1)
+    if least is not None:
+        claims = range(ORDERS - 1, least - 1, -1)
     for current in claims:
         name = _fallback(free, start_type, current)
-        if name and start_type == "Movable" and current < small:
+        if name and start_type in who and current < small:
             break
         if name:
             pfn = free[name][current][0]
             told = pageblocks[pfn >> 9]
-            if current >= 9 or not check or _may_claim(told, name, start_type, alike):
+            if current >= 9 or not check or told["free"] + alike(told, name, start_type) >= 256:
                 return ["claim", name, current, pfn]
     for current in range(ORDERS - 1, order - 1, -1) if largest else range(order, ORDERS):
         name = _fallback(free, start_type, current)
@@ -83,24 +93,64 @@ def _fallback(free, start_type, order):
     return next((name for name in FALLBACKS[start_type] if free[name][order]), None)
 
 
-def _may_claim(told, name, start_type, alike):
-    pages = told["movable"]
-    if start_type != "Movable":
-        pages = 512 - told["free"] - told["movable"] if name == "Movable" else 0
-    return told["free"] + (pages if alike else 0) >= 256
-
-
 MISTAKES = {
     "always_claims": lambda *args: _answer(*args, check=False),
-    "free_only": lambda *args: _answer(*args, alike=False),
+    "free_only": lambda *args: _answer(*args, alike=lambda *_: 0),
     "claims_smallest": lambda *args: _answer(*args, up=True),
     "steals_largest": lambda *args: _answer(*args, largest=True),
     "movable_claims_all": lambda *args: _answer(*args, small=0),
 }
 
 
+def _sorted(free, *others, key):
+    """The answer if each list had another block as its head."""
+    lists = {name: [sorted(p, key=key(p)) for p in free[name]] for name in TYPES}
+    return _answer(lists, *others)
+
+
+def _swapped(free, pageblocks, start_type, order):
+    """The answer if the second type came first."""
+    first, second = FALLBACKS[start_type]
+    told = _answer(
+        {**free, first: free[second], second: free[first]}, *(pageblocks, start_type, order)
+    )
+    return told and [told[0], second if told[1] == first else first, *told[2:]]
+
+
+def _not_movable(told, name, start_type):
+    return told["movable"] if start_type == "Movable" else 512 - told["free"] - told["movable"]
+
+
+#: Rules that are wrong, too: nearly all show in the visible cases.
+TRAPS = [
+    lambda *args: _sorted(*args, key=lambda pfns: lambda pfn: -pfns.index(pfn)),
+    lambda *args: _sorted(*args, key=lambda pfns: None),
+    _swapped,
+    lambda *args: _answer(*args, alike=_not_movable),
+    lambda *args: _answer(*args, alike=lambda told, *_: told["movable"]),
+    lambda *args: _answer(*args, small=ORDERS),
+    lambda *args: _answer(*args, small=3),
+    lambda *args: _answer(*args, who=TYPES),
+    lambda *args: _answer(*args, least=0),
+]
+
+
+def _telling(rng, requests):
+    """Two requests more, in which those of TRAPS show that do not show in these."""
+    traps, told = TRAPS, []
+    for found in [[request] for request in requests] + [None, None]:
+        found = found or [_request(rng, rng.choice(TYPES)) for _ in range(_TRIES)]
+        left = [[t for t in traps if t(*request) == _answer(*request)] for request in found]
+        traps = min(left, key=len)
+        told.append(found[left.index(traps)])
+    return told
+
+
+_TRIES = 16
+
+
 def draw(rng):
-    alone = [_alone(rng, name) for name in MISTAKES]
+    alone = _telling(rng, [_alone(rng, name) for name in MISTAKES])
     cases = [_case([request], number) for number, request in enumerate(alone, 1)]
     again = [_alone(rng, name) for name in rng.sample(list(MISTAKES), len(MISTAKES))]
     edges = [_request(rng, rng.choice(TYPES), at_hand=k) for k in (9, 10, -1)]
@@ -176,7 +226,8 @@ def _table(request):
     lines = []
     for name in TYPES:
         told = [f"order {k}: {pfns}" for k, pfns in enumerate(free[name]) if pfns]
-        lines.append(f"free {name}: {', '.join(told) or 'nothing'}")
+        listed = f"free {name}: {', '.join(told) or 'nothing'}"
+        lines.append(fill(listed, 96, subsequent_indent="  "))
     for number, told in enumerate(pageblocks):
         counts = f"{told['free']} free, {told['movable']} movable"
         lines.append(f"pageblock {number}: {told['type']}, {counts}")

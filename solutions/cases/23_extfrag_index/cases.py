@@ -38,22 +38,32 @@ def one_division(nr_free, order):
     return int(1000 - (1000 + pages * 1000 / (1 << order)) / sum(nr_free))
 
 
+def divides_first(nr_free, order):
+    pages = sum(n << k for k, n in enumerate(nr_free))
+    return _index(nr_free, order, pages=pages >> order << order)
+
+
 MISTAKES = {
     "never_minus": never_minus,
     "blocks_as_pages": blocks_as_pages,
     "this_order_only": this_order_only,
     "one_division": one_division,
+    "divides_first": divides_first,
 }
 
 
 def draw(rng):
     rows = [_row(rng, largest) for largest in (5, 3, 7, 6, 8)]
+    while all(divides_first(rows[0], order) == RIGHT(rows[0], order) for order in range(ORDERS)):
+        rows[0] = _row(rng, 5)
+    none = [0] * ORDERS
+    rows.insert(2, none)
     cases = [_case(n, f"nr_free {row}", [row]) for n, row in enumerate(rows)]
-    few = [[0] * ORDERS, [1] + [0] * (ORDERS - 1), [0, 0, 1] + [0] * (ORDERS - 3)]
+    few = [none, [1] + [0] * (ORDERS - 1), [0, 0, 1] + [0] * (ORDERS - 3)]
     cases.append(_case(len(rows), "no block is free, or a single one", few))
     shown = "\n".join(
         f"Node 0, zone {zone:>8} " + "".join(f"{blocks:6d} " for blocks in row)
-        for zone, row in zip(("DMA32", "Normal"), rows[:2], strict=True)
+        for zone, row in zip(("DMA32", "Normal", "Movable"), rows[:3], strict=True)
     )
     return {"shown": shown, "cases": cases}
 
@@ -74,7 +84,7 @@ def _case(number, name, rows):
         "name": name,
         "script": calls,
         "every": True,
-        "visible": number < 2,
-        "group": "other zones" if number < 5 else "hardly anything free",
-        "hint": "Whole numbers only, divided twice." if number < 5 else "What if no block is free?",
+        "visible": number < 3,
+        "group": "other zones" if number < 6 else "hardly anything free",
+        "hint": "Whole numbers only, divided twice." if number < 6 else "What if no block is free?",
     }

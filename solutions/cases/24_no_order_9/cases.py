@@ -19,10 +19,18 @@ def keeps_too_much(given):
     return [["alloc", 8]] * (given["limit"] >> 8)
 
 
+def half_of_it(given):
+    """Small blocks up to the limit, one kept of each pageblock: beyond the limit it never gets."""
+    blocks = given["limit"] >> 4
+    frees = [["free", number] for number in range(blocks) if number % 32]
+    return [["alloc", 4]] * blocks + frees
+
+
 MISTAKES = {
     "all_at_once": all_at_once,
     "one_place": one_place,
     "keeps_too_much": keeps_too_much,
+    "half_of_it": half_of_it,
 }
 
 

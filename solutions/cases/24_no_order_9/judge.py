@@ -12,8 +12,10 @@ _NO_PLAN = "a plan is a list of ['alloc', order] and ['free', number], at most 2
 
 def order_9_left(expected, got):
     """The share of pageblocks that no block of order 9 can be taken from."""
-    if not isinstance(got, list) or len(got) > MAX_STEPS:
+    if not isinstance(got, list):
         return Judged(0.0, _NO_PLAN)
+    if len(got) > MAX_STEPS:
+        return Judged(0.0, f"{len(got):,} steps, at most {MAX_STEPS:,}")
     run = _Run(expected)
     for step, entry in enumerate(got):
         wrong = run.do(entry)
@@ -30,6 +32,12 @@ class _Run:
         self.machine = Machine.of_pages(given["pages"], steps=False)
         self.machine.vm.trace.mask = 0
         self.live, self.orders, self.used, self.mistake = {}, [], 0, ""
+        self.reached = set()  # pageblocks in which a page was in use at some moment
+
+    def is_untouched(self):
+        """Never got farther than what is in use at once: the rest was never reached."""
+        blocks, at_once = self.given["pages"] >> 9, -(-self.given["limit"] >> 9)
+        return 0 < len(self.reached) <= min(at_once, blocks - 1)
 
     def do(self, entry):
         """One step; in words what is wrong with it, or ""."""
@@ -50,6 +58,7 @@ class _Run:
         if pfn == NULL:
             return "no free block is large enough"
         self.live[len(self.orders)] = pfn
+        self.reached.update(range(pfn >> 9, (pfn + (1 << order) - 1 >> 9) + 1))
         self.orders.append(order)
         return ""
 
@@ -67,5 +76,9 @@ class _Run:
         told = f"{left} of {blocks} blocks of order 9 left, {self.used} pages in use at the end"
         if self.used > self.given["end"]:
             return Judged(0.0, f"{told}: more than {self.given['end']}", "keeps_too_much")
-        mistake = "one_place" if left == blocks - 1 else ""
+        mistake = ""
+        if left == blocks - 1:
+            mistake = "one_place"
+        elif self.is_untouched():
+            mistake = "half_of_it"
         return Judged(1 - left / blocks, told, mistake)

@@ -24,9 +24,9 @@ def pageblocks_left(expected, got):
         return Judged(0.0, f"should be a list of {len(requests)} texts, one for each request")
     if any(not isinstance(name, str) or name not in MASKS for name in got):
         return Judged(0.0, f"each text should be of {', '.join(MASKS)}")
-    spoilt = _spoilt(expected, got)
-    if spoilt is None:
-        return Judged(0.0, "a request found no memory")
+    spoilt, failed = _spoilt(expected, got)
+    if failed is not None:
+        return Judged(0.0, f"request {failed} found no memory")
     score = min(max(1 - (spoilt - expected["least"]) / WORST, 0.0), 1.0)
     blocks = expected["pages"] >> PAGEBLOCK_ORDER
     told = f"{spoilt} of {blocks} pageblocks spoilt, {expected['least']} would do"
@@ -43,7 +43,7 @@ def _mistake(requests, got):
 
 
 def _spoilt(expected, got):
-    """Pageblocks with a page in use at the end that cannot be moved; None: memory ran out."""
+    """(pageblocks with a page in use at the end that cannot be moved, the request that failed)."""
     machine = Machine.of_pages(expected["pages"], steps=False)
     machine.vm.trace.mask = 0
     due, spoilt = {}, set()
@@ -52,9 +52,9 @@ def _spoilt(expected, got):
             free_unref_page(machine.vm, pfn, order)
         pfn = alloc_pages(machine.vm, MASKS[name], request["order"], 0)
         if pfn == NULL:
-            return None
+            return 0, number
         if request["lives"]:
             due.setdefault(number + request["lives"], []).append((pfn, request["order"]))
         elif not request["movable"]:
             spoilt.add(pfn >> PAGEBLOCK_ORDER)
-    return len(spoilt)
+    return len(spoilt), None

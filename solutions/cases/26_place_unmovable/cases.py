@@ -49,9 +49,17 @@ def by_type(given):
 
 
 def counts_pages(given):
-    rooms = [sum(n << at for at, n in enumerate(block["free"])) >> given["order"]
-             for block in given["pageblocks"]]  # fmt: skip
-    return _fill(given, lambda block, fits: (harm(block), -fits), rooms)
+    return _fill(given, lambda block, fits: (harm(block), -fits), _pages(given))
+
+
+def _pages(given):
+    """Free pages for each pageblock, in blocks of that order, however they lie."""
+    return [sum(n << at for at, n in enumerate(block["free"])) >> given["order"]
+            for block in given["pageblocks"]]  # fmt: skip
+
+
+def greedy(given):
+    return _fill(given, lambda block, fits: (harm(block), -fits), _rooms(given))
 
 
 def _rooms(given):
@@ -60,12 +68,13 @@ def _rooms(given):
 
 MISTAKES = {
     "most_free_first": most_free_first, "by_type": by_type, "counts_pages": counts_pages,
+    "greedy": greedy,
 }  # fmt: skip
 
 
 def draw(rng):
     cases = [_case(rng, number) for number in range(4)]
-    shown = "\n".join(_text(cases[0]["args"][0]))
+    shown = "\n\n".join("\n".join(_text(case["args"][0])) for case in cases if case["visible"])
     return {"shown": shown, "cases": cases}
 
 
@@ -86,11 +95,10 @@ def _is_a_puzzle(given):
     """None of the mistakes does well here, and there is room enough."""
     if sum(_rooms(given)) < given["blocks"] + 4:
         return False
-    wholly_free = most_free_first(given)
-    costs = [_cost(given, placed) for placed in (wholly_free, by_type(given))]
+    costs = [_cost(given, wrong(given)) for wrong in (most_free_first, by_type, greedy)]
     least = least_harm(given)
-    over = any(n > fits for n, fits in zip(counts_pages(given), _rooms(given), strict=True))
-    return least >= 3 and min(costs) > least and over
+    over = zip(counts_pages(given), _rooms(given), _pages(given), strict=True)
+    return least >= 3 and min(costs) > least and any(fits < n == pages for n, fits, pages in over)
 
 
 def _cost(given, placed):

@@ -12,12 +12,16 @@ def harm_done(expected, got):
     harms = [_harm(block) for block, n in zip(blocks, got, strict=True) if n]
     harm, least = sum(harms), expected["least"]
     unused = [b for b, n in zip(blocks, got, strict=True) if b["unmovable"] and n < _room(b, order)]
-    mistake = ""
+    told = f"harm {harm}; the least possible is {least}"
     if harm > least and unused:
         kinds = {block["type"] for block in unused}
         mistake = "most_free_first" if "Unmovable" in kinds else "by_type"
+    elif harm > least:
+        free, most = 512 >> order, harms.count(1)
+        told += f"; a wholly free pageblock costs 2 and has room for {free} blocks"
+        mistake = "greedy" if most > 1 else ""
     score = max(0.0, 1 - (harm - least) / least)
-    return Judged(min(1.0, score), f"harm {harm}; the least possible is {least}", mistake)
+    return Judged(min(1.0, score), told, mistake)
 
 
 def _wrong(expected, got):
@@ -30,10 +34,20 @@ def _wrong(expected, got):
     for at, (block, n) in enumerate(zip(blocks, got, strict=True)):
         if n > _room(block, order):
             fits = _room(block, order)
-            return f"pageblock {at} has room for {fits} such blocks, not {n}", "counts_pages"
+            told = f"pageblock {at} has room for {fits} such blocks, not {n}"
+            return told, _counts_pages(blocks, got, order)
     if sum(got) != expected["blocks"]:
         return f"{sum(got)} blocks are placed, there are {expected['blocks']}", ""
     return "", ""
+
+
+def _counts_pages(blocks, got, order):
+    """Is there a pageblock that gets as many as its free pages would make, however they lie?"""
+    for block, n in zip(blocks, got, strict=True):
+        pages = sum(many << at for at, many in enumerate(block["free"]))
+        if _room(block, order) < n == pages >> order:
+            return "counts_pages"
+    return ""
 
 
 def _room(block, order):

@@ -42,9 +42,26 @@ def _answer(object_size, size, order):
 
 def no_align(given):
     return [
+        _answer(object_size, -(-object_size // 8) * 8 + 8 * ctor, order)
+        for object_size, _, ctor, order in given["rows"]
+    ]
+
+
+def no_rounding(given):
+    return [
         _answer(object_size, object_size + 8 * ctor, order)
         for object_size, _, ctor, order in given["rows"]
     ]
+
+
+def end_only(given):
+    rows = zip(given["rows"], RIGHT(given), strict=True)
+    return [[size, n, (4096 << order) % size] for (*_, order), (size, n, _) in rows]
+
+
+def pointer_not_waste(given):
+    rows = zip(given["rows"], RIGHT(given), strict=True)
+    return [[size, n, waste - 8 * ctor * n] for (_, _, ctor, _), (size, n, waste) in rows]
 
 
 def one_page(given):
@@ -59,21 +76,24 @@ MISTAKES = {
     "no_align": no_align,
     "one_page": one_page,
     "pointer_forgotten": pointer_forgotten,
+    "no_rounding": no_rounding,
+    "end_only": end_only,
+    "pointer_not_waste": pointer_not_waste,
 }
 
 
 def draw(rng):
     rows = [_row(rng, *kind) for kind in KINDS]
     cases = [
-        {"name": f"object_size {size}, align {align}, {'ctor, ' * ctor}order {order}",
+        {"name": f"row {row + 1}, {size} bytes, align {align}, {'ctor, ' * ctor}order {order}",
          "pick": row, "visible": row < 3,
          "group": "caches", "hint": "Round up; a constructor costs 8 bytes; 2^order pages."}
         for row, (size, align, ctor, order) in enumerate(rows)
     ]  # fmt: skip
-    lines = ["object_size  align  constructor  order"]
+    lines = ["    object_size  align  constructor  order"]
     lines += [
-        f"{size:11} {align:6} {'yes' if ctor else 'no':>12} {order:6}"
-        for size, align, ctor, order in rows
+        f"{n}.  {size:11} {align:6} {'yes' if ctor else 'no':>12} {order:6}"
+        for n, (size, align, ctor, order) in enumerate(rows, 1)
     ]
     return {"shown": "\n".join(lines), "given": {"rows": rows}, "cases": cases}
 

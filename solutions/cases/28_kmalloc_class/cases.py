@@ -56,9 +56,9 @@ def draw(rng):
         rng.randrange(1 << 20, 4 << 20),
     ]
     cases = [
-        {"name": f"kmalloc({size})", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, kmalloc({size})", "pick": row, "visible": row < 4,
          "group": "sizes", "hint": "Two classes are no powers of two; large ones are blocks."}
         for row, size in enumerate(sizes)
     ]  # fmt: skip
-    shown = "\n".join(f"kmalloc({size:>8})" for size in sizes)
+    shown = "\n".join(f"{n}. kmalloc({size:>8})" for n, size in enumerate(sizes, 1))
     return {"shown": shown, "given": {"sizes": sizes}, "cases": cases}

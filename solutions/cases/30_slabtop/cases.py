@@ -96,12 +96,26 @@ def draw(rng):
     )
     caches = [{key: getattr(row, key) for key in fields} for row in parse_slabinfo(text)]
     cases = [
-        {"name": name, "pick": row, "visible": row < 3, "group": "caches",
+        {"name": f"{row + 1}. {name}", "pick": row, "visible": row < 3, "group": "caches",
          "hint": HINTS[row in (6, 7)]}
         for row, name in enumerate(QUESTIONS)
     ]  # fmt: skip
-    shown = f"{text}\nthe cache that is asked about: {asked}"
+    shown = f"{_shorter(text)}\nthe cache that is asked about: {asked}"
     return {"shown": shown, "given": {"caches": caches, "asked": asked}, "cases": cases}
+
+
+def _shorter(text):
+    """Without the tunables of SLAB, which is gone, sharedavail, and active_slabs: all slabs."""
+    lines = text.splitlines()[2:]
+    head = "# name           active_objs num_objs objsize objperslab pagesperslab : slabdata"
+    return "\n".join([head + " num_slabs", *map(_in_columns, lines)]) + "\n"
+
+
+def _in_columns(line):
+    name, active, objs, size, objects, pages, *_, slabs, _ = line.split()
+    return (
+        f"{name:17}{active:>11} {objs:>8} {size:>7} {objects:>10} {pages:>12} : slabdata {slabs:>9}"
+    )
 
 
 def _row(rng, name, slabs):

@@ -86,9 +86,12 @@ class Plain:
     def alloc(self, cpu):
         if not self.lockless[cpu]:
             slab = self.slab[cpu] = self.next_slab(cpu)
-            self.lockless[cpu], self.freelist[slab] = self.freelist[slab], []
+            self.take(cpu, slab)
             self.owner[slab] = cpu
         return [self.slab[cpu], self.lockless[cpu].pop(0)]
+
+    def take(self, cpu, slab):
+        self.lockless[cpu], self.freelist[slab] = self.freelist[slab], []
 
     def next_slab(self, cpu):
         slab = self.slab[cpu]
@@ -104,10 +107,13 @@ class Plain:
         if slab == self.slab[cpu]:
             self.put(self.lockless[cpu], index)
             return
-        was_full = not self.freelist[slab]
+        joins = not self.freelist[slab] and not (slab in self.slab and self.frozen_stays)
         self.put(self.list_of(slab), index)
-        if was_full and not (slab in self.slab and self.frozen_stays):
-            self.partial[self.owner[slab] if self.owners else cpu].insert(0, slab)
+        if joins:
+            self.join(self.partial[self.owner[slab] if self.owners else cpu], slab)
+
+    def join(self, slabs, slab):
+        slabs.insert(0, slab)
 
     def put(self, free, index):
         free.insert(0, index)
@@ -138,12 +144,24 @@ class JoinsTwice(Plain):
     frozen_stays = False
 
 
+class PartialAtTail(Plain):
+    def join(self, slabs, slab):
+        slabs.append(slab)
+
+
+class TwoNames(Plain):
+    def take(self, cpu, slab):
+        self.lockless[cpu] = self.freelist[slab]
+
+
 MISTAKES = {
     "to_their_lockless": ToTheirLockless,
     "forgets_own_freelist": ForgetsOwnFreelist,
     "at_the_tail": AtTheTail,
     "partial_of_owner": PartialOfOwner,
     "joins_twice": JoinsTwice,
+    "partial_at_tail": PartialAtTail,
+    "two_names": TwoNames,
 }
 
 #: CPUs that ask, with None, and that free, with the number of the request whose object it is.
@@ -151,18 +169,23 @@ REMOTE = [(0, None)] * 3 + [(1, None), (1, 1), (1, 0), (0, None), (0, None)]
 FULL = [(0, None)] * 6 + [(1, None), (1, 2), (1, 0), *[(1, None)] * 4, (0, None)]
 
 
+#: Slabs 0 and 1 come to one partial list; object 6 is freed to slab 1, which CPU 1 then has.
+TWO = [*[(0, None)] * 9, (1, 1), (1, 5), (0, 2), (1, None), (0, 6), (1, None), (1, None)]
+
+
 def draw(rng):
     told = [
         ("one CPU", 1, _life(rng, 1, 12), ""),
         ("CPU 1 frees objects of a slab that CPU 0 has", 2, REMOTE, ""),
         ("CPU 1 frees objects of a full slab", 2, FULL, ""),
+        ("two slabs on one partial list", 2, TWO, ""),
         ("one CPU", 1, _life(rng, 1, 16), "one CPU"),
         ("two CPUs", 2, _life(rng, 2, 18), "several CPUs"),
         ("three CPUs", 3, _life(rng, 3, 18), "several CPUs"),
     ]
     cases = [_case(*entry) for entry in told]
     visible = [case["script"] for case in cases if case["visible"]]
-    shown = [f"{OBJECTS} objects in a slab", *map(_shown, visible, [1, 2, 3])]
+    shown = [f"{OBJECTS} objects in a slab", *map(_shown, visible, [1, 2, 3, 4])]
     return {"shown": "\n".join(shown), "cases": cases}
 
 

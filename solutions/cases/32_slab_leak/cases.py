@@ -11,14 +11,17 @@ _CACHES = [
     ("vm_area_struct", 176, 23, 1), ("skbuff_head_cache", 256, 16, 1), ("anon_vma", 104, 39, 1),
     ("sock_inode_cache", 832, 19, 4), ("kmalloc-64", 64, 64, 1), ("kmalloc-128", 128, 32, 1),
     ("kmalloc-256", 256, 16, 1), ("kmalloc-1k", 1024, 16, 4), ("signal_cache", 1152, 14, 4),
+    ("task_struct", 8448, 3, 8),
 ]  # fmt: skip
+#: The one whose objects leave nearly a quarter of a slab unused: objsize does not tell the pages.
+_LOOSE = _CACHES[-1]
 
 
 def RIGHT(slabinfos, available_kib):
     """The cache that loses as many objects in the second hour as in the first, or nearly."""
     first, middle, last = _active(slabinfos)
     for name, row in last.items():
-        one, two = middle[name].active_objs - first[name].active_objs, 0
+        one = middle[name].active_objs - first[name].active_objs
         two = row.active_objs - middle[name].active_objs
         if one > 500 and 0.8 < two / one < 1.25:
             return _answer(row, (one + two) / 2, available_kib)
@@ -67,44 +70,80 @@ def both_hours(slabinfos, available_kib):
     return _answer(last[name], last[name].active_objs - first[name].active_objs, available_kib)
 
 
+def num_objs(slabinfos, available_kib):
+    first, _, last = _active(slabinfos)
+    name = RIGHT(slabinfos, available_kib)[0]
+    return _answer(last[name], (last[name].num_objs - first[name].num_objs) / 2, available_kib)
+
+
+def by_objsize(slabinfos, available_kib):
+    name, per_hour, _ = RIGHT(slabinfos, available_kib)
+    objsize = _active(slabinfos)[-1][name].objsize
+    return [name, per_hour, round(available_kib * 1024 / (per_hour * objsize), 1)]
+
+
+def swapped(slabinfos, available_kib):
+    name, per_hour, hours = RIGHT(slabinfos, available_kib)
+    return [name, hours, per_hour]
+
+
 MISTAKES = {
     "grew_most": grew_most, "counts_slabs": counts_slabs, "largest": largest,
-    "both_hours": both_hours,
+    "both_hours": both_hours, "num_objs": num_objs, "by_objsize": by_objsize, "swapped": swapped,
 }  # fmt: skip
 
 
 def draw(rng):
-    cases = [_case(rng, visible=number < 2) for number in range(3)]
-    texts, available = cases[0]["args"]
-    rows = "\n".join(f"{hour}:00\n{text}" for hour, text in zip((8, 9, 10), texts, strict=True))
-    return {"shown": f"MemAvailable at 10:00: {available} kB\n\n{rows}".rstrip(), "cases": cases}
+    loose = rng.randrange(2)  # one of the visible cases
+    cases = [_case(rng, n < 2, n == loose or (n == 2 and rng.random() < 0.5)) for n in range(3)]
+    shown = [_text(n, *case["args"]) for n, case in enumerate(cases) if case["visible"]]
+    return {"shown": f"{_OMITTED}\n\n" + "\n\n".join(shown), "cases": cases}
 
 
-def _case(rng, visible):
-    texts, parts = _copies(rng)
+_OMITTED = "(without tunables, active_slabs and sharedavail; what your function is given has them)"
+_HEAD = f"{'name':<17} active_objs num_objs objsize objperslab pagesperslab num_slabs"
+
+
+def _text(number, texts, available):
+    """The columns that count, so that a row fits a cell."""
+    lines = [f"server {number}: MemAvailable at 10:00: {available} kB"]
+    for hour, text in zip((8, 9, 10), texts, strict=True):
+        lines.append(f"{hour:>2}:00  {_HEAD}")
+        for row in _parsed(text).values():
+            numbers = f"{row.active_objs:>11} {row.num_objs:>8} {row.objsize:>7}"
+            slab = f"{row.objperslab:>10} {row.pagesperslab:>12} {row.num_slabs:>9}"
+            lines.append(f"{'':>5}  {row.name:<17} {numbers} {slab}")
+    return "\n".join(lines)
+
+
+def _case(rng, visible, loose):
+    texts, parts = _copies(rng, loose)
     available = rng.randrange(200, 900) * 1024
     right = RIGHT(texts, available)
+    wrong = [mistaken(texts, available) for mistaken in (num_objs, by_objsize)]
     decoys = {name: mistake for mistake, name in parts.items()}
     return {
         "name": f"{available // 1024} MiB available", "call": "find_leak",
         "args": [texts, available], "visible": visible,
-        "expected": {"right": right, "decoys": decoys}, "group": "another server",
+        "expected": {"right": right, "decoys": decoys,
+                     "num_objs": wrong[0][1], "by_objsize": wrong[1][2]},
+        "group": "another server",
         "hint": "Other caches, other sizes: read objperslab and pagesperslab of the row.",
     }  # fmt: skip
 
 
-def _copies(rng):
+def _copies(rng, loose):
     """Three texts; and which caches only look like the leak, by the mistake they invite."""
-    big = rng.choice(_CACHES[:3])
-    kinds = rng.sample([kind for kind in _CACHES if kind is not big], 7)
-    pages = sorted(kinds, key=lambda kind: kind[3] / kind[2])
-    leaks, warms = pages.pop(rng.randrange(3)), pages.pop(rng.randrange(2))
-    swells = pages.pop()
-    leak = rng.randrange(9000, 24_000)
+    big = rng.choice(_CACHES[1:3] if loose else _CACHES[:3])
+    kinds = [kind for kind in _CACHES if kind is not big and not (loose and kind is _LOOSE)]
+    pages = sorted(rng.sample(kinds, 6 if loose else 7), key=lambda kind: kind[3] / kind[2])
+    leaks = _LOOSE if loose else pages.pop(rng.randrange(3))
+    warms, swells = pages.pop(rng.randrange(2)), pages.pop()
+    leak = rng.randrange(1500, 4000) if loose else rng.randrange(9000, 24_000)
     told = [_leaks(rng, leaks, leak), _warms(rng, warms, leak), _is_large(rng, big)]
     told.append(_swells(rng, swells, leaks, warms, leak))
-    others = [_shrinks, _breathes, _late, _steady]
-    told += [life(rng, kind) for life, kind in zip(others, pages, strict=True)]
+    told += [_shrinks(rng, pages[0]), _breathes(rng, pages[1], leak)]
+    told += [_late(rng, pages[2], leak), _steady(rng, pages[3])]
     rng.shuffle(told)
     texts = [write_slabinfo([rows[hour] for rows in told]) for hour in range(3)]
     return texts, {"grew_most": warms[0], "counts_slabs": swells[0], "largest": big[0]}
@@ -123,8 +162,10 @@ def _rows(rng, kind, active, spare=(0, 0, 0)):
 
 
 def _leaks(rng, kind, leak):
-    start = rng.randrange(5000, 20_000)
-    return _rows(rng, kind, [start, start + leak, start + 2 * leak])
+    """What it leaks fills partial slabs first, so that num_objs grows less than active_objs."""
+    start = rng.randrange(2000, 3000) if kind is _LOOSE else rng.randrange(5000, 20_000)
+    free = leak * rng.randrange(45, 70) // 100
+    return _rows(rng, kind, [start, start + leak, start + 2 * leak], [free, free // 3, 0])
 
 
 def _warms(rng, kind, leak):
@@ -151,14 +192,14 @@ def _shrinks(rng, kind):
     return _rows(rng, kind, [start, start * 2 // 3, start // 2])
 
 
-def _breathes(rng, kind):
-    start = rng.randrange(2000, 5000)
-    return _rows(rng, kind, [start, start + rng.randrange(4000, 9000), start + 50], [0, 0, 700])
+def _breathes(rng, kind, leak):
+    start, grown = rng.randrange(2000, 5000), leak * rng.randrange(40, 70) // 100
+    return _rows(rng, kind, [start, start + grown, start + 50], [0, 0, 700])
 
 
-def _late(rng, kind):
+def _late(rng, kind, leak):
     start = rng.randrange(2000, 5000)
-    return _rows(rng, kind, [start, start + 20, start + rng.randrange(5000, 9000)])
+    return _rows(rng, kind, [start, start + 20, start + leak * rng.randrange(50, 80) // 100])
 
 
 def _steady(rng, kind):

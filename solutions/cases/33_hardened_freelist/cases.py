@@ -95,6 +95,8 @@ def draw(rng):
         ("nothing was spoilt", _whole, ""),
         ("one byte of a kept pointer was changed", _byte, ""),
         ("an object was freed twice", _ring, ""),
+        ("the first object lies before this slab", _before, ""),
+        ("the first object lies behind this slab", _behind, ""),
         ("a plain address was written over a kept pointer", _plain, "spoilt"),
         ("one byte of a kept pointer was changed", _byte, "spoilt"),
         ("the first object is none of this slab", _first, "spoilt"),
@@ -103,7 +105,7 @@ def draw(rng):
     ]
     cases = [_case(rng, *entry) for entry in told]
     slabs = [case["script"][0][2][0] for case in cases if case["visible"]]
-    return {"shown": "\n".join(map(_shown, slabs, [1, 2, 3])), "cases": cases}
+    return {"shown": "\n".join(map(_shown, slabs, [1, 2, 3, 4, 5])), "cases": cases}
 
 
 def _shown(slab, number):
@@ -141,9 +143,9 @@ def _address(rng):
     return PAGE_OFFSET + rng.randrange(1 << 34) * 8
 
 
-def _whole(rng, nr=0):
+def _whole(rng, nr=0, sizes=(192, 248, 256, 320, 384, 448)):
     """A slab of one page, of whose objects nr are free, or some; the others hold anything."""
-    size = rng.choice([192, 248, 256, 320, 384, 448])
+    size = rng.choice(sizes)
     objects = PAGE_SIZE // size
     free = rng.sample(range(objects), nr or rng.randrange(5, objects - 1))
     slab = {
@@ -199,12 +201,22 @@ def _ring(rng):
     """The last object leads back to one before it."""
     slab = _whole(rng)
     order = RIGHT(slab).freelist()["objects"]
-    _keep(slab, order[-1], slab["start"] + rng.choice(order[:-1]) * slab["size"])
+    _keep(slab, order[-1], slab["start"] + rng.choice(order[1:-1]) * slab["size"])
+    return slab
+
+
+def _before(rng):
+    slab = _whole(rng, sizes=(384, 448))
+    slab["first"] = slab["start"] - slab["size"]
+    return slab
+
+
+def _behind(rng):
+    """Just behind the last object."""
+    slab = _whole(rng, sizes=(384, 448))
+    slab["first"] = slab["start"] + slab["size"] * slab["objects"]
     return slab
 
 
 def _first(rng):
-    """Just behind the last object, or before the first."""
-    slab = _whole(rng)
-    slab["first"] = slab["start"] + slab["size"] * rng.choice([-1, slab["objects"]])
-    return slab
+    return rng.choice([_before, _behind])(rng)

@@ -39,6 +39,9 @@ _BELIEVED = {**STOPS, "double_free_later": [[_HARD]]}
 #: ... and who takes init_on_alloc for as good as init_on_free.
 _ZEROED = {**STOPS, "stale_read": [["init_on_alloc"]]}
 
+#: ... and who thinks that red zones and poison report a bug by themselves.
+_KEPT = {**STOPS, "report_underflow": [[_Z]], "report_write": [[_P]]}
+
 
 def RIGHT(attacks, stops=STOPS):
     """The cheapest set of defences that stops all of them; sorted."""
@@ -49,6 +52,10 @@ def RIGHT(attacks, stops=STOPS):
 
 def price(names):
     return sum(PRICES[name] for name in names)
+
+
+def nobody_looks(attacks):
+    return RIGHT(attacks, _KEPT)
 
 
 def everything(attacks):
@@ -70,24 +77,23 @@ def zero_is_zero(attacks):
 MISTAKES = {
     "everything": everything, "debug_for_all": debug_for_all,
     "any_double_free": any_double_free, "zero_is_zero": zero_is_zero,
+    "nobody_looks": nobody_looks,
 }  # fmt: skip
 
 
 def draw(rng):
-    both = [
-        ["double_free_later", "double_free", "spray"],
-        ["stale_read", "stale_alloc", "neighbour"],
-    ]
+    kept = ["stale_read", "stale_alloc", "report_underflow"]
+    freed = ["double_free_later", "double_free"]
+    dear = ["double_free_later", "report_write"]  # in need of F or P, which hide a mistake here
+    kept.append(rng.choice([attack for attack in STOPS if attack not in kept + dear]))
+    freed += rng.sample([attack for attack in STOPS if attack not in freed], 2)
+    both = [kept, freed]
     rng.shuffle(both)
-    cases = [_case(rng, some[:2] + rng.sample(some[2:] + _others(some), 2), True) for some in both]
+    cases = [_case(rng, some, True) for some in both]
     sizes = [3, 4, 5]
     cases += [_case(rng, rng.sample(sorted(STOPS), size), False) for size in sizes]
     asked = "\n".join(f"{n + 1}: {', '.join(case['args'][0])}" for n, case in enumerate(cases[:2]))
     return {"shown": f"Choose against\n{asked}", "cases": cases}
-
-
-def _others(some):
-    return [attack for attack in STOPS if attack not in some]
 
 
 def _case(rng, attacks, visible):

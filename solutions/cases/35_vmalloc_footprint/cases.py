@@ -5,9 +5,9 @@ from memsim.proc.vmallocinfo import VmallocinfoArea, write_vmallocinfo
 from memsim.words.vmalloc import LAYOUT_64, VMALLOC_START
 
 PAGE = 4096
-#: Those of a recorded kernel.
-CALLERS = ("gen_pool_add_owner+0x3e/0xc0", "pcpu_create_chunk+0x19b/0x1b0")
-MAPPER = "vp_modern_map_capability+0x148/0x1d0"
+#: Who asks for up to so many pages; symbols without the offset that a kernel prints behind them.
+CALLERS = ((40, "pcpu_create_chunk"), (1 << 20, "kernel_read_file"))
+MAPPER = "nvme_remap_bar"
 
 
 def RIGHT(given):
@@ -40,21 +40,35 @@ def tables_by_size(given):
     ]
 
 
+def guard_mapped(given):
+    rows = zip(given["rows"], RIGHT(given), strict=True)
+    return [
+        [memory, addresses, _takes("call", address, addresses)[2]]
+        for (_, address, _), (memory, addresses, _) in rows
+    ]
+
+
+def device_is_memory(given):
+    return [[addresses // PAGE - 1, addresses, tables] for _, addresses, tables in RIGHT(given)]
+
+
 MISTAKES = {
     "no_guard": no_guard,
     "guard_is_memory": guard_is_memory,
     "tables_by_size": tables_by_size,
+    "guard_mapped": guard_mapped,
+    "device_is_memory": device_is_memory,
 }
 
 
 def draw(rng):
     rows = [
-        ["call", _before_border(rng, rng.randrange(1, 6)), rng.randrange(7, 40) * PAGE - 1],
-        ["call", _anywhere(rng), rng.randrange(3 << 20, 24 << 20)],
-        ["vmalloc", _before_border(rng, 3), rng.randrange(5, 30) * PAGE],
-        _ioremap(rng),
-        ["call", _anywhere(rng), rng.randrange(5, PAGE)],
         _up_to_border(rng),
+        _ioremap(rng),
+        ["vmalloc", _before_border(rng, 3), _few_more(rng) * PAGE],
+        ["call", _before_border(rng, rng.randrange(1, 6)), rng.randrange(7, 40) * PAGE - 1],
+        ["call", _anywhere(rng), rng.randrange(5, PAGE)],
+        ["call", _anywhere(rng), rng.randrange(3 << 20, 24 << 20)],
         ["vmalloc", _anywhere(rng), rng.randrange(520, 3000) * PAGE],
         ["vmalloc", _before_border(rng, 2), rng.randrange(5, 500) * PAGE],
     ]
@@ -82,6 +96,11 @@ def _up_to_border(rng):
     return ["call", _before_border(rng, pages), pages * PAGE - rng.randrange(1, PAGE)]
 
 
+def _few_more(rng):
+    """Pages, and the guard page, that lie in one table more than their number tells."""
+    return rng.randrange(1, 5) * 512 + rng.randrange(10, 500)
+
+
 def _ioremap(rng):
     """It begins at a multiple of its size, as the kernel aligns such areas."""
     pages = 1 << rng.randrange(1, 8)
@@ -91,8 +110,9 @@ def _ioremap(rng):
 def _text(rng, what, address, size):
     if what == "call":
         return f"vmalloc({size}) returned {address:#x}"
-    pages, caller = size // PAGE - 1, rng.choice(CALLERS)
-    told = {"caller": caller, "pages": pages, "words": ("vmalloc",), "nodes": ((0, pages),)}
+    pages = size // PAGE - 1
+    caller = next(name for most, name in CALLERS if pages <= most)
+    told = {"caller": caller, "pages": pages, "words": ("vmalloc",)}
     if what == "ioremap":
         phys = 0xFE000000 + rng.randrange(64) * pages * PAGE
         told = {"caller": MAPPER, "phys": phys, "words": ("ioremap",)}

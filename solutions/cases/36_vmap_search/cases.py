@@ -74,13 +74,19 @@ class Plain:
     def goes(self, node, size):
         return node is not None and node["subtree_max_size"] >= size
 
+    def stays(self, node, size):
+        return node["va_end"] - node["va_start"] >= size
+
+    def to_left(self, node, size):
+        return self.goes(node["left"], size)
+
     def path(self, size):
         node, path = self.root, []
         while node is not None:
             path.append(node["va_start"])
-            if self.goes(node["left"], size):
+            if self.to_left(node, size):
                 node = node["left"]
-            elif node["va_end"] - node["va_start"] >= size:
+            elif self.stays(node, size):
                 break
             else:
                 node = node["right"] if self.goes(node["right"], size) else None
@@ -120,12 +126,57 @@ class OwnSize(Plain):
         return node is not None and node["va_end"] - node["va_start"] >= size
 
 
+class StrictFit(Plain):
+    def starts(self, size, align, vstart):
+        for start, end in self.areas:
+            at = align_up(max(start, vstart), align)
+            if at + size < end:
+                yield end - start, at
+
+
+class RoundsVaStart(Plain):
+    def starts(self, size, align, vstart):
+        for start, end in self.areas:
+            at = max(align_up(start, align), vstart)
+            if at + size <= end:
+                yield end - start, at
+
+
+class StaysFirst(Plain):
+    def to_left(self, node, size):
+        return super().to_left(node, size) and not self.stays(node, size)
+
+
+class StaysBySubtree(Plain):
+    def stays(self, node, size):
+        return node["subtree_max_size"] >= size
+
+
+class ForNothing(Plain):
+    """What path() returns where nothing is large enough."""
+
+    nothing = None
+
+    def path(self, size):
+        return super().path(size) if self.goes(self.root, size) else self.nothing
+
+
+class EmptyForNothing(ForNothing):
+    nothing = ()
+
+
 MISTAKES = {
     "best_fit": BestFit,
     "no_room_to_align": NoRoomToAlign,
     "skips_begun": SkipsBegun,
     "looks_at_all": LooksAtAll,
     "own_size": OwnSize,
+    "strict_fit": StrictFit,
+    "rounds_va_start": RoundsVaStart,
+    "stays_first": StaysFirst,
+    "stays_by_subtree": StaysBySubtree,
+    "none_for_nothing": ForNothing,
+    "empty_for_nothing": EmptyForNothing,
 }
 
 
@@ -133,7 +184,7 @@ def draw(rng):
     told = [
         ("no alignment", 7, _any_page, ""),
         ("alignments", 9, _aligned, ""),
-        ("a lower limit", 9, _limited, ""),
+        ("a lower limit and alignments", 9, _both, ""),
         ("no alignment, more areas", 14, _any_page, "paths"),
         ("alignments, more areas", 14, _aligned, "alignments"),
         ("both", 12, _both, "alignments"),
@@ -169,27 +220,38 @@ _HINTS = {
 
 
 def _case(rng, name, nr, ask, group):
-    areas, page = [], rng.randrange(8)
-    for _ in range(nr):
-        end = page + rng.choice([1, 2, 3, 5, 6, 9, 12, 20, 30])
-        areas.append([page, end])
-        page = end + rng.randrange(1, 12)
-    root = _tree(rng, areas)
+    areas, root = _areas(rng, nr)
     plain = Plain(areas, root)
-    requests = [_telling(rng, ask, plain, wrong) for wrong in (BestFit, NoRoomToAlign, SkipsBegun)]
-    sizes = [_telling(rng, _size, plain, wrong)[0] for wrong in (LooksAtAll, OwnSize)]
+    telling = (BestFit, NoRoomToAlign, SkipsBegun, RoundsVaStart)
+    requests = [_telling(rng, ask, plain, wrong) for wrong in telling[: 4 if ask is _both else 3]]
+    telling = (LooksAtAll, OwnSize, StaysFirst, StaysBySubtree)
+    sizes = [_telling(rng, _size, plain, wrong)[0] for wrong in telling]
+    largest = root["subtree_max_size"]
     return {
         "name": f"{name}: {nr} free areas",
         "script": [
             ["new", "FreeAreas", [areas, root]],
-            *(["do", "lowest", request] for request in requests),
-            *(["do", "path", [size]] for size in [*sizes, rng.choice([2, 25, 40])]),
+            *(["do", "lowest", request] for request in [*requests, _exact(rng, areas)]),
+            *(["do", "path", [size]] for size in [*sizes, largest, largest + rng.randrange(1, 9)]),
         ],
         "every": True,
         "visible": not group,
         "group": group,
         "hint": _HINTS.get(group, ""),
     }
+
+
+def _areas(rng, nr):
+    """So many, and their tree; the way to the largest goes to the right at least once."""
+    areas, page = [], rng.randrange(8)
+    for _ in range(nr):
+        end = page + rng.choice([1, 2, 3, 5, 6, 9, 12, 20, 30])
+        areas.append([page, end])
+        page = end + rng.randrange(1, 12)
+    root = _tree(rng, areas)
+    largest = root["subtree_max_size"]
+    goes_right = StaysBySubtree(areas, root).path(largest) != Plain(areas, root).path(largest)
+    return (areas, root) if goes_right else _areas(rng, nr)
 
 
 def _telling(rng, ask, plain, wrong):
@@ -215,8 +277,11 @@ def _aligned(rng, areas):
     return [rng.randrange(1, 16), rng.choice([4, 8, 16]), 0]
 
 
-def _limited(rng, areas):
-    return [rng.randrange(1, 12), 1, rng.randrange(areas[-1][1])]
+def _exact(rng, areas):
+    """As many pages as an area has that is larger than all before it: it fits in exactly."""
+    sizes = [end - start for start, end in areas]
+    first = [size for n, size in enumerate(sizes) if size > max(sizes[:n], default=0)]
+    return [rng.choice(first), 1, 0]
 
 
 def _both(rng, areas):

@@ -100,11 +100,20 @@ class JoinsOverlapping(Plain):
         return [start, end]
 
 
+class EitherInside(Plain):
+    def overlaps(self, start, end):
+        return any(
+            other <= start < other_end or other < end <= other_end
+            for other, other_end in self.areas
+        )
+
+
 MISTAKES = {
     "one_side": OneSide,
     "at_the_end": AtTheEnd,
     "joins_overlapping": JoinsOverlapping,
     "one_page_apart": OnePageApart,
+    "either_inside": EitherInside,
 }
 
 
@@ -112,7 +121,7 @@ def draw(rng):
     told = [
         ("areas between others that are free", 8, 0.6, 0, ""),
         ("a batch, in any order", 12, 0.2, 0, ""),
-        ("some are freed twice", 8, 0.5, 2, ""),
+        ("some are freed twice", 8, 0.5, 4, ""),
         ("nothing is free at first", 10, 0.0, 0, "all come back"),
         ("a large batch, in any order", 20, 0.3, 0, "all come back"),
         ("some are freed twice", 14, 0.4, 4, "freed twice"),
@@ -139,10 +148,13 @@ def _case(rng, name, nr, share, twice, group):
     free, used = _cut(rng, nr, share)
     rng.shuffle(used)
     script = [["new", "FreeAreas", [free]], ["do", "free_areas", []]]
+    plain, again = Plain([*free]), rng.sample(_AGAIN, len(_AGAIN))
     for number, area in enumerate(used):
         script.append(["do", "add", area])
+        start, end = plain.add(*area)
         if twice and number % (len(used) // twice or 1) == 0:
-            script.append(["do", "add", rng.choice([area, _beyond(rng, area)])])
+            before, behind = again[number * twice // len(used) % len(again)]
+            script.append(["do", "add", [start + before, end + behind]])
     script.insert(2 + len(used) // 2, ["do", "free_areas", []])
     return {
         "name": f"{name}: {len(free)} are free, {len(used)} come back",
@@ -156,7 +168,7 @@ def _case(rng, name, nr, share, twice, group):
 
 def _cut(rng, nr, share):
     """Addresses cut into areas: free ones, used ones, and now and then a page that stays in use."""
-    free, used, page = [], [], rng.randrange(50)
+    free, used, page = [], [], rng.randrange(1, 50)
     while len(used) + len(free) < nr or len(used) < 4:
         end = page + rng.choice([2, 3, 5, 9, 17])
         touches = bool(free) and free[-1][1] == page
@@ -170,7 +182,5 @@ def _cut(rng, nr, share):
     return free, [*used, [page + 1, page + 4]]
 
 
-def _beyond(rng, area):
-    """A part of it, and a page more."""
-    start, end = area
-    return [start + 1, end + 1] if rng.random() < 0.5 else [max(start - 1, 0), end - 1]
+#: What is freed twice, beside the free area: the same, a page less and more on a side, or around.
+_AGAIN = [(0, 0), (1, 1), (-1, -1), (-1, 1)]

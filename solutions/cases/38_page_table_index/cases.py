@@ -49,9 +49,12 @@ def draw(rng):
     ]
     rows = [[levels, address] for levels, _, address in drawn]
     cases = [
-        {"name": f"{address:#x}, {levels} levels", "pick": row, "visible": row < 3,
+        {"name": f"row {row + 1}, {address:#x}, {levels} levels", "pick": row, "visible": row < 3,
          "group": "addresses", "hint": "Nine bits each, from bit 12 up; mind the number of levels."}
         for row, (levels, address) in enumerate(rows)
     ]  # fmt: skip
-    lines = [f"{levels} levels   {address:#018x}   {what}" for levels, what, address in drawn]
+    lines = [
+        f"{n}. {levels} levels   {address:#018x}   {what}"
+        for n, (levels, what, address) in enumerate(drawn, 1)
+    ]
     return {"shown": "\n".join(lines), "given": {"rows": rows}, "cases": cases}

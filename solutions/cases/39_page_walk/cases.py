@@ -157,6 +157,7 @@ def draw(rng):
         ("pages of 4 KiB", _small, ""),
         ("a page of 2 MiB", _huge, ""),
         ("who may do what", _rights, ""),
+        ("a page of 1 GiB", _gigantic, ""),
         ("nothing there", _empty, "faults"),
         ("who may do what", _rights, "faults"),
         ("larger pages", _huge, "larger pages"),
@@ -164,7 +165,7 @@ def draw(rng):
     ]
     cases = [_case(rng, *entry) for entry in told]
     visible = [case["script"] for case in cases if case["visible"]]
-    return {"shown": "\n".join(map(_shown, visible, [1, 2, 3])), "cases": cases}
+    return {"shown": "\n".join(map(_shown, visible, [1, 2, 3, 4])), "cases": cases}
 
 
 def _shown(script, number):
@@ -248,19 +249,25 @@ def _gigantic(rng, space, base):
 
 def _rights(rng, space, base):
     """What an entry above forbids: writing, executing, or users; of pages that are there or not."""
-    page, other, kernel = _page(rng, base), _page(rng, base ^ 1 << 39), _page(rng, base ^ 1 << 40)
+    page, other, kernel, inner = (_page(rng, base ^ at) for at in (0, 1 << 39, 1 << 40, 1 << 41))
     space.map(page, ABOVE)
     space.map(other, ABOVE)
     space.map(kernel, KERNEL)
+    space.map(inner, DATA)
     space.forbid(page, rng.choice([PMD, PUD]), clear=_PAGE_RW)
     space.forbid(other, rng.choice([PGD, PUD]), add=_PAGE_NX)
+    space.forbid(inner, rng.choice([PGD, PUD, PMD]), clear=_PAGE_USER)
     return [
         (_inside(rng, page), "write", True),
         (_inside(rng, page ^ 1 << 12), "write", True),
         (_inside(rng, page), "execute", True),
         (_inside(rng, other), "execute", True),
         (_inside(rng, other), "write", True),
-        (_inside(rng, kernel), rng.choice(["read", "write"]), rng.random() < 0.7),
+        (_inside(rng, page), "write", False),
+        (_inside(rng, other), "execute", False),
+        (_inside(rng, kernel), rng.choice(["read", "write"]), True),
+        (_inside(rng, kernel), rng.choice(["read", "write"]), False),
+        (_inside(rng, inner), "read", True),
     ]
 
 

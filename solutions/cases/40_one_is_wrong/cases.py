@@ -35,10 +35,10 @@ FACTS = (
          slab.KMALLOC_MAX_CACHE_SIZE, 4096, "include/linux/slab.h KMALLOC_MAX_CACHE_SIZE"),
     Fact("One kmalloc() can give at most {} KiB.",
          slab.KMALLOC_MAX_SIZE >> 10, 128, "include/linux/slab.h KMALLOC_MAX_SIZE", True),
-    Fact("Besides huge pages, pcp lists keep blocks of up to order {}.",
+    Fact("Besides huge pages, the largest blocks that pcp lists keep have order {}.",
          mmzone.PAGE_ALLOC_COSTLY_ORDER, 0, "mm/page_alloc.c pcp_allowed_order", True),
-    Fact("Of a min of 800 pages GFP_ATOMIC leaves {}: with so many free, and no lowmem_reserve, it "
-         "is refused.", 800 * 3 // 8, 200, "mm/page_alloc.c __zone_watermark_ok"),
+    Fact("With a min of 800 pages, and no lowmem_reserve, GFP_ATOMIC gets a page while more than "
+         "{} are free.", 800 * 3 // 8, 200, "mm/page_alloc.c __zone_watermark_ok"),
     Fact("With 10 as watermark_scale_factor and a small min, low of a zone of 1000000 managed "
          "pages is {} above min.", 1000, 100_000, "mm/page_alloc.c __setup_per_zone_wmarks"),
     Fact("DMA32 keeps a page for every {} pages of Normal, from requests that could use Normal.",
@@ -56,7 +56,7 @@ FACTS = (
          10, 0, "include/linux/topology.h LOCAL_DISTANCE"),
     Fact("With one CPU freed addresses of vmalloc are set aside until there are more than {} MiB.",
          lazy_max_pages(1) >> 8, 4, "mm/vmalloc.c lazy_max_pages"),
-    Fact("For requests above order {} the OOM killer is not called.",
+    Fact("The OOM killer is called for requests up to order {}.",
          mmzone.PAGE_ALLOC_COSTLY_ORDER, 5, "mm/page_alloc.c __alloc_pages_may_oom"),
     Fact("Without KASAN a task's kernel stack has {} KiB.",
          16, 8, "arch/x86/include/asm/page_64_types.h THREAD_SIZE", True),
@@ -67,11 +67,12 @@ FACTS = (
          "mm/slab_common.c kmalloc_info"),
     Fact("The smallest class of kmalloc() has objects of {} bytes.",
          slab.KMALLOC_MIN_SIZE, 32, "include/linux/slab.h KMALLOC_MIN_SIZE", True),
-    Fact("With several CPUs a purged area of up to {} pages goes to the pool of a vmap_node.",
+    Fact("With several CPUs the largest purged area that a vmap_node's pool takes has {} pages.",
          256, 64, "mm/vmalloc.c MAX_VA_SIZE_PAGES"),
     Fact("struct pages are made for sections of {} MiB.",
          mmzone.PAGES_PER_SECTION >> 8, 64, "arch/x86/include/asm/sparsemem.h SECTION_SIZE_BITS"),
-    Fact("The kernel sets min_partial, how many empty slabs a node may keep, to {} at least.",
+    Fact("The smallest min_partial that the kernel sets is {}: from so many partial slabs on a "
+         "node an empty one is given back.",
          slab.MIN_PARTIAL, 2, "mm/slub.c MIN_PARTIAL"),
     Fact("Where objects are below 256 bytes, a CPU's partial list is made for {} free objects.",
          120, 30, "mm/slub.c set_cpu_partial", True),
@@ -89,7 +90,7 @@ FACTS = (
          slab.KMALLOC_SIZES[kmalloc_index(65) - 1], 128, "mm/slab_common.c kmalloc_size_index"),
     Fact("Direct reclaim sets out to free {} pages.",
          32, 128, "include/linux/swap.h SWAP_CLUSTER_MAX"),
-    Fact("percpu_pagelist_high_fraction is 0, or at least {}.",
+    Fact("The smallest percpu_pagelist_high_fraction above 0 is {}.",
          mmzone.MIN_PERCPU_PAGELIST_HIGH_FRACTION, 4,
          "mm/page_alloc.c MIN_PERCPU_PAGELIST_HIGH_FRACTION"),
     Fact("Of a gfp_mask the lowest {} bits choose the highest zone.",
@@ -136,7 +137,18 @@ def _doubted(statements):
     )
 
 
-MISTAKES = {"as_printed": as_printed, "from_zero": from_zero, "old_book": old_book}
+def right_one(given):
+    rounds = zip(given["rounds"], RIGHT(given), strict=True)
+    others = [(statements, 2 if at == 1 else 1) for statements, (at, _) in rounds]
+    return [[at, statements[at - 1][1]] for statements, at in others]
+
+
+MISTAKES = {
+    "as_printed": as_printed,
+    "from_zero": from_zero,
+    "old_book": old_book,
+    "right_one": right_one,
+}
 
 
 def draw(rng):
