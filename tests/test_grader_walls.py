@@ -94,9 +94,11 @@ def test_the_exercise_gives_the_puzzle_and_is_mute(any_walls: Walls) -> None:
 
 def test_memsim_is_there_and_hashes_do_not_vary(sandbox: Walls) -> None:
     cell = (
-        "import memsim\nfrom memsim import Machine\nfrom memsim.proc.slabinfo import parse_slabinfo\n"
+        "import memsim\nfrom memsim import Machine\n"
+        "from memsim.proc.slabinfo import parse_slabinfo\n"
         "import bisect, collections, dataclasses, heapq, itertools, json, random, re, statistics\n"
-        "def f(n):\n    return [memsim.KERNEL, Machine('64 MiB').alloc_pages(0, order=n), hash('a')]"
+        "def f(n):\n    pfn = Machine('64 MiB').alloc_pages(0, order=n)\n"
+        "    return [memsim.KERNEL, pfn, hash('a')]"
     )
     first, again = asked(sandbox, [cell], 1), asked(sandbox, [cell], 1)
     assert first.answers == again.answers

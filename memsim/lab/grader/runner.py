@@ -169,7 +169,7 @@ class _Child:
     def __init__(self, walls: Walls, limits: Limits, printed: bytearray) -> None:
         self._process: subprocess.Popen[bytes] = walls.start(limits)
         self._room, self._printed = limits.printed, printed
-        self.keeps = True
+        self.keeps, self._screen_ended = True, False
         process = self._process
         pipes = [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe]
         self._to, self._from, self._screen = (pipe.fileno() for pipe in pipes)
@@ -205,8 +205,6 @@ class _Child:
         if self._from in ready:
             self._hear(inbox)
         return self._say(rest) if self._to in ready else rest
-
-    _screen_ended = False
 
     def _hear(self, inbox: Inbox) -> None:
         more = os.read(self._from, _CHUNK)
