@@ -20,7 +20,7 @@ import pytest
 
 from memsim.lab.cases import Case
 from memsim.lab.compare import INVARIANTS
-from memsim.lab.grader import child, frames, landlock, probe, seccomp, walls
+from memsim.lab.grader import cgroup, child, frames, landlock, probe, seccomp, walls
 from memsim.lab.grader.runner import Ran, run
 from memsim.lab.grader.walls import Limits, NoStart, Walls
 from memsim.lab.places import of_author
@@ -211,6 +211,14 @@ def test_the_strongest_walls_are_chosen_first(monkeypatch: pytest.MonkeyPatch) -
     assert walls.choose() == walls.choose(trust=True) == Walls("landlock")
 
 
+def test_where_bwrap_fails_landlock_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stands("landlock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert walls.choose() == Walls("landlock")
+
+
 def test_the_self_test_finds_these_walls_good(any_walls: Walls) -> None:
     probe.prove(any_walls, [ROOT / "solutions", ROOT / "README.md"])
 
@@ -256,6 +264,7 @@ def test_a_child_ends_with_its_grader(mode: str) -> None:
     while _runs(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _runs(pid)
+    cgroup.leave(pid)
 
 
 def _runs(pid: int) -> bool:
@@ -263,6 +272,34 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+# ---- control groups
+
+
+def test_as_root_a_child_has_control_groups_that_go_with_it(sandbox: Walls) -> None:
+    if not cgroup.hierarchies():
+        pytest.skip("is not root, or there are no control groups to be had")
+    process = sandbox.start(Limits())
+    groups = [folder / f"memsim-{process.pid}" for folder in cgroup.hierarchies()]
+    assert all(str(process.pid) in (g / "cgroup.procs").read_text().split() for g in groups)
+    told = {f.name: f.read_text().strip() for g in groups for f in g.iterdir() if f.is_file()
+            and f.name in ("pids.max", "memory.max", "memory.limit_in_bytes")}  # fmt: skip
+    assert set(told.values()) == {"8", str(Limits().memory + (64 << 20))}
+    walls.end(process)
+    assert not any(group.exists() for group in groups)
+
+
+def test_where_control_groups_are_made(tmp_path: Path) -> None:
+    for name in ("memory/a/b", "pids", "system.slice/x"):
+        (tmp_path / name).mkdir(parents=True)
+    first = "8:pids:/\n4:memory:/a/b\n0::/\n"
+    both = (tmp_path / "memory/a/b", tmp_path / "pids")
+    assert cgroup._hierarchies(first, tmp_path) == both
+    second = "0::/system.slice/x\n"
+    assert cgroup._hierarchies(second, tmp_path) == ()
+    (tmp_path / "system.slice/cgroup.subtree_control").write_text("cpu memory pids\n")
+    assert cgroup._hierarchies(second, tmp_path) == (tmp_path / "system.slice",)
 
 
 # ---- frames

@@ -207,7 +207,10 @@ class _Child:
         return self._say(rest) if self._to in ready else rest
 
     def _hear(self, inbox: Inbox) -> None:
-        more = os.read(self._from, _CHUNK)
+        try:
+            more = os.read(self._from, _CHUNK)
+        except BlockingIOError:
+            return
         if not more:
             raise self._ended()
         inbox.add(more)

@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from memsim.lab.grader import child, landlock, seccomp
+from memsim.lab.grader import cgroup, child, landlock, seccomp
 from memsim.lab.grader.frames import packed
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
@@ -72,9 +72,10 @@ class Walls:
 
     def start(self, limits: Limits) -> subprocess.Popen[bytes]:
         """A child whose walls are closed, and which has read nothing yet. NoStart if it is not."""
+        command = [*cgroup.around(limits.memory), *self._outside(), *_python(), child.BOOT]
         try:
             process = subprocess.Popen(
-                [*self._outside(), *_python(), child.BOOT, str(PACKAGE), self._told(limits)],
+                [*command, str(PACKAGE), self._told(limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -187,6 +188,7 @@ def _await_ready(process: subprocess.Popen[bytes]) -> None:
 def _why(process: subprocess.Popen[bytes], what: str) -> str:
     process.kill()
     _, said = process.communicate()
+    cgroup.leave(process.pid)
     lines = said.decode(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "")
     return one_line(f"the child {what} before it began: {last}", 300)
@@ -199,6 +201,7 @@ def choose(trust: bool = False) -> Walls:
     """
     if os.name != "posix":
         raise BadInput("grading needs Linux or macOS; on Windows, grade inside WSL 2")
+    cgroup.sweep()
     reasons = []
     for mode in MODES[:2]:
         why = why_not(mode)
@@ -236,7 +239,9 @@ def end(process: subprocess.Popen[bytes]) -> int:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe:
             pipe.close()
-    return process.wait()
+    status = process.wait()
+    cgroup.leave(process.pid)
+    return status
 
 
 def described(walls: Walls) -> dict[str, Any]:
