@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import shutil
 import stat
 import subprocess
@@ -85,7 +85,7 @@ class Walls:
                 start_new_session=True,
             )
         except OSError as error:
-            raise NoStart(f"{error.filename}: {error.strerror}") from None
+            raise NoStart(str(error)) from None
         _await_ready(process)
         return process
 
@@ -123,7 +123,8 @@ def _executable() -> Path:
 @cache
 def _readable() -> tuple[Path, ...]:
     """What Python needs to run: libraries of the system, and its own."""
-    own = Path(sys.base_prefix) / sys.platlibdir, Path(sys.base_prefix) / "lib"
+    prefix = Path(sys.base_prefix).resolve()
+    own = prefix / sys.platlibdir, prefix / "lib"
     wanted = dict.fromkeys([*map(Path, _LIBRARIES), *own])
     return tuple(path for path in wanted if path.is_dir())
 
@@ -174,15 +175,16 @@ def _files() -> Iterator[str]:
 def _await_ready(process: subprocess.Popen[bytes]) -> None:
     """The child has said that its walls are closed."""
     assert process.stdout
+    handle, ready = process.stdout.fileno(), packed(child.READY)
     said, until = b"", time.monotonic() + START_SECONDS
-    ready = packed(child.READY)
-    while said != ready:
-        left = max(until - time.monotonic(), 0)
-        here, _, _ = select.select([process.stdout], [], [], left)
-        more = os.read(process.stdout.fileno(), len(ready) - len(said)) if here else b""
-        said += more
-        if not more or not ready.startswith(said):
-            raise NoStart(_why(process, "said nothing" if not here else "ended"))
+    with selectors.DefaultSelector() as waits:
+        waits.register(handle, selectors.EVENT_READ)
+        while said != ready:
+            here = waits.select(max(until - time.monotonic(), 0))
+            more = os.read(handle, len(ready) - len(said)) if here else b""
+            said += more
+            if not more or not ready.startswith(said):
+                raise NoStart(_why(process, "ended" if here else "said nothing"))
 
 
 def _why(process: subprocess.Popen[bytes], what: str) -> str:
