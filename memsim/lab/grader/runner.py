@@ -102,7 +102,7 @@ class _Work:
         """Runs the cells; what goes wrong with them goes wrong with every case left."""
         child.keeps = not self.answers
         try:
-            child.ask(cells, min(self._limits.cells_seconds, self._left()), self._limits)
+            child.ask(cells, self._left(self._limits.cells_seconds), self._limits)
         except _Over as over:
             self._kinds.add(over.kind)
             failure = f"the notebook's cells: {over}"
@@ -122,18 +122,20 @@ class _Work:
                 return
 
     def _ask(self, child: _Child, script: Script) -> Answer:
-        if self._left() <= 0:
-            whole = self._limits.exercise_seconds
-            raise _Over(TIME_LIMIT, f"was not run: the {whole:g} s of the exercise were over")
-        told = child.ask({"script": script}, min(self._seconds, self._left()), self._limits)
+        told = child.ask({"script": script}, self._left(self._seconds), self._limits)
         answers, failure, kind = _checked(told, len(script))
         self._kinds.add(kind)
         if failure and len(script) > 1 and len(answers) < len(script):
             failure = f"call {len(answers) + 1}, {in_words(script[len(answers)])}: {failure}"
         return Answer(answers, failure)
 
-    def _left(self) -> float:
-        return self._limits.exercise_seconds - self.seconds()
+    def _left(self, seconds: float) -> float:
+        """So many seconds, or what is left of the exercise's. _Over: nothing is."""
+        left = self._limits.exercise_seconds - self.seconds()
+        if left <= 0:
+            whole = self._limits.exercise_seconds
+            raise _Over(TIME_LIMIT, f"was not run: the {whole:g} s of the exercise were over")
+        return min(seconds, left)
 
     def seconds(self) -> float:
         """Since it began."""
@@ -167,7 +169,7 @@ class _Child:
     def __init__(self, walls: Walls, limits: Limits, printed: bytearray) -> None:
         self._process: subprocess.Popen[bytes] = walls.start(limits)
         self._room, self._printed = limits.printed, printed
-        self.keeps = True
+        self.keeps, self._screen_ended = True, False
         process = self._process
         pipes = [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe]
         self._to, self._from, self._screen = (pipe.fileno() for pipe in pipes)
@@ -197,17 +199,18 @@ class _Child:
             left = until - time.monotonic()
             ready = {key.fd for key, _ in waits.select(max(left, 0))} if left > 0 else set()
         if left <= 0:
-            raise _Over(TIME_LIMIT, TOO_LONG.format(seconds))
+            raise _Over(TIME_LIMIT, TOO_LONG.format(round(seconds, 1)))
         if self._screen in ready:
             self._read_screen()
         if self._from in ready:
             self._hear(inbox)
         return self._say(rest) if self._to in ready else rest
 
-    _screen_ended = False
-
     def _hear(self, inbox: Inbox) -> None:
-        more = os.read(self._from, _CHUNK)
+        try:
+            more = os.read(self._from, _CHUNK)
+        except BlockingIOError:
+            return
         if not more:
             raise self._ended()
         inbox.add(more)

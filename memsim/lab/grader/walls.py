@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import shutil
 import stat
 import subprocess
@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from memsim.lab.grader import child, landlock, seccomp
+from memsim.lab.grader import cgroup, child, landlock, seccomp
 from memsim.lab.grader.frames import packed
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
@@ -72,9 +72,10 @@ class Walls:
 
     def start(self, limits: Limits) -> subprocess.Popen[bytes]:
         """A child whose walls are closed, and which has read nothing yet. NoStart if it is not."""
+        command = [*cgroup.around(limits.memory), *self._outside(), *_python(), child.BOOT]
         try:
             process = subprocess.Popen(
-                [*self._outside(), *_python(), child.BOOT, str(PACKAGE), self._told(limits)],
+                [*command, str(PACKAGE), self._told(limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -84,7 +85,7 @@ class Walls:
                 start_new_session=True,
             )
         except OSError as error:
-            raise NoStart(f"{error.filename}: {error.strerror}") from None
+            raise NoStart(str(error)) from None
         _await_ready(process)
         return process
 
@@ -122,7 +123,8 @@ def _executable() -> Path:
 @cache
 def _readable() -> tuple[Path, ...]:
     """What Python needs to run: libraries of the system, and its own."""
-    own = Path(sys.base_prefix) / sys.platlibdir, Path(sys.base_prefix) / "lib"
+    prefix = Path(sys.base_prefix).resolve()
+    own = prefix / sys.platlibdir, prefix / "lib"
     wanted = dict.fromkeys([*map(Path, _LIBRARIES), *own])
     return tuple(path for path in wanted if path.is_dir())
 
@@ -173,20 +175,22 @@ def _files() -> Iterator[str]:
 def _await_ready(process: subprocess.Popen[bytes]) -> None:
     """The child has said that its walls are closed."""
     assert process.stdout
+    handle, ready = process.stdout.fileno(), packed(child.READY)
     said, until = b"", time.monotonic() + START_SECONDS
-    ready = packed(child.READY)
-    while said != ready:
-        left = max(until - time.monotonic(), 0)
-        here, _, _ = select.select([process.stdout], [], [], left)
-        more = os.read(process.stdout.fileno(), len(ready) - len(said)) if here else b""
-        said += more
-        if not more or not ready.startswith(said):
-            raise NoStart(_why(process, "said nothing" if not here else "ended"))
+    with selectors.DefaultSelector() as waits:
+        waits.register(handle, selectors.EVENT_READ)
+        while said != ready:
+            here = waits.select(max(until - time.monotonic(), 0))
+            more = os.read(handle, len(ready) - len(said)) if here else b""
+            said += more
+            if not more or not ready.startswith(said):
+                raise NoStart(_why(process, "ended" if here else "said nothing"))
 
 
 def _why(process: subprocess.Popen[bytes], what: str) -> str:
     process.kill()
     _, said = process.communicate()
+    cgroup.leave(process.pid)
     lines = said.decode(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "")
     return one_line(f"the child {what} before it began: {last}", 300)
@@ -199,6 +203,7 @@ def choose(trust: bool = False) -> Walls:
     """
     if os.name != "posix":
         raise BadInput("grading needs Linux or macOS; on Windows, grade inside WSL 2")
+    cgroup.sweep()
     reasons = []
     for mode in MODES[:2]:
         why = why_not(mode)
@@ -236,7 +241,9 @@ def end(process: subprocess.Popen[bytes]) -> int:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe:
             pipe.close()
-    return process.wait()
+    status = process.wait()
+    cgroup.leave(process.pid)
+    return status
 
 
 def described(walls: Walls) -> dict[str, Any]:
