@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -449,6 +450,28 @@ def test_folders_without_end_are_noted(tmp_path: Path) -> None:
     deep = "/".join("d" * 12) + f"/{NAME}.ipynb"
     found = sort_files(hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": b"", deep: b""}), [NAME])
     assert found.notes[0].endswith("is deeper than 8 folders")
+
+
+@pytest.mark.parametrize("closed", ["in", "ada"])
+def test_a_folder_that_may_not_be_read_is_told(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{student}/{NAME}.ipynb": b"" for student in ("ada", "bob")}
+    folder, scandir = hand_in(tmp_path / "in", files), os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    if closed == "in":
+        with pytest.raises(BadInput, match="in: Permission denied"):
+            sort_files(folder, [NAME])
+    else:
+        found = sort_files(folder, [NAME])
+        assert found.notes == ("ada: cannot be read: Permission denied",)
+        assert set(found.claims) == {("bob", NAME)}
 
 
 # Zips.
