@@ -357,8 +357,9 @@ def test_a_name_that_is_no_text_is_flagged(tmp_path: Path, form: Form) -> None:
     assert student == "\\udcff\\udcfe"
 
 
-def test_its_own_name_counts_before_a_copy_s(tmp_path: Path, form: Form) -> None:
-    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{NAME}-Copy1.ipynb": notebook(answer("x = 1"))}
+@pytest.mark.parametrize("copy", ["-Copy1", "_(1)", " (2)", " - Copy"])
+def test_its_own_name_counts_before_a_copy_s(copy: str, tmp_path: Path, form: Form) -> None:
+    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{NAME}{copy}.ipynb": notebook(answer("x = 1"))}
     ada = taken(hand_in(tmp_path / "in", files), form)["ada"]
     assert ada.cells == HONEST
     assert ada.flags == (f"2 files of it; ada/{NAME}.ipynb counts",)
