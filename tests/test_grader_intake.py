@@ -155,6 +155,13 @@ def test_every_notebook_as_handed_out_runs_all_but_predict_check_and_hints() -> 
         assert len(cells.sources) == (3 if name.startswith("10_") else 2), name
 
 
+def test_the_author_s_own_notebook_has_nothing_to_flag() -> None:
+    for name in NAMES:
+        cells = cells_of((ROOT / "solutions" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
+        assert (cells.flags, cells.problem) == ((), "")
+        assert not [source for source in cells.sources if "HIDDEN TESTS" in source]
+
+
 def test_helpers_in_other_cells_run_in_order(form: Form) -> None:
     cells = cells_of(notebook(code("def twice(n): return 2 * n"), answer(), code("z = 1")), form)
     assert cells.sources == ("def twice(n): return 2 * n", RIGHT, "z = 1")
