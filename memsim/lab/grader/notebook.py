@@ -116,11 +116,12 @@ def _last_answers(cells: Sequence[_Cell], form: Form) -> dict[str, int]:
 
 
 def _runnable(cells: Sequence[_Cell], form: Form, last: dict[str, int]) -> Iterator[str]:
+    newest = {name: _defined(cells[at].source) for name, at in last.items()}
     for at, cell in enumerate(cells):
         if cell.kind != "code" or cell.grade_id in form.checks or _only_shows(cell.source):
             continue
-        newer = last.get(cell.grade_id, at)
-        if newer == at or not _defined(cell.source) & _defined(cells[newer].source):
+        is_older = last.get(cell.grade_id, at) != at
+        if not is_older or newest[cell.grade_id].isdisjoint(_defined(cell.source)):
             yield without_magics(cell.source)
 
 
