@@ -36,9 +36,10 @@ from memsim.lab.spec import Json, Spec
 from memsim.lab.verdict import Answer, judge, points, recognised
 from memsim.words.errors import BadInput
 from tests.submissions import NAME, course
+from tests.test_views_access import faults
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>'\"&\x1b[31m\u202e"
 
@@ -316,6 +317,11 @@ def test_each_student_has_a_page_of_their_own(tmp_path: Path) -> None:
     assert "bob" not in places["ada"].read_text()
 
 
+def test_pages_are_written_student_by_student(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="results of ada are not in one row"):
+        write_feedback(tmp_path, [result(), result("bob"), result(exercise="02_next")], {})
+
+
 # The class.
 
 
@@ -395,6 +401,22 @@ def hostile_class(tmp_path: Path, spec: Spec) -> tuple[list[Result], dict[str, S
                cases=[{**c, "name": ATTACK, "group": ATTACK} for c in r.cases])
                for r in class_of(tmp_path)]  # fmt: skip
     return results, {NAME: evil}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_in_either_page(
+    scheme: Any, tmp_path: Path, spec: Spec, browser: Browser
+) -> None:
+    own = [result(cases=[case(), case(score=0.0), hidden(0.0)], flags=("a flag",))]
+    write_class_report(tmp_path / "class.html", class_of(tmp_path), {NAME: spec})
+    (tmp_path / "ada.html").write_text(feedback("ada", own, {NAME: spec}))
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme)  # axe is a script
+    page = context.new_page()
+    for name in ("class", "ada"):
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        assert faults(page) == []
+    context.close()
 
 
 @pytest.mark.browser

@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,6 +153,13 @@ def test_every_notebook_as_handed_out_runs_all_but_predict_check_and_hints() -> 
         assert cells.sources[0].startswith("from memsim.lab import Exercise")
         assert "raise NotImplementedError" in cells.sources[-1]
         assert len(cells.sources) == (3 if name.startswith("10_") else 2), name
+
+
+def test_the_author_s_own_notebook_has_nothing_to_flag() -> None:
+    for name in NAMES:
+        cells = cells_of((ROOT / "solutions" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
+        assert (cells.flags, cells.problem) == ((), "")
+        assert not [source for source in cells.sources if "HIDDEN TESTS" in source]
 
 
 def test_helpers_in_other_cells_run_in_order(form: Form) -> None:
@@ -356,8 +364,9 @@ def test_a_name_that_is_no_text_is_flagged(tmp_path: Path, form: Form) -> None:
     assert student == "\\udcff\\udcfe"
 
 
-def test_its_own_name_counts_before_a_copy_s(tmp_path: Path, form: Form) -> None:
-    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{NAME}-Copy1.ipynb": notebook(answer("x = 1"))}
+@pytest.mark.parametrize("copy", ["-Copy1", "_(1)", " (2)", " - Copy"])
+def test_its_own_name_counts_before_a_copy_s(copy: str, tmp_path: Path, form: Form) -> None:
+    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{NAME}{copy}.ipynb": notebook(answer("x = 1"))}
     ada = taken(hand_in(tmp_path / "in", files), form)["ada"]
     assert ada.cells == HONEST
     assert ada.flags == (f"2 files of it; ada/{NAME}.ipynb counts",)
@@ -449,6 +458,28 @@ def test_folders_without_end_are_noted(tmp_path: Path) -> None:
     deep = "/".join("d" * 12) + f"/{NAME}.ipynb"
     found = sort_files(hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": b"", deep: b""}), [NAME])
     assert found.notes[0].endswith("is deeper than 8 folders")
+
+
+@pytest.mark.parametrize("closed", ["in", "ada"])
+def test_a_folder_that_may_not_be_read_is_told(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{student}/{NAME}.ipynb": b"" for student in ("ada", "bob")}
+    folder, scandir = hand_in(tmp_path / "in", files), os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    if closed == "in":
+        with pytest.raises(BadInput, match="in: Permission denied"):
+            sort_files(folder, [NAME])
+    else:
+        found = sort_files(folder, [NAME])
+        assert found.notes == ("ada: cannot be read: Permission denied",)
+        assert set(found.claims) == {("bob", NAME)}
 
 
 # Zips.

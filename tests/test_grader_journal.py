@@ -312,7 +312,7 @@ def test_a_full_disk_is_one_line_and_what_was_added_stays(
             assert len(journal) == int(added)
             assert journal.add(journal.begin(), RESULT)
     else:
-        assert verify(path).lines == int(added)
+        assert (verify(path).lines, verify(path).problem) == (int(added), "")
         AuditLog(path).add({})
         assert verify(path).problem == ""
 

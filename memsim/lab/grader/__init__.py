@@ -1,1 +1,1 @@
-"""Grades what students hand in; their code runs behind walls, in a process that judges nothing."""
+"""The grader: the process that runs a student's code never judges it."""

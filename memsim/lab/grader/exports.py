@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from memsim.files import write_whole
@@ -80,14 +81,15 @@ def not_on_roster(results: Iterable[Result], roster: Roster) -> list[str]:
     return sorted({r.student for r in results} - roster.keys()) if roster else []
 
 
-def write_exports(folder: Path, results: Sequence[Result], roster: Roster) -> list[Path]:
+def write_exports(folder: Path, results: Iterable[Result], roster: Roster) -> list[Path]:
     """Write grades-nbgrader.csv, grades-canvas.csv and grades-moodle.csv. BadInput: no room."""
+    scores = [replace(result, cases=[]) for result in results]  # cases are large
     made = {"nbgrader": as_nbgrader, "canvas": as_canvas, "moodle": as_moodle}
     paths = []
     for name, make in made.items():
         path = folder / f"grades-{name}.csv"
         try:
-            write_whole(path, make(results, roster).encode())
+            write_whole(path, make(scores, roster).encode())
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror}") from None
         paths.append(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from memsim.files import write_whole
@@ -42,17 +43,20 @@ def feedback(student: str, results: Iterable[Result], specs: Mapping[str, Spec])
 
 
 def write_feedback(
-    folder: Path, results: Sequence[Result], specs: Mapping[str, Spec]
+    folder: Path, results: Iterable[Result], specs: Mapping[str, Spec]
 ) -> dict[str, Path]:
-    """A page for each student in the folder, which is made; returns where. BadInput: no room."""
-    by_student: dict[str, list[Result]] = {}
-    for result in results:
-        by_student.setdefault(result.student, []).append(result)
-    places = {student: folder / file_name(student) for student in sorted(by_student)}
+    """A page for each student in the folder, which is made; returns where. BadInput: no room.
+
+    The results come student by student, as from the journal; those of one are kept at a time.
+    """
+    places: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for student, place in places.items():
-            write_whole(place, feedback(student, by_student[student], specs).encode())
+        for student, own in groupby(results, key=lambda result: result.student):
+            if student in places:
+                raise ValueError(f"results of {student} are not in one row")
+            places[student] = folder / file_name(student)
+            write_whole(places[student], feedback(student, own, specs).encode())
     except OSError as error:
         raise BadInput(f"{error.filename or folder}: {error.strerror}") from None
     return places

@@ -100,6 +100,8 @@ def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
+        if not parts:
+            raise BadInput(f"{folder}: {error.strerror}") from None
         yield _refused(parts, f"cannot be read: {error.strerror}")
         return
     for entry in entries:

@@ -71,16 +71,16 @@ def sort_files(path: Path, exercises: Collection[str], roster: Collection[str] =
 
 
 def intakes(
-    sorted_: Sorted, forms: Mapping[str, Form], roster: Collection[str] = ()
+    found: Sorted, forms: Mapping[str, Form], roster: Collection[str] = ()
 ) -> Iterator[Intake]:
     """One for each student and exercise of `forms`, read one by one.
 
     With a roster also for those who handed in nothing: MISSING.
     """
-    students = sorted({student for student, _ in sorted_.claims} | set(roster))
+    students = sorted({student for student, _ in found.claims} | set(roster))
     for student in students:
         for exercise in sorted(forms):
-            claims = sorted_.claims.get((student, exercise), ())
+            claims = found.claims.get((student, exercise), ())
             if claims:
                 yield _intake(claims, forms[exercise])
             elif roster:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,14 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Form:
-    """What an exercise's notebook is like, as the course has it: grade_ids, and the check cells."""
+    """What an exercise's notebook is like, as the course has it. `answers`: grade_ids.
+
+    `checks`: by grade_id what a check cell says, as its author has it and as it is handed out.
+    """
 
     name: str
     answers: frozenset[str]
-    checks: dict[str, str]
+    checks: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def form_of(course: Path, name: str) -> Form:
     marked = [(_nbgrader(cell), _source(cell)) for cell in cells]
     answers = frozenset(_grade_id(mark) for mark, _ in marked if mark.get("solution") is True)
     checks = {
-        _grade_id(mark): _HIDDEN.sub("", source)
+        _grade_id(mark): frozenset({source.strip(), _HIDDEN.sub("", source).strip()})
         for mark, source in marked
         if mark.get("grade") is True and mark.get("solution") is not True
     }
@@ -113,11 +116,12 @@ def _last_answers(cells: Sequence[_Cell], form: Form) -> dict[str, int]:
 
 
 def _runnable(cells: Sequence[_Cell], form: Form, last: dict[str, int]) -> Iterator[str]:
+    newest = {name: _defined(cells[at].source) for name, at in last.items()}
     for at, cell in enumerate(cells):
         if cell.kind != "code" or cell.grade_id in form.checks or _only_shows(cell.source):
             continue
-        newer = last.get(cell.grade_id, at)
-        if newer == at or not _defined(cell.source) & _defined(cells[newer].source):
+        is_older = last.get(cell.grade_id, at) != at
+        if not is_older or newest[cell.grade_id].isdisjoint(_defined(cell.source)):
             yield without_magics(cell.source)
 
 
@@ -128,11 +132,11 @@ def _flags(cells: Sequence[_Cell], form: Form, last: dict[str, int]) -> Iterator
             yield f"cells marked {name}: {count}; the last that is code counts"
         if last and name not in last:
             yield f"the cell marked {name} is missing or no code"
-    for name, source in sorted(form.checks.items()):
+    for name, sources in sorted(form.checks.items()):
         found = [cell.source for cell in cells if cell.grade_id == name]
         if not found:
             yield "the check cell is missing, which costs nothing"
-        elif any(text.strip() != source.strip() for text in found):
+        elif any(text.strip() not in sources for text in found):
             yield "the check cell was changed; it is not run"
 
 
