@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memsim.lab.cut import names_in
@@ -71,6 +71,7 @@ class Class:
 class Graded:
     """What became of it: the results that count, what was nobody's work, and how it was run."""
 
+    #: Without their cases, which are in the journal.
     results: list[Result]
     notes: tuple[str, ...]
     mode: str
@@ -110,10 +111,11 @@ def grade_class(
         with _executor(executor, jobs) as pool:
             _grade_all(todo, pool, sink)
         journal.end(run)
-        results = list(journal.results())
-    graded = Graded(results, sorted_.notes, walls.mode, folder, sink.newly)
-    _write_all(graded, about, specs)
-    return graded
+        write_exports(folder, journal.results(), about.roster)
+        write_feedback(folder / "feedback", journal.results(), specs)
+        write_class_report(folder / "class.html", journal.results(), specs)
+        results = [replace(result, cases=[]) for result in journal.results()]  # cases are large
+    return Graded(results, sorted_.notes, walls.mode, folder, sink.newly)
 
 
 def _jobs(about: Class, handed_in: Iterable[Intake], mode: str) -> Iterator[Job]:
@@ -149,8 +151,8 @@ class _Sink:
 
     def take(self, job: Job, result: Result) -> None:
         """BadInput when the grader fails at everything: nobody is to be graded by such a one."""
+        self._log.add_result(result, job.intake.sha256, _who())  # killed here, it is graded again
         self._journal.add(self._run, result)
-        self._log.add_result(result, job.intake.sha256, _who())
         self.newly += 1
         self._done += 1
         self._progress(self._done, self._total, result)
@@ -204,9 +206,3 @@ def _who() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def _write_all(graded: Graded, about: Class, specs: Mapping[str, Spec]) -> None:
-    write_exports(graded.folder, graded.results, about.roster)
-    write_feedback(graded.folder / "feedback", graded.results, specs)
-    write_class_report(graded.folder / "class.html", graded.results, specs)

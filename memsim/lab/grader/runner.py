@@ -31,6 +31,8 @@ NOT_PLAIN = "not plain data"
 OUTCOMES = (FAILED, TIME_LIMIT, CRASHED, "memory", NOT_PLAIN, "not defined", RAN)
 _FAILURE = 400
 _CHUNK = 64 << 10
+#: With so many cases that take too long the others are not tried.
+_LATE = 2
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class _Work:
         self._visible = visible
         self._printed = bytearray()
         self._kinds = {RAN}
+        self._late = 0
         self._began = time.monotonic()
 
     def do(self, cells: Sequence[str], given: Any, scripts: Sequence[Script]) -> None:
@@ -119,6 +122,10 @@ class _Work:
             except _Over as over:
                 self._kinds.add(over.kind)
                 self.answers.append(Answer([], str(over)))
+                self._late += over.kind == TIME_LIMIT
+                if self._late == _LATE:
+                    left = len(scripts) - len(self.answers)
+                    self.answers += [Answer([], f"was not run: {_LATE} cases took too long")] * left
                 return
 
     def _ask(self, child: _Child, script: Script) -> Answer:
