@@ -46,11 +46,11 @@ def _walk(zonelist, highest, order, skip=True, **how):
     return None
 
 
-def _has_room(zone, highest, order, mark, reserve=True, blocks=True, over=1):
+def _has_room(zone, highest, order, mark, reserve=True, blocks=True, over=1, less=1, larger=True):
     needed = zone[mark] + (zone["lowmem_reserve"][highest] if reserve else 0)
-    if zone["free"] - (1 << order) + 1 < needed + over:
+    if zone["free"] - (1 << order) + less < needed + over:
         return False
-    return not order or not blocks or any(zone["nr_free"][order:])
+    return not order or not blocks or any(zone["nr_free"][order : None if larger else order + 1])
 
 
 def zone_by_zone(zonelist, highest, order):
@@ -70,8 +70,35 @@ MISTAKES = {
 }
 
 
+def _highest_only(zonelist, highest, order):
+    return _walk([zone for zone in zonelist if zone["idx"] == highest], highest, order)
+
+
+#: Rules that are wrong, too: nearly all show in the visible cases.
+TRAPS = [
+    lambda *args: _walk(*args, less=0),
+    lambda zonelist, highest, order: _walk(zonelist, highest, order, less=1 << order),
+    lambda *args: _walk(*args, larger=False),
+    _highest_only,
+]
+
+
+def _telling(rng, requests):
+    """Two requests more, in which those of TRAPS show that do not show in these."""
+    traps, told = TRAPS, []
+    for found in [[request] for request in requests] + [None, None]:
+        found = found or [_request(rng) for _ in range(_TRIES)]
+        left = [[t for t in traps if t(*request) == _walk(*request)] for request in found]
+        traps = min(left, key=len)
+        told.append(found[left.index(traps)])
+    return told
+
+
+_TRIES = 24
+
+
 def draw(rng):
-    alone = [_alone(rng, name) for name in MISTAKES]
+    alone = _telling(rng, [_alone(rng, name) for name in MISTAKES])
     cases = [_case([request], number) for number, request in enumerate(alone, 1)]
     again = [_alone(rng, name) for name in rng.sample(list(MISTAKES), len(MISTAKES))]
     cases += [_case(again[:3]), _case(again[3:])]
@@ -112,9 +139,10 @@ def _zone(rng, node, idx, managed, above, highest, order):
     mark += (1 << order) - 1
     free = mark + rng.choice([-managed // 2000 - 3, -2, 0, 0, 1, 5, managed // 300])
     free = min(max(free, 0), managed)
+    nr_free = _blocks(rng, free, rng.choice([order - 1, order + 1, 9]))
     return {
         "node": node, "name": ZONES[idx], "idx": idx, "free": free, "min": least, "low": low,
-        "lowmem_reserve": reserve, "nr_free": _blocks(rng, free, rng.choice([order - 1, 9])),
+        "lowmem_reserve": reserve, "nr_free": nr_free,
     }  # fmt: skip
 
 
@@ -125,6 +153,10 @@ def _blocks(rng, free, largest):
         nr_free[order] = rng.randrange((free >> order + 2) + 1)
         free -= nr_free[order] << order
     nr_free[0] = free
+    if 1 < largest < 9 and nr_free[largest] and rng.random() < 0.5:
+        # none of the order below: a larger block is there
+        nr_free[0] += nr_free[largest - 1] << largest - 1
+        nr_free[largest - 1] = 0
     return nr_free
 
 

@@ -167,8 +167,6 @@ MISTAKES = {
 #: CPUs that ask, with None, and that free, with the number of the request whose object it is.
 REMOTE = [(0, None)] * 3 + [(1, None), (1, 1), (1, 0), (0, None), (0, None)]
 FULL = [(0, None)] * 6 + [(1, None), (1, 2), (1, 0), *[(1, None)] * 4, (0, None)]
-
-
 #: Slabs 0 and 1 come to one partial list; object 6 is freed to slab 1, which CPU 1 then has.
 TWO = [*[(0, None)] * 9, (1, 1), (1, 5), (0, 2), (1, None), (0, 6), (1, None), (1, None)]
 
