@@ -1,4 +1,4 @@
-"""What passes between grader and child, and which system calls a child may make; no child is run."""
+"""What passes between grader and child, and which calls of the kernel a child may make."""
 
 from __future__ import annotations
 
