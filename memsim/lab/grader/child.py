@@ -75,7 +75,10 @@ def _limit(told: Mapping[str, Any]) -> None:
         limits["NPROC"] = 0
     for name, limit in limits.items():
         try:
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
+            kind = getattr(resource, f"RLIMIT_{name}")
+            _, most = resource.getrlimit(kind)
+            lower = limit if most == resource.RLIM_INFINITY else min(limit, most)
+            resource.setrlimit(kind, (lower, lower))
         except (OSError, ValueError, AttributeError):
             if told["mode"] != "plain":
                 raise
