@@ -1,4 +1,4 @@
-"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `release`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `grade`.
 
 Output is for people; `--json` is for programs.
 
@@ -20,6 +20,10 @@ from typing import Any
 
 from memsim.doctor import doctor
 from memsim.lab.cut import names_in
+from memsim.lab.grader import summary
+from memsim.lab.grader.audit import verify
+from memsim.lab.grader.course_run import Class, grade_class
+from memsim.lab.grader.eta import Eta
 from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
@@ -151,6 +155,30 @@ def _add_exercises(commands: Any) -> None:
     )
     hand.add_argument("--json", action="store_true", help="print what became of each file")
     hand.set_defaults(run=_release)
+    _add_grade(commands)
+
+
+def _add_grade(commands: Any) -> None:
+    """The command that grades, and holds its log to be whole."""
+    grade = commands.add_parser(
+        "grade", help="grade a notebook, or a folder or zip of them; code runs in a sandbox"
+    )
+    grade.add_argument("submissions", type=Path, nargs="?", help="STUDENT/NN_name.ipynb in it")
+    grade.add_argument(
+        "--course", type=Path, default=Path("."), metavar="DIR", help="has solutions/; else ."
+    )
+    grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
+    grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
+    grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
+    grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    grade.add_argument("--regrade", action="store_true", help="again; older results are kept")
+    grade.add_argument(
+        "--i-trust-these", action="store_true",
+        help="grade without a sandbox where there is none: code runs as you",
+    )  # fmt: skip
+    grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
+    grade.add_argument("--json", action="store_true", help="print the results as JSON")
+    grade.set_defaults(run=_grade)
 
 
 def _named(folder: str) -> Path:
@@ -217,6 +245,40 @@ def _release(options: argparse.Namespace) -> int:
     lines = [as_lines(fates, options.folder / name) for name, fates in fates_of.items()]
     print(json.dumps(told) if options.json else "\n".join(lines))
     return 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    """`memsim grade`: status 1 if somebody has no grade, or the log is not whole."""
+    if options.verify is not None:
+        return _verify(options)
+    if options.submissions is None:
+        raise BadInput("grade: name a notebook, or a folder or zip of submissions")
+    roster = read_roster(options.roster) if options.roster else {}
+    secret = read_secret(options.secret) if options.secret else None
+    quiet = options.json or not sys.stderr.isatty()
+    graded = grade_class(
+        Class(options.course, roster, secret), options.submissions, options.out,
+        trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
+        progress=_silent if quiet else Eta(sys.stderr),
+    )  # fmt: skip
+    _show_nothing(quiet)
+    print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
+    return 0 if all(result.score is not None for result in graded.results) else 1
+
+
+def _silent(done: int, total: int, result: object) -> None:
+    """Nobody watches."""
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """`memsim grade --verify LOG`."""
+    found = verify(options.verify)
+    said = found.problem or "whole"
+    if options.json:
+        print(json.dumps({"lines": found.lines, "head": found.head, "problem": found.problem}))
+    else:
+        print(f"{options.verify}: {found.lines} lines, {said}; its head is {found.head}")
+    return 1 if found.problem else 0
 
 
 def _print_fates(options: argparse.Namespace, fates: dict[str, Fate], folder: Path) -> None:

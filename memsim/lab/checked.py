@@ -9,8 +9,9 @@ from typing import Any
 
 from memsim.lab.apart import parted, side_by_side
 from memsim.lab.compare import Comparator
+from memsim.lab.plain import WORDS
 from memsim.lab.script import Script, in_words, shortened
-from memsim.lab.spec import WORDS, Spec
+from memsim.lab.spec import Spec
 from memsim.lab.verdict import Verdict, points, recognised
 from memsim.views.controls import scrolling, status
 from memsim.views.side import SideBySide

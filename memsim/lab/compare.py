@@ -8,7 +8,11 @@ in its judge.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+#: Free lists of one machine: what is done to an answer must be bounded.
+_MAX_LISTS = 64
 
 
 class Judged(NamedTuple):
@@ -84,19 +88,26 @@ def _is_number(value: Any) -> bool:
 
 def free_lists_disjoint(got: Any) -> bool:
     """Free lists, [list of pfns of order 0, of order 1, ...]: no page is on them twice."""
-    pages = [pfn + n for order, pfns in enumerate(got) for pfn in pfns for n in range(1 << order)]
-    return len(pages) == len(set(pages))
+    blocks = sorted((pfn, pfn + (1 << order)) for order, pfns in _orders(got) for pfn in pfns)
+    return all(end <= pfn for (_, end), (pfn, _) in pairwise(blocks))
 
 
 def free_blocks_aligned(got: Any) -> bool:
     """The first pfn of each free block is a multiple of its size."""
-    return not any(pfn & ((1 << order) - 1) for order, pfns in enumerate(got) for pfn in pfns)
+    return not any(pfn & ((1 << order) - 1) for order, pfns in _orders(got) for pfn in pfns)
 
 
 def no_free_buddies(got: Any) -> bool:
     """No two free buddies below the largest order: they would have been merged."""
-    lists = list(enumerate(got))[:-1]
+    lists = [(order, set(pfns)) for order, pfns in _orders(got)][:-1]
     return not any(pfn ^ (1 << order) in pfns for order, pfns in lists for pfn in pfns)
+
+
+def _orders(got: Any) -> list[tuple[int, Any]]:
+    """The lists with their orders. ValueError if there are more than any machine has."""
+    if len(got) > _MAX_LISTS:
+        raise ValueError
+    return list(enumerate(got))
 
 
 COMPARATORS: Mapping[str, Comparator] = {

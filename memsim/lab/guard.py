@@ -11,13 +11,11 @@ import ctypes
 import io
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from memsim.lab.plain import NotPlain
-from memsim.lab.script import Missing
+from memsim.lab.failures import TOO_LONG, in_words
 
 #: Characters that a student's code may print before it is stopped.
 MAX_PRINTED = 64 << 10
@@ -27,7 +25,6 @@ _SEEN = 2000
 #: attempts then comes while it handles the one before.
 _TURN = 1e-6
 _USUAL_TURN = sys.getswitchinterval()
-_TOO_LONG = "takes longer than {:g} s: is there a loop without an end?"
 
 
 class _Stop(BaseException):
@@ -52,7 +49,7 @@ def run_guarded(function: Callable[[], Any], seconds: float) -> Ran:
         return _ran(function, screen, alarm)
     except _Stop:
         alarm.join()  # one that came too late to find its call; now there is no other
-        return Ran(None, _TOO_LONG.format(seconds), screen.seen, True)
+        return Ran(None, TOO_LONG.format(seconds), screen.seen, True)
 
 
 def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
@@ -64,9 +61,9 @@ def _ran(function: Callable[[], Any], screen: _Screen, alarm: _Alarm) -> Ran:
         if screen.is_full:
             said = f"prints without end: stopped after {MAX_PRINTED} characters"
             return Ran(None, said, screen.seen)
-        return Ran(None, _TOO_LONG.format(alarm.seconds), screen.seen, True)
+        return Ran(None, TOO_LONG.format(alarm.seconds), screen.seen, True)
     except BaseException as error:
-        return Ran(None, _in_words(error), screen.seen)
+        return Ran(None, in_words(error), screen.seen)
     finally:
         alarm.join()
 
@@ -89,37 +86,6 @@ def _printing_to(screen: _Screen) -> Iterator[None]:
 
 def _no_input(*prompt: object) -> str:
     raise RuntimeError("input() has no place here: the check gives the arguments")
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, Missing):
-        return str(error)
-    if isinstance(error, NotPlain):
-        return f"returns something else than expected: {error}"
-    if isinstance(error, NotImplementedError):
-        return f"is not written yet: {error}".rstrip(": ")
-    if isinstance(error, RecursionError):
-        return "calls itself too deeply: is there a case where it stops?"
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
-    if isinstance(error, SystemExit):
-        return "ends Python: exit() has no place here"
-    if isinstance(error, KeyboardInterrupt):
-        return "was interrupted"
-    return _raised(error)
-
-
-def _raised(error: BaseException) -> str:
-    what = f"raises {type(error).__name__}"
-    with contextlib.suppress(Exception):
-        what += f": {str(error)[:200]}" if str(error) else ""
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if _is_cell(f)]
-        what += f" (line {lines[-1]} of its cell)" if lines else ""
-    return what
-
-
-def _is_cell(frame: traceback.FrameSummary) -> bool:
-    return "ipykernel_" in frame.filename or frame.filename.startswith("<ipython")
 
 
 class _Screen(io.TextIOBase):

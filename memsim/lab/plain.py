@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import defaultdict
 from typing import Any
 
+#: What a value of that type is called.
+WORDS = defaultdict(
+    lambda: "something else",
+    {
+        dict: "a dict", list: "a list", str: "a text", int: "a whole number", bool: "a bool",
+        float: "a number with a point", type(None): "null",
+    },
+)  # fmt: skip
 #: Nothing deeper, longer or larger is looked at.
 MAX_DEPTH = 40
 MAX_ITEMS = 100_000

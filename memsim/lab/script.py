@@ -13,8 +13,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memsim.lab.plain import plain
-from memsim.lab.spec import WORDS
+from memsim.lab.plain import WORDS, plain
 
 Script = Sequence[Sequence[Any]]
 KINDS = ("call", "new", "do")

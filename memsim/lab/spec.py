@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from memsim.lab.plain import WORDS
 from memsim.words.errors import BadInput
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
-#: What a value of that type is called.
-WORDS = defaultdict(
-    lambda: "something else",
-    {
-        dict: "a dict", list: "a list", str: "a text", int: "a whole number", bool: "a bool",
-        float: "a number with a point", type(None): "null",
-    },
-)  # fmt: skip
 LEVELS = ("read", "write", "design")
 #: exercise.json, and what a bundle has, are small.
 MAX_BYTES = 4 << 20

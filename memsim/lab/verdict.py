@@ -57,7 +57,7 @@ def judge(
 def _compared(case: Case, compare: Comparator, got: Any) -> Verdict:
     try:
         judged = compare(case.expected, got)
-    except (TypeError, ValueError, LookupError, ArithmeticError, MemsimError):
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemsimError):
         return Verdict(case, 0.0, got, "is not of the form that was asked for")
     told = judged if isinstance(judged, Judged) else Judged(judged)
     score = min(max(float(told.score), 0.0), 1.0)

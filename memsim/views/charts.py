@@ -23,7 +23,8 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 #: Mid-grey reads on light and on dark; where the page knows the theme's colour, that is taken.
 GREY = "#787878"
-_FOLLOW_THEME = (
+#: A style for the page that a chart is on.
+FOLLOW_THEME = (
     "<style>.js-plotly-plot .infolayer text, .js-plotly-plot .cartesianlayer-above text, "
     ".js-plotly-plot .xaxislayer-above text, .js-plotly-plot .yaxislayer-above text, "
     ".js-plotly-plot .textpoint text, .js-plotly-plot .bartext "
@@ -105,5 +106,5 @@ def show(figure: go.Figure, alt: str) -> None:
     """Display a chart with its text alternative below, for everyone to read."""
     put: Callable[..., None] = display
     put(bundle(figure, alt), raw=True)
-    caption = f'{_FOLLOW_THEME}<p class="memsim-alt">{html.escape(alt)}</p>'
+    caption = f'{FOLLOW_THEME}<p class="memsim-alt">{html.escape(alt)}</p>'
     put({"text/html": caption, "text/plain": alt}, raw=True)

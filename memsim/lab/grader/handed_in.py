@@ -1,0 +1,203 @@
+"""The files that were handed in, in a folder or a zip: found and read within bounds, none run.
+
+Whoever made them may have meant harm: a link, a pipe or a bomb is a problem in words, nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from memsim.lib.text import one_line
+from memsim.words.errors import BadInput
+
+#: A notebook is not larger.
+MAX_BYTES = 20 << 20
+_MAX_DEPTH = 8
+_MAX_FILES = 200_000
+_MAX_ZIP = 4 << 30
+#: What a zip may become, and how many times its size; notebooks reach 50 at most.
+_MAX_UNPACKED = 8 << 30
+_MAX_RATIO = 200
+_SMALL = 1 << 20
+_ENCRYPTED = 1
+_NOTEBOOK = ".ipynb"
+#: What systems and Jupyter put beside the files of people.
+_SKIPPED = frozenset({".ipynb_checkpoints", "__MACOSX", "__pycache__"})
+
+
+class Unreadable(Exception):
+    """A file that is not read; the text says in words why."""
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """A file with the name of a notebook. `read` returns its bytes, or is Unreadable."""
+
+    parts: tuple[str, ...]
+    read: Callable[[], bytes]
+    #: Why nobody knows what is there, a folder or a link to one; "": it is a file.
+    problem: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: the path in the folder or zip."""
+        return one_line("/".join(self.parts), 200)
+
+
+def files_in(path: Path) -> list[HandedIn]:
+    """The notebooks of a folder or zip, by path. BadInput if it is neither."""
+    if path.is_dir():
+        found = sorted(islice(_walk(path, ()), _MAX_FILES + 1), key=lambda file: file.parts)
+    else:
+        found = _in_zip(path)
+    if not found:
+        raise BadInput(f"{path}: there are no notebooks in it")
+    if len(found) > _MAX_FILES:
+        raise BadInput(f"{path}: more than {_MAX_FILES} notebooks in it; grade them in parts")
+    return found
+
+
+def read_bounded(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file; Unreadable if it is a link, a pipe, a device, or too large."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        _check_kind(os.lstat(path).st_mode)
+        handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as file:
+            return _read(file.fileno(), file.read, limit)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+
+def _read(handle: int, read: Callable[[int], bytes], limit: int) -> bytes:
+    about = os.fstat(handle)
+    _check_kind(about.st_mode)
+    content = read(limit + 1) if about.st_size <= limit else b""
+    if about.st_size > limit or len(content) > limit:
+        raise Unreadable(f"is larger than {limit >> 20} MiB")
+    return content
+
+
+def _check_kind(mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise Unreadable("is a symbolic link, which is not followed")
+    if not stat.S_ISREG(mode):
+        raise Unreadable("is no regular file")
+
+
+def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
+    """Notebooks below a folder, and what is there that cannot be looked into."""
+    if len(parts) > _MAX_DEPTH:
+        yield _refused(parts, f"is deeper than {_MAX_DEPTH} folders")
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        if not parts:
+            raise BadInput(f"{folder}: {error.strerror}") from None
+        yield _refused(parts, f"cannot be read: {error.strerror}")
+        return
+    for entry in entries:
+        if not _is_skipped(entry.name):
+            yield from _found(entry, (*parts, entry.name))
+
+
+def _found(entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[HandedIn]:
+    if entry.is_dir(follow_symlinks=False):
+        yield from _walk(Path(entry.path), parts)
+    elif entry.name.endswith(_NOTEBOOK):
+        yield HandedIn(parts, _reader(Path(entry.path)))
+    elif entry.is_symlink():
+        yield _refused(parts, "is a symbolic link, which is not followed")
+
+
+def _is_skipped(name: str) -> bool:
+    return name in _SKIPPED or name.startswith("._")
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    return lambda: read_bounded(path)
+
+
+def _refused(parts: tuple[str, ...], why: str) -> HandedIn:
+    def read() -> bytes:
+        raise Unreadable(why)
+
+    return HandedIn(parts, read, why)
+
+
+def _in_zip(path: Path) -> list[HandedIn]:
+    """The notebooks of a zip. It stays open as long as one of them may be read."""
+    try:
+        content = path.stat()
+        if not stat.S_ISREG(content.st_mode):
+            raise BadInput(f"{path}: should be a notebook, a folder, or a zip of submissions")
+        if content.st_size > _MAX_ZIP:
+            raise BadInput(f"{path}: larger than {_MAX_ZIP >> 30} GiB; grade it in parts")
+        archive = zipfile.ZipFile(path)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise BadInput(f"{path}: is neither a notebook nor a folder nor a zip: {error}") from None
+    return _entries(archive, archive.infolist())
+
+
+def _entries(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> list[HandedIn]:
+    found, left = [], [_MAX_UNPACKED]
+    for entry in entries:
+        parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part)
+        if not parts or entry.is_dir() or any(map(_is_skipped, parts)):
+            continue
+        if parts[-1].endswith(_NOTEBOOK):
+            found.append(HandedIn(_inside(parts), _unpacker(archive, entry, left)))
+    return sorted(found, key=lambda file: file.parts)
+
+
+def _inside(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The path without what would lead out of the zip's folder; nothing is written there anyway."""
+    return tuple(part for part in parts if part not in ("..", ".") and not part.endswith(":"))
+
+
+def _unpacker(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: list[int]
+) -> Callable[[], bytes]:
+    def read() -> bytes:
+        why = _refusal(entry, left[0])
+        if why:
+            raise Unreadable(why)
+        try:
+            with archive.open(entry) as file:
+                content = file.read(MAX_BYTES + 1)
+        except (OSError, zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
+            raise Unreadable(f"cannot be unpacked: {one_line(error, 100)}") from None
+        except Exception as error:  # zlib, lzma and bz2 have errors of their own
+            raise Unreadable(f"cannot be unpacked: {type(error).__name__}") from None
+        left[0] -= len(content)
+        if len(content) > MAX_BYTES:
+            raise Unreadable("is larger unpacked than the zip says")
+        return content
+
+    return read
+
+
+def _refusal(entry: zipfile.ZipInfo, left: int) -> str:
+    """Why an entry of a zip is not unpacked; "": it is."""
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or name.parts[0].endswith(":"):
+        return "its path leads out of the zip"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        return "is a link or no regular file"
+    if entry.file_size > MAX_BYTES:
+        return f"is larger than {MAX_BYTES >> 20} MiB"
+    is_bomb = entry.file_size > max(_SMALL, entry.compress_size * _MAX_RATIO)
+    return "is a zip bomb" if is_bomb or entry.file_size > left else ""

@@ -1,0 +1,187 @@
+"""A class graded from end to end: thirty students, two of them hostile; killed, and gone on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from memsim.cli import main
+from memsim.lab.grader.course_run import Class, grade_class
+from memsim.lab.grader.journal import Journal
+from memsim.lab.grader.walls import why_not
+from memsim.lab.release import release_class
+from memsim.lab.roster import read_roster
+from memsim.lab.skeleton import new_exercise
+from memsim.words.errors import BadInput
+
+NO_WALLS = bool(why_not("bwrap") and why_not("landlock"))
+pytestmark = pytest.mark.skipif(NO_WALLS, reason="no sandbox here: neither bwrap nor Landlock")
+
+NAME = "01_double"
+SECRET = b"a secret of the course"
+RIGHT = "def answers(given):\n    return [2 * number for number in given['numbers']]\n"
+HALF = "def answers(given):\n    return [2 * number for number in given['numbers'][:2]]\n"
+SQUARED = "def answers(given):\n    return [number * number for number in given['numbers']]\n"
+HOSTILE = (
+    "import os\nopen('/etc/passwd').read()\n" + RIGHT,
+    "class Any(int):\n    def __eq__(self, other): return True\n"
+    "def answers(given):\n    return [Any(0)] * 4\n",
+)
+
+
+def class_of(tmp_path: Path, students: int) -> tuple[Class, Path]:
+    """A course, its roster, and what its students handed in."""
+    course, handed_in = tmp_path / "course", tmp_path / "handed in"
+    new_exercise(course, NAME)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("id\n" + "".join(f"s{n:02}\n" for n in range(students)))
+    about = Class(course, read_roster(roster), SECRET)
+    release_class(course, handed_in, about.roster, SECRET)
+    for number, student in enumerate(about.roster):
+        source = HOSTILE[number] if number < 2 else (RIGHT, HALF, SQUARED)[number % 3]
+        write(handed_in / student / f"{NAME}.ipynb", source)
+    return about, handed_in
+
+
+def write(path: Path, source: str) -> None:
+    notebook: Any = nbformat.read(path, 4)
+    (answer,) = [cell for cell in notebook.cells if "YOUR CODE HERE" in cell.source]
+    answer.source = source
+    nbformat.write(notebook, path)
+
+
+def scores(folder: Path) -> dict[str, float | None]:
+    with Journal(folder / "journal.sqlite") as journal:
+        return {result.student: result.score for result in journal.results()}
+
+
+def expected(students: int) -> dict[str, float]:
+    """By number: the first reads what is not there, the second lies; then right, half, squared."""
+    of_kind = {0: 4.0, 1: 2.0, 2: 0.0}
+    told = {f"s{n:02}": of_kind[n % 3] for n in range(students)}
+    return told | {"s00": 0.0, "s01": 0.0}
+
+
+def test_thirty_students_two_of_them_hostile(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 30)
+    graded = grade_class(about, handed_in, tmp_path / "out")
+    assert scores(tmp_path / "out") == expected(30)
+    assert graded.newly == 30
+    assert {r.student: r.mistake for r in graded.results}["s05"] == "squared"
+    made = tmp_path / "out" / "grades-moodle.csv"
+    rows = list(csv.reader(made.read_text().splitlines()))
+    assert len(rows) == 31
+    feedback = (tmp_path / "out" / "feedback" / "s03.html").read_text()
+    assert "4 of 4" in feedback
+    assert (tmp_path / "out" / "class.html").stat().st_size > 1000
+
+
+def test_a_second_run_grades_nothing_again_and_a_regrade_gives_the_same(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    first = grade_class(about, handed_in, tmp_path / "out")
+    assert grade_class(about, handed_in, tmp_path / "out").newly == 0
+    again = grade_class(about, handed_in, tmp_path / "out", regrade=True)
+    assert again.newly == 4
+    assert [r.score for r in again.results] == [r.score for r in first.results]
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        assert len(journal.history("s03", NAME)) == 2
+
+
+def test_what_is_handed_in_again_is_graded_again(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 5)
+    grade_class(about, handed_in, tmp_path / "out")
+    notebook: Any = nbformat.read(handed_in / "s04" / f"{NAME}.ipynb", 4)
+    (cell,) = [c for c in notebook.cells if c.source == HALF]
+    cell.source = RIGHT
+    nbformat.write(notebook, handed_in / "s04" / f"{NAME}.ipynb")
+    assert grade_class(about, handed_in, tmp_path / "out").newly == 1
+    assert scores(tmp_path / "out")["s04"] == 4.0
+
+
+def test_killed_three_times_it_goes_on_and_grades_the_same(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 24)
+    (tmp_path / "secret").write_bytes(SECRET)
+    command = [sys.executable, "-m", "memsim.cli", "grade", handed_in, "--course", about.course,
+               "--roster", tmp_path / "roster.csv", "--secret", tmp_path / "secret",
+               "--out", tmp_path / "out", "--jobs", "2", "--json"]  # fmt: skip
+    for _ in range(3):
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+        time.sleep(3)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["results"]
+    assert {row["student"]: row["score"] for row in told} == expected(24)
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        assert len(journal) == 24
+
+
+def test_any_executor_will_do(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    with ThreadPoolExecutor(2) as pool:
+        grade_class(about, handed_in, tmp_path / "out", executor=pool)
+        assert pool.submit(int).result() == 0, "it was left open"
+    assert scores(tmp_path / "out") == expected(4)
+
+
+def test_who_handed_in_nothing_has_no_points_and_is_told(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    (handed_in / "s03" / f"{NAME}.ipynb").unlink()
+    graded = grade_class(about, handed_in, tmp_path / "out")
+    (row,) = [r for r in graded.results if r.student == "s03"]
+    assert (row.score, row.outcome) == (0, "missing")
+
+
+def test_what_nobody_can_read_has_no_grade_and_the_rest_is_graded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    (handed_in / "s03" / f"{NAME}.ipynb").write_text("{")
+    (tmp_path / "secret").write_bytes(SECRET)
+    status = main(["grade", str(handed_in), "--course", str(about.course), "--out",
+                   str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv"),
+                   "--secret", str(tmp_path / "secret")])  # fmt: skip
+    said = capsys.readouterr().out
+    assert status == 1
+    assert "s03: 0 of 0, 1 without a grade" in said
+    assert "look at: s03 01_double: " in said
+    assert scores(tmp_path / "out")["s02"] == 0.0
+
+
+def test_the_log_is_whole_and_a_changed_line_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 3)
+    grade_class(about, handed_in, tmp_path / "out")
+    log = tmp_path / "out" / "audit.jsonl"
+    assert main(["grade", "--verify", str(log)]) == 0
+    assert "4 lines, whole" in capsys.readouterr().out
+    log.write_text(log.read_text().replace('"score": 0.0', '"score": 4.0', 1))
+    assert main(["grade", "--verify", str(log)]) == 1
+
+
+def test_an_exercise_that_contradicts_itself_is_one_line(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 2)
+    (about.course / "solutions" / "cases" / NAME / "exercise.json").write_text("{}")
+    with pytest.raises(BadInput, match="level: is missing"):
+        grade_class(about, handed_in, tmp_path / "out")
+
+
+def test_nothing_to_grade_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new_exercise(tmp_path / "course", NAME)
+    (tmp_path / "empty").mkdir()
+    for arguments in ([], [str(tmp_path / "nowhere")], [str(tmp_path / "empty")]):
+        assert main(["grade", *arguments, "--course", str(tmp_path / "course")]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,629 @@
+"""What is handed in becomes code to run, or a clear word on why not; the rest is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memsim.lab.grader.handed_in import MAX_BYTES
+from memsim.lab.grader.intake import SOMEBODY, intakes, sort_files
+from memsim.lab.grader.notebook import Form, cells_of, form_of, without_magics
+from memsim.lab.grader.results import MISSING, UNREADABLE, Intake
+from memsim.words.errors import BadInput
+from tests.exercises import NAMES, ROOT
+from tests.submissions import (
+    CHECK,
+    NAME,
+    RIGHT,
+    SETUP,
+    answer,
+    code,
+    course,
+    hand_in,
+    notebook,
+)
+
+HONEST = (SETUP, RIGHT)
+
+
+@pytest.fixture
+def form(tmp_path: Path) -> Form:
+    return form_of(course(tmp_path / "course"), NAME)
+
+
+def taken(path: Path, form: Form, *roster: str) -> dict[str, Intake]:
+    """What there is of 01_double, by student."""
+    found = intakes(sort_files(path, [NAME], roster), {NAME: form}, roster)
+    return {intake.student: intake for intake in found}
+
+
+def taken_beside_bob(folder: Path, content: bytes, form: Form) -> Intake:
+    """Ada's notebook; Bob's is honest, and nothing may happen to it."""
+    hand_in(folder, {f"ada/{NAME}.ipynb": content, f"bob/{NAME}.ipynb": notebook()})
+    both = taken(folder, form)
+    assert both["bob"].cells == HONEST
+    assert (both["bob"].flags, both["bob"].problem) == ((), "")
+    return both["ada"]
+
+
+# What a notebook may be like.
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "the file is not JSON: Expecting value"),
+    "no notebook": (b"PK\x03\x04 hello", "the file is not JSON"),
+    "a list": (b"[]", "the file is no notebook: a list"),
+    "no format": (b'{"cells": []}', "it has no nbformat"),
+    "no cells": (b'{"nbformat": 4, "cells": {}}', "it has no cells"),
+    "huge": (b" " * (MAX_BYTES + 1), "is larger than 20 MiB"),
+    "many lists": (b"[" + b"[]," * 300_000 + b"0]", "has more entries than a notebook needs"),
+    "many numbers": (b"[" + b"1," * 3_000_000 + b"0]", "has more entries than a notebook needs"),
+    "nested 65": (notebook(x=json.loads("[" * 64 + "]" * 64)), "is nested deeper than 64"),
+    "nested 100,000": (b"[" * 100_000 + b"]" * 100_000, "is nested deeper than 64"),
+    "NaN": (notebook(x=float("nan")), "is not JSON: NaN in it"),
+    "infinite": (notebook(x=float("-inf")), "is not JSON: -Infinity in it"),
+    "1e999": (notebook().replace(b'"metadata": {}', b'"metadata": {"a": 1e999}', 1),
+              "a number in it is too large"),
+    "a number of 5,000 digits": (b'{"nbformat": ' + b"9" * 5000 + b"}", "is not JSON"),
+    "UTF-16": (notebook().decode().encode("utf-16"), "is not UTF-8: byte 0"),
+    "Latin-1": (notebook().replace(b"given", b"gel\xf6st"), "is not UTF-8: byte"),
+    "cut off": (notebook()[:-20], "is not JSON"),
+    "nbformat 3": (notebook(nbformat=3), "is of nbformat 3; open it in JupyterLab and save it"),
+    "nbformat 99": (notebook(nbformat=99), "is of nbformat 99"),
+    "nbformat 10^99": (notebook(nbformat=10**99), "is of nbformat a huge number"),
+    "nbformat true": (notebook(nbformat=True), "it has no nbformat"),
+    "nbformat 4.0": (notebook(nbformat=4.0), "it has no nbformat"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_notebook_is_no_grade_and_said_in_words(
+    name: str, tmp_path: Path, form: Form
+) -> None:
+    content, said = BAD[name]
+    intake = taken_beside_bob(tmp_path / "in", content, form)
+    assert said in intake.problem
+    assert (intake.outcome, intake.cells) == (UNREADABLE, ())
+    assert "\n" not in intake.problem
+
+
+def test_nesting_of_64_is_read(tmp_path: Path, form: Form) -> None:
+    deep = notebook(code(SETUP), answer(), code(CHECK, "check"), x=json.loads("[" * 63 + "]" * 63))
+    assert taken_beside_bob(tmp_path / "in", deep, form).cells == HONEST
+
+
+def test_a_byte_order_mark_is_fine(tmp_path: Path, form: Form) -> None:
+    marked = b"\xef\xbb\xbf" + notebook()
+    assert taken_beside_bob(tmp_path / "in", marked, form).cells == HONEST
+
+
+def test_bytes_of_any_kind_are_a_problem_in_words_never_an_error(
+    form: Form, tmp_path: Path
+) -> None:
+    rng, whole = random.Random(8), notebook()
+    for _ in range(400):
+        broken = bytearray(whole)
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(broken))
+            broken[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        intake = next(
+            iter(taken(hand_in(tmp_path / "in", {f"{NAME}.ipynb": bytes(broken)}), form).values())
+        )
+        assert intake.cells or intake.problem
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None, [], "text", 7, {}, {"cell_type": "code"}, {"cell_type": "code", "source": 7},
+        {"cell_type": "code", "source": ["a", 7]}, {"cell_type": [], "source": ""},
+        {"source": "answers = 1"},
+    ],
+)  # fmt: skip
+def test_what_is_no_cell_is_flagged_and_the_others_count(odd: object, form: Form) -> None:
+    cells = cells_of(notebook(odd, code(SETUP), answer(), code(CHECK, "check")), form)
+    assert cells.sources == HONEST
+    assert cells.flags == ("something in it is no cell",)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, [], {"nbgrader": None}, {"nbgrader": []}, {"nbgrader": {"grade_id": ["answer"]}}],
+)
+def test_odd_metadata_marks_nothing(metadata: object, form: Form) -> None:
+    odd = {**code("x = 1"), "metadata": metadata}
+    cells = cells_of(notebook(odd, answer(), code(CHECK, "check")), form)
+    assert cells.sources == ("x = 1", RIGHT)
+
+
+# Which cells run.
+
+
+def test_every_notebook_as_handed_out_runs_all_but_predict_check_and_hints() -> None:
+    for name in NAMES:
+        cells = cells_of((ROOT / "exercises" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
+        assert (cells.flags, cells.problem) == ((), "")
+        assert cells.sources[0].startswith("from memsim.lab import Exercise")
+        assert "raise NotImplementedError" in cells.sources[-1]
+        assert len(cells.sources) == (3 if name.startswith("10_") else 2), name
+
+
+def test_the_author_s_own_notebook_has_nothing_to_flag() -> None:
+    for name in NAMES:
+        cells = cells_of((ROOT / "solutions" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
+        assert (cells.flags, cells.problem) == ((), "")
+        assert not [source for source in cells.sources if "HIDDEN TESTS" in source]
+
+
+def test_helpers_in_other_cells_run_in_order(form: Form) -> None:
+    cells = cells_of(notebook(code("def twice(n): return 2 * n"), answer(), code("z = 1")), form)
+    assert cells.sources == ("def twice(n): return 2 * n", RIGHT, "z = 1")
+
+
+def test_a_source_of_lines_is_joined(form: Form) -> None:
+    assert cells_of(notebook(answer(["a = 1\n", "b = 2"])), form).sources == ("a = 1\nb = 2",)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "sources"),
+    [
+        ("def answers(given):\n    return []", (RIGHT,)),
+        ("answers = None", (RIGHT,)),
+        ("class answers: pass", (RIGHT,)),
+        ("def half_of_a_split_cell(n):\n    return n", None),
+        ("import math", None),
+    ],
+)
+def test_of_a_tag_that_is_there_twice_the_last_counts(
+    earlier: str, sources: tuple[str, ...] | None, form: Form
+) -> None:
+    cells = cells_of(notebook(answer(earlier), answer(), code(CHECK, "check")), form)
+    assert cells.sources == (sources or (earlier, RIGHT))
+    assert cells.flags == ("cells marked answer: 2; the last that is code counts",)
+
+
+def test_the_last_counts_though_it_is_wrong_or_does_not_compile(form: Form) -> None:
+    for last in ("def answers(given): return []", "def answers(given:\n  ?", "1 / 0\nanswers = 3"):
+        cells = cells_of(notebook(answer(), answer(last), code(CHECK, "check")), form)
+        assert cells.sources == (last,)
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ([code(SETUP), code(CHECK, "check")], "the answer cell is missing"),
+        ([code(RIGHT), code(CHECK, "check")], "the answer cell is missing"),
+        ([code(RIGHT, "Answer")], "the answer cell is missing"),
+        ([answer(kind="markdown")], "the answer cell was turned to markdown"),
+        ([answer(kind="raw")], "the answer cell was turned to raw"),
+        ([answer(kind="CODE")], "the answer cell was turned to raw"),
+    ],
+)
+def test_an_answer_that_is_missing_or_no_code_is_0_and_flagged(
+    cells: list[object], problem: str, tmp_path: Path, form: Form
+) -> None:
+    intake = taken_beside_bob(tmp_path / "in", notebook(*cells), form)
+    assert (intake.problem, intake.outcome, intake.cells) == (problem, MISSING, ())
+
+
+@pytest.mark.parametrize("check", ["print('full marks')", "", CHECK.replace("check()", "check(x)")])
+def test_a_check_cell_is_never_run_and_a_changed_one_is_flagged(check: str, form: Form) -> None:
+    cells = cells_of(notebook(answer(), code(check, "check")), form)
+    assert cells.sources == (RIGHT,)
+    assert cells.flags == ("the check cell was changed; it is not run",)
+
+
+def test_a_check_cell_that_is_gone_is_flagged(form: Form) -> None:
+    assert cells_of(notebook(answer()), form).flags == (
+        "the check cell is missing, which costs nothing",
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "exercise.predict()",
+        "# which?\nexercise.hints()\n",
+        "exercise.hint()",
+        "exercise.check()",
+        CHECK,
+    ],
+)
+def test_cells_that_only_ask_memsim_do_not_run(source: str, form: Form) -> None:
+    assert cells_of(notebook(code(source), answer()), form).sources == (RIGHT,)
+
+
+def test_what_a_submission_says_of_points_kernel_and_outputs_counts_for_nothing(form: Form) -> None:
+    told = json.loads(notebook(code(SETUP), answer(), code(CHECK, "check")))
+    plain = cells_of(json.dumps(told).encode(), form)
+    told["metadata"] = {"kernelspec": {"name": "bash"}, "celltoolbar": "x", "points": 1e9}
+    for cell in told["cells"]:
+        cell["outputs"] = [{"output_type": "stream", "text": "12/12"}]
+        cell["metadata"].setdefault("nbgrader", {}).update(points=99, grade=True, solution=True)
+    assert cells_of(json.dumps(told).encode(), form) == plain
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("%matplotlib inline\nx = 1", "\nx = 1"),
+        ("%%time\nx = 1", "\nx = 1"),
+        ("!pip install x\nx = 1", "\nx = 1"),
+        ("if x:\n    %time f()\ny = 1", "if x:\n    pass\ny = 1"),
+        ("answers?\n?answers\nanswers??", "\n\n"),
+        ("x = (a\n% b\n!= c)", "x = (a\n% b\n!= c)"),
+        ("x = [\n    a\n    % b,\n]\n%ls", "x = [\n    a\n    % b,\n]\n"),
+        (
+            'x = """\n%not a line of code\n!nor this\n"""',
+            'x = """\n%not a line of code\n!nor this\n"""',
+        ),
+        ("x = '('\n%ls", "x = '('\n"),
+        ("# don't (\n%ls", "# don't (\n"),
+        ("x = 'it\\'s ('\n%ls\ny", "x = 'it\\'s ('\n\ny"),
+        ("x = a % b\ny = a != b", "x = a % b\ny = a != b"),
+    ],
+)
+def test_lines_of_ipython_are_dropped_and_code_that_looks_alike_stays(
+    source: str, kept: str
+) -> None:
+    assert without_magics(source) == kept
+
+
+# Whose is what.
+
+LAYOUTS = (
+    f"ada/{NAME}.ipynb",
+    f"ada/exercises/{NAME}.ipynb",
+    f"submitted/ada/week1/{NAME}.ipynb",
+    f"ada_{NAME}.ipynb",
+    f"{NAME}_ada.ipynb",
+    f"ada/ada_{NAME}.ipynb",
+)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("place", LAYOUTS)
+def test_each_layout_tells_student_and_exercise(
+    place: str, zipped: bool, tmp_path: Path, form: Form
+) -> None:
+    files = {place: notebook(), place.replace("ada", "bob"): notebook()}
+    path = in_zip(tmp_path / "in.zip", files) if zipped else hand_in(tmp_path / "in", files)
+    for roster in ((), ("ada", "bob")):
+        both = taken(path, form, *roster)
+        assert {name: intake.cells for name, intake in both.items()} == {
+            "ada": HONEST,
+            "bob": HONEST,
+        }
+        assert not both["ada"].flags
+
+
+@pytest.mark.parametrize("top", ["in", "homework of week 1"])
+def test_a_folder_around_all_is_nobody_s(top: str, tmp_path: Path, form: Form) -> None:
+    files = {f"{top}/{name}/{NAME}.ipynb": notebook() for name in ("ada", "bob")}
+    assert set(taken(in_zip(tmp_path / "in.zip", files), form, "ada", "bob")) == {"ada", "bob"}
+
+
+def test_one_student_on_a_roster_of_many_is_no_folder_around_all(
+    tmp_path: Path, form: Form
+) -> None:
+    files = {f"ada/week1/{NAME}.ipynb": notebook()}
+    found = taken(hand_in(tmp_path / "in", files), form, "ada", "bob")
+    assert found["ada"].cells == HONEST
+    assert (found["bob"].outcome, found["bob"].problem) == (MISSING, "nothing was handed in")
+    stranger = taken(hand_in(tmp_path / "x", {f"eve/w/{NAME}.ipynb": notebook()}), form, "ada")
+    assert stranger["eve"].flags == ("is not on the roster",)
+
+
+def test_a_notebook_alone_is_somebody_s(tmp_path: Path, form: Form) -> None:
+    hand_in(tmp_path, {f"{NAME}.ipynb": notebook()})
+    assert taken(tmp_path / f"{NAME}.ipynb", form)[SOMEBODY].cells == HONEST
+
+
+def test_nbgrader_s_other_folders_are_nobody_s(tmp_path: Path, form: Form) -> None:
+    files = {f"{top}/week1/{NAME}.ipynb": notebook() for top in ("source", "release")}
+    files[f"submitted/ada/week1/{NAME}.ipynb"] = notebook()
+    assert set(taken(hand_in(tmp_path / "in", files), form)) == {"ada"}
+
+
+@pytest.mark.parametrize(
+    ("place", "student", "flag"),
+    [
+        (f"eve/{NAME}.ipynb", "eve", "is not on the roster"),
+        (f"ADA/{NAME}.ipynb", "ada", "handed in as 'ADA'"),
+        (f"eve_{NAME}.ipynb", "eve", "is not on the roster"),
+        (f"ada/bob_{NAME}.ipynb", "ada", "its name says 'bob'; the folder counts"),
+        (f"ada/{NAME}-Copy1.ipynb", "ada", f"its name is '{NAME}-Copy1.ipynb'"),
+        (f"ada/{NAME} (1).ipynb", "ada", f"its name is '{NAME} (1).ipynb'"),
+        (f"=cmd\x1b[2J/{NAME}.ipynb", "=cmd\\x1b[2J", "the student's name has odd characters"),
+        (f"-rf\n/{NAME}.ipynb", "-rf", "the student's name has odd characters"),
+        (f"<b>x/{NAME}.ipynb", "<b>x", "the student's name has odd characters"),
+    ],
+)
+def test_a_name_that_the_roster_does_not_have_is_flagged(
+    place: str, student: str, flag: str, tmp_path: Path, form: Form
+) -> None:
+    found = taken(hand_in(tmp_path / "in", {place: notebook()}), form, "ada", "bob")
+    assert flag in found[student].flags
+    assert found[student].cells == HONEST
+    assert found["bob"].outcome == MISSING
+
+
+def test_a_name_that_is_no_text_is_flagged(tmp_path: Path, form: Form) -> None:
+    folder = os.fsencode(tmp_path / "in") + b"/\xff\xfe"
+    os.makedirs(folder)
+    with open(folder + f"/{NAME}.ipynb".encode(), "wb") as file:
+        file.write(notebook())
+    (student,) = taken(tmp_path / "in", form)
+    assert student == "\\udcff\\udcfe"
+
+
+@pytest.mark.parametrize("copy", ["-Copy1", "_(1)", " (2)", " - Copy"])
+def test_its_own_name_counts_before_a_copy_s(copy: str, tmp_path: Path, form: Form) -> None:
+    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{NAME}{copy}.ipynb": notebook(answer("x = 1"))}
+    ada = taken(hand_in(tmp_path / "in", files), form)["ada"]
+    assert ada.cells == HONEST
+    assert ada.flags == (f"2 files of it; ada/{NAME}.ipynb counts",)
+
+
+def test_other_notebooks_are_noted_and_those_of_jupyter_are_not(tmp_path: Path) -> None:
+    files = {
+        f"ada/{NAME}.ipynb": b"", "ada/Untitled.ipynb": b"", "ada/notes.txt": b"",
+        f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb": b"", f"__MACOSX/ada/._{NAME}.ipynb": b"",
+    }  # fmt: skip
+    found = sort_files(hand_in(tmp_path / "in", files), [NAME])
+    assert found.notes == ("ada/Untitled.ipynb: is not the name of an exercise",)
+    assert list(found.claims) == [("ada", NAME)]
+    assert found.exercises == [NAME]
+
+
+@pytest.mark.parametrize("roster", [("ada",), ()])
+def test_a_file_in_no_folder_is_nobody_s_where_there_is_a_roster(
+    roster: tuple[str, ...], tmp_path: Path, form: Form
+) -> None:
+    path = hand_in(tmp_path / "in", {f"ada/{NAME}.ipynb": notebook(), f"{NAME}.ipynb": notebook()})
+    assert set(taken(path, form, *roster)) == ({"ada"} if roster else {"ada", SOMEBODY})
+
+
+# Files that are none.
+
+
+def linked(folder: Path) -> None:
+    secret = hand_in(folder.parent, {"secret.ipynb": notebook()}) / "secret.ipynb"
+    (folder / f"{NAME}.ipynb").symlink_to(secret)
+
+
+def linked_to_nothing(folder: Path) -> None:
+    (folder / f"{NAME}.ipynb").symlink_to("/nowhere")
+
+
+def linked_to_itself(folder: Path) -> None:
+    (folder / f"{NAME}.ipynb").symlink_to(folder / f"{NAME}.ipynb")
+
+
+def a_device(folder: Path) -> None:
+    (folder / f"{NAME}.ipynb").symlink_to("/dev/zero")
+
+
+def a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / f"{NAME}.ipynb")
+
+
+def sparse(folder: Path) -> None:
+    with (folder / f"{NAME}.ipynb").open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (linked, "is a symbolic link, which is not followed"),
+        (linked_to_nothing, "is a symbolic link"),
+        (linked_to_itself, "is a symbolic link"),
+        (a_device, "is a symbolic link"),
+        (a_pipe, "is no regular file"),
+        (sparse, "is larger than 20 MiB"),
+    ],
+)
+def test_what_is_no_regular_file_is_not_read(
+    make: Callable[[Path], None], said: str, tmp_path: Path, form: Form
+) -> None:
+    folder = hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": notebook(), "ada/x": b""})
+    make(folder / "ada")
+    both = taken(folder, form)
+    assert both["bob"].cells == HONEST
+    assert said in both["ada"].problem
+    assert (both["ada"].outcome, both["ada"].sha256) == (UNREADABLE, "")
+
+
+def test_folders_behind_links_are_noted_not_entered(tmp_path: Path, form: Form) -> None:
+    folder = hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": notebook()})
+    (folder / "ada").symlink_to(folder / "bob")
+    (folder / "bob" / "loop").symlink_to(folder)
+    found = sort_files(folder, [NAME])
+    assert set(found.claims) == {("bob", NAME)}
+    assert found.notes == (
+        "ada: is a symbolic link, which is not followed",
+        "bob/loop: is a symbolic link, which is not followed",
+    )
+
+
+def test_folders_without_end_are_noted(tmp_path: Path) -> None:
+    deep = "/".join("d" * 12) + f"/{NAME}.ipynb"
+    found = sort_files(hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": b"", deep: b""}), [NAME])
+    assert found.notes[0].endswith("is deeper than 8 folders")
+
+
+@pytest.mark.parametrize("closed", ["in", "ada"])
+def test_a_folder_that_may_not_be_read_is_told(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{student}/{NAME}.ipynb": b"" for student in ("ada", "bob")}
+    folder, scandir = hand_in(tmp_path / "in", files), os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    if closed == "in":
+        with pytest.raises(BadInput, match="in: Permission denied"):
+            sort_files(folder, [NAME])
+    else:
+        found = sort_files(folder, [NAME])
+        assert found.notes == ("ada: cannot be read: Permission denied",)
+        assert set(found.claims) == {("bob", NAME)}
+
+
+# Zips.
+
+
+def in_zip(path: Path, files: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def zip_of(path: Path, *entries: tuple[zipfile.ZipInfo, bytes]) -> Path:
+    """A zip with Bob's notebook and these entries."""
+    in_zip(path, {f"bob/{NAME}.ipynb": notebook()})
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for entry, content in entries:
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def bomb(path: Path) -> Path:
+    return zip_of(path, (zipfile.ZipInfo(f"ada/{NAME}.ipynb"), b" " * MAX_BYTES))
+
+
+def huge(path: Path) -> Path:
+    return zip_of(path, (zipfile.ZipInfo(f"ada/{NAME}.ipynb"), b" " * (MAX_BYTES + 1)))
+
+
+def lying(path: Path) -> Path:
+    """Its directory says 100 bytes; unpacked it is 20 MiB."""
+    content = bomb(path).read_bytes()
+    path.write_bytes(content.replace(struct.pack("<L", MAX_BYTES), struct.pack("<L", 100)))
+    return path
+
+
+def traversing(path: Path) -> Path:
+    return zip_of(path, (zipfile.ZipInfo(f"../ada/{NAME}.ipynb"), notebook()))
+
+
+def absolute(path: Path) -> Path:
+    return zip_of(path, (zipfile.ZipInfo(f"/ada/{NAME}.ipynb"), notebook()))
+
+
+def backslashes(path: Path) -> Path:
+    return zip_of(path, (zipfile.ZipInfo(f"..\\ada\\{NAME}.ipynb"), notebook()))
+
+
+def link_in_zip(path: Path) -> Path:
+    entry = zipfile.ZipInfo(f"ada/{NAME}.ipynb")
+    entry.create_system, entry.external_attr = 3, 0o120777 << 16
+    return zip_of(path, (entry, b"/etc/passwd"))
+
+
+def encrypted(path: Path) -> Path:
+    content = bytearray(
+        zip_of(path, (zipfile.ZipInfo(f"ada/{NAME}.ipynb"), notebook())).read_bytes()
+    )
+    directory = content.rindex(b"PK\x01\x02")
+    content[directory + 8] |= 1
+    path.write_bytes(content)
+    return path
+
+
+def damaged(path: Path) -> Path:
+    whole = zip_of(path, (zipfile.ZipInfo(f"ada/{NAME}.ipynb"), notebook()))
+    content = bytearray(whole.read_bytes())
+    start = content.rindex(b"PK\x03\x04") + 30 + len(f"ada/{NAME}.ipynb")
+    content[start + 10 : start + 60] = bytes(50)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (bomb, "is a zip bomb"),
+        (huge, "is larger than 20 MiB"),
+        (lying, "cannot be unpacked"),
+        (traversing, "its path leads out of the zip"),
+        (absolute, "its path leads out of the zip"),
+        (backslashes, "its path leads out of the zip"),
+        (link_in_zip, "is a link or no regular file"),
+        (encrypted, "is encrypted"),
+        (damaged, "cannot be unpacked"),
+    ],
+)
+def test_a_bad_entry_of_a_zip_is_flagged_and_the_rest_is_read(
+    make: Callable[[Path], Path], said: str, tmp_path: Path, form: Form
+) -> None:
+    before = set(tmp_path.parent.rglob("*"))
+    both = taken(make(tmp_path / "in.zip"), form)
+    assert both["bob"].cells == HONEST
+    assert said in both["ada"].problem
+    assert (both["ada"].outcome, both["ada"].cells) == (UNREADABLE, ())
+    assert set(tmp_path.parent.rglob("*")) - before == {tmp_path / "in.zip"}
+
+
+def test_of_two_entries_of_one_name_the_last_counts(tmp_path: Path, form: Form) -> None:
+    entries = [
+        (zipfile.ZipInfo(f"ada/{NAME}.ipynb"), notebook(answer(a))) for a in ("a = 1", "b = 2")
+    ]
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        ada = taken(zip_of(tmp_path / "in.zip", *entries), form)["ada"]
+    assert ada.cells == ("b = 2",)
+    assert ada.flags[0] == f"2 files of it; ada/{NAME}.ipynb counts"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("in.zip", b"not a zip", "is neither a notebook nor a folder nor a zip"),
+        ("in.zip", b"", "is neither a notebook nor a folder nor a zip"),
+        ("in.txt", b"hello", "is neither a notebook nor a folder nor a zip"),
+        ("no/such", None, "No such file or directory"),
+        ("none.ipynb", None, "No such file or directory"),
+        ("other.ipynb", b"{}", "is not the name of an exercise"),
+    ],
+)
+def test_what_is_no_collection_at_all_is_one_line(
+    name: str, content: bytes | None, said: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=said):
+        sort_files(tmp_path / name, [NAME])
+
+
+def test_an_empty_folder_and_one_of_other_notebooks_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there are no notebooks in it"):
+        sort_files(tmp_path, [NAME])
+    hand_in(tmp_path, {"ada/a.ipynb": b"", "ada/b.ipynb": b""})
+    with pytest.raises(BadInput, match="no notebook in it has the name of an exercise; 2: ada/a"):
+        sort_files(tmp_path, [NAME])
+
+
+# The course's own side.
+
+
+def test_a_course_that_marks_no_answer_is_one_line(tmp_path: Path) -> None:
+    path = course(tmp_path) / "solutions" / f"{NAME}.ipynb"
+    path.write_bytes(notebook(code(RIGHT)))
+    with pytest.raises(BadInput, match="no cell has nbgrader's metadata of a solution"):
+        form_of(tmp_path, NAME)
+    path.unlink()
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
+        form_of(tmp_path, NAME)
