@@ -15,7 +15,7 @@ import getpass
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -191,7 +191,11 @@ def _take(running: dict[Future[Result], Job], sink: _Sink, *, all_of_them: bool)
 
 def _executor(executor: Executor | None, jobs: int) -> AbstractContextManager[Executor]:
     """The given one, which is left open; else processes of our own."""
-    return nullcontext(executor) if executor else ProcessPoolExecutor(jobs or os.cpu_count() or 1)
+    if executor:
+        return nullcontext(executor)
+    from concurrent.futures import ProcessPoolExecutor  # the command does without it, as browsers do
+
+    return ProcessPoolExecutor(jobs or os.cpu_count() or 1)
 
 
 def _make(folder: Path) -> None:
