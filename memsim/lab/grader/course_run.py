@@ -193,7 +193,8 @@ def _executor(executor: Executor | None, jobs: int) -> AbstractContextManager[Ex
     """The given one, which is left open; else processes of our own."""
     if executor:
         return nullcontext(executor)
-    from concurrent.futures import ProcessPoolExecutor  # the command does without it, as browsers do
+    # here, as the rest of the command does without: a browser has no processes
+    from concurrent.futures import ProcessPoolExecutor
 
     return ProcessPoolExecutor(jobs or os.cpu_count() or 1)
 
