@@ -141,7 +141,7 @@ def test_make_lab_brings_the_course_s_settings(jupyterlab: Any) -> None:
 
 @pytest.mark.browser
 def test_jupyterlab_opens_on_the_lessons_with_no_pop_up(jupyterlab: Any, page: Any) -> None:
-    page.goto(f"{jupyterlab.url}/lab?token={jupyterlab.token}")
+    page.goto(f"{jupyterlab.url}/lab?token={jupyterlab.token}&reset")
     page.wait_for_selector(".jp-DirListing-itemName :text-is('LICENSE.md')")
     page.evaluate("window.jupyterapp.restored")
     page.wait_for_timeout(1_000)  # the question about news comes after the restoring

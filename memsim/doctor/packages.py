@@ -22,7 +22,7 @@ FRONT_ENDS = {
     "jupyterlab-plotly": "plotly",
 }
 
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:>=([0-9.]+))?")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:[^;]*?>=([0-9.]+))?")
 
 
 def requirements(extra: str) -> list[tuple[str, str]]:
