@@ -172,6 +172,26 @@ def test_the_log_is_whole_and_a_changed_line_is_found(
     assert main(["grade", "--verify", str(log)]) == 1
 
 
+def test_a_judge_that_fails_costs_one_grade_and_no_points(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 6)
+    folder = about.author(NAME)
+    cases = (folder / "cases.py").read_text()
+    (folder / "cases.py").write_text(cases.replace('"group"', '"compare": "mine", "group"'))
+    (folder / "judge.py").write_text(
+        "def mine(expected, got):\n"
+        "    assert got != 9, 'no such answer'\n"
+        "    return 1.0 if got == expected else 0.0\n"
+    )
+    notebook: Any = nbformat.read(handed_in / "s04" / f"{NAME}.ipynb", 4)
+    (cell,) = [c for c in notebook.cells if c.source == HALF]
+    cell.source = "def answers(given):\n    return [9] * 4\n"
+    nbformat.write(notebook, handed_in / "s04" / f"{NAME}.ipynb")
+    graded = grade_class(about, handed_in, tmp_path / "out")
+    found = {result.student: (result.score, result.outcome) for result in graded.results}
+    assert found["s03"] == (4.0, "ran")
+    assert found["s04"] == (None, "grader failed")
+
+
 def test_an_exercise_that_contradicts_itself_is_one_line(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 2)
     (about.course / "solutions" / "cases" / NAME / "exercise.json").write_text("{}")

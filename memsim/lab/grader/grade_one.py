@@ -19,6 +19,7 @@ from memsim.lab.grader.runner import Ran, run
 from memsim.lab.grader.walls import Limits, Walls
 from memsim.lab.places import Found, of_author
 from memsim.lab.verdict import judge, points, recognised
+from memsim.lib.text import one_line
 from memsim.words.errors import MemsimError
 
 #: How much longer a second try may take.
@@ -55,7 +56,10 @@ def grade(job: Job) -> Result:
             return not_run(intake, found.spec.points, job.key)
         return _graded(job, found)
     except (MemsimError, OSError) as error:
-        return grader_failed(intake, 0, job.key, str(error), job.mode)
+        return grader_failed(intake, 0, job.key, one_line(error, 300), job.mode)
+    except Exception as error:  # a judge of the exercise's own: it costs no other student a grade
+        why = f"{type(error).__name__}: {one_line(error, 300)}"
+        return grader_failed(intake, 0, job.key, f"{job.author}: {why}", job.mode)
 
 
 def _graded(job: Job, found: Found) -> Result:
