@@ -146,6 +146,7 @@ def test_jupyterlab_opens_on_the_lessons_with_no_pop_up(jupyterlab: Any, page: A
     page.evaluate("window.jupyterapp.restored")
     page.wait_for_timeout(1_000)  # the question about news comes after the restoring
     assert page.locator(".Toastify__toast, .jp-Dialog").count() == 0
+    assert page.locator(":text-is('Nbgrader')").count() == 0, "students have no use for its menu"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="`make lab` is for systems that have make")

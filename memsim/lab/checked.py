@@ -80,7 +80,8 @@ class Checked:
 
     def _repr_html_(self) -> str:
         rows = "".join(_row(verdict, self._is_judged(verdict)) for verdict in self.verdicts)
-        head = "".join(f'<th scope="col">{h}</th>' for h in ("case", "", "expected", "yours"))
+        names = ("case", "", "expected", "yours")
+        head = "".join(f'<th scope="col" style="text-align: left">{name}</th>' for name in names)
         table = scrolling(
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
             'tabindex="0" role="region" aria-label="The visible cases"',
@@ -156,4 +157,8 @@ def _row(verdict: Verdict, is_judged: bool) -> str:
         cells += ["", verdict.failure or verdict.note]
     else:
         cells += _compared(verdict)
-    return f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(map(_cell, cells))}</tr>"
+
+
+def _cell(value: Any) -> str:
+    return f'<td style="text-align: left">{html.escape(str(value))}</td>' if value else "<td></td>"
