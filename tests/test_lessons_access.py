@@ -1,6 +1,6 @@
 """Whole lessons for everybody, in JupyterLab: axe-core, 400 % zoom, keys alone.
 
-One lesson of each allocator stands for all: their texts and widgets are made of the same things.
+A lesson of each allocator stands for all, and 05, whose tank is made of boxes side by side.
 JupyterLab's own parts are not looked at.
 """
 
@@ -17,7 +17,7 @@ from tests.test_views_access import faults
 
 pytestmark = pytest.mark.browser
 
-LESSONS = ("02_buddy", "09_fast_slow", "12_page_tables")
+LESSONS = ("02_buddy", "05_watermarks", "09_fast_slow", "12_page_tables")
 each = pytest.mark.parametrize("lesson", LESSONS, indirect=True)
 OURS = ".jp-Notebook .jp-OutputArea-output", ".jp-Notebook .jp-RenderedMarkdown"
 

@@ -141,7 +141,7 @@ def _floor(answer: Answer) -> int:
 
 def _row(name: str, cell: str) -> str:
     return (
-        f'<div style="{_ROW}"><div style="flex: 0 0 16em">{html.escape(name)}</div>'
+        f'<div style="{_ROW}"><div style="flex: 0 1 16em">{html.escape(name)}</div>'
         f'<div style="flex: 1 1 14em; min-width: 0">{cell}</div></div>'
     )
 
