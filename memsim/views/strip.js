@@ -124,7 +124,7 @@ class Strip {
   style() {
     const css = getComputedStyle(this.canvas);
     const get = (name) => css.getPropertyValue(`--ms-${name}`).trim();
-    const names = [...KINDS, "ink", "on-allocated", "text", "line", "mark", "lit", "back"];
+    const names = [...KINDS, "ink", "on-allocated", "on-reserved", "text", "line", "mark", "lit", "back"];
     this.color = Object.fromEntries(names.map((name) => [name, get(name)]));
     this.g.font = `12px ${css.fontFamily}`;
     this.g.textBaseline = "middle";
@@ -215,7 +215,8 @@ class Strip {
       g.fillStyle = this.color[KINDS[b.kind]];
       g.fillRect(cx - half, cy - 8, 2 * half, 14);
     }
-    g.fillStyle = this.color[b.kind === ALLOCATED ? "on-allocated" : "ink"];
+    const ink = { [ALLOCATED]: "on-allocated", [RESERVED]: "on-reserved" }[b.kind] ?? "ink";
+    g.fillStyle = this.color[ink];
     g.fillText(text, cx, cy);
   }
 
