@@ -56,6 +56,19 @@ class Controls(widgets.VBox):
         super().__init__([*children, _names()])
         self.add_class("memsim-controls")
 
+    def text(self) -> str:
+        """What is shown, in words."""
+        raise NotImplementedError
+
+    def still(self) -> str:
+        """What is shown, as HTML for pages without a kernel: nothing in it can be moved."""
+        return f"<pre>{html.escape(self.text())}</pre>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget; for readers without a kernel the still."""
+        still = f'<div class="memsim-still">{self.still()}</div>'
+        return {**super()._repr_mimebundle_(**kwargs), "text/html": still}
+
 
 class _Choice(Controls):
     """A question and its answers, none of them chosen yet."""
@@ -72,6 +85,10 @@ class _Choice(Controls):
             [widgets.HTML(asked, layout=widgets.Layout(**FULL)), self.radio, self.said]
         )
 
+    def text(self) -> str:
+        """The question, and a line for each answer."""
+        return "\n".join([self.question, *(f"- {answer}" for answer in self.radio.options)])
+
     @property
     def answer(self) -> str | None:
         """What is chosen; None before anything is."""
@@ -87,6 +104,11 @@ class Prediction(_Choice):
 
     def __init__(self, question: str, answers: Sequence[str]) -> None:
         super().__init__(question, answers, "I predict")
+
+    def still(self) -> str:
+        """The question and its answers."""
+        answers = "".join(f"<li>{html.escape(answer)}</li>" for answer in self.radio.options)
+        return f"<p><b>{html.escape(self.question)}</b></p><ul>{answers}</ul>"
 
     def _chosen(self, change: Any) -> None:
         if not self.radio.disabled:
@@ -151,6 +173,15 @@ class Question(_Choice):
         self.reasons = dict(reasons)
         self.right = right
         super().__init__(question, list(reasons), "Answer")
+
+    def still(self) -> str:
+        """The question; each answer opens to what is said to it."""
+        answers = "".join(
+            f"<details><summary>{html.escape(answer)}</summary>"
+            f"{html.escape(self.verdict(answer))}</details>"
+            for answer in self.reasons
+        )
+        return f"<p><b>{html.escape(self.question)}</b></p>{answers}"
 
     def _chosen(self, change: Any) -> None:
         self.said.value = status(self.verdict(self.answer), role="alert")
