@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from memsim.lab.grader import summary
 from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
+from memsim.lab.grader.more_machines import dask_executor
 from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
@@ -171,6 +173,10 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    grade.add_argument(
+        "--dask", metavar="ADDRESS",
+        help="of a Dask scheduler: its workers grade, with --course at the same path",
+    )  # fmt: skip
     grade.add_argument("--regrade", action="store_true", help="again; older results are kept")
     grade.add_argument(
         "--i-trust-these", action="store_true",
@@ -256,11 +262,12 @@ def _grade(options: argparse.Namespace) -> int:
     roster = read_roster(options.roster) if options.roster else {}
     secret = read_secret(options.secret) if options.secret else None
     quiet = options.json or not sys.stderr.isatty()
-    graded = grade_class(
-        Class(options.course, roster, secret), options.submissions, options.out,
-        trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
-        progress=_silent if quiet else Eta(sys.stderr),
-    )  # fmt: skip
+    with dask_executor(options.dask) if options.dask else nullcontext() as executor:
+        graded = grade_class(
+            Class(options.course, roster, secret), options.submissions, options.out,
+            trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
+            executor=executor, progress=_silent if quiet else Eta(sys.stderr),
+        )  # fmt: skip
     _show_nothing(quiet)
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
     return 0 if all(result.score is not None for result in graded.results) else 1
