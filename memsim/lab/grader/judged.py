@@ -6,10 +6,12 @@ its own, which is ended when its time is up; that is the grader's failure, and c
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
+from typing import NoReturn
 
 from memsim.lab.cases import Case
 from memsim.lab.places import Found
@@ -34,18 +36,18 @@ def judged(found: Found, answers: Iterable[tuple[Case, Answer]]) -> list[Verdict
 
 
 def _bounded(work: Work) -> list[Verdict]:
-    fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe(duplex=False)
-    process = fork.Process(target=_tell, args=(there, work), daemon=True)
-    process.start()
+    here, there = Pipe(duplex=False)
+    process = os.fork()  # multiprocessing's own are refused to the workers of a Dask cluster
+    if process == 0:
+        _tell(there, work)
     there.close()
     try:
         told = here.recv() if here.poll(SECONDS) else f"took more than {SECONDS:g} s"
     except EOFError:
         told = "ended its process"
     finally:
-        process.kill()
-        process.join()
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
         here.close()
     if isinstance(told, str):
         raise BadInput(f"judge.py: {told}")
@@ -53,14 +55,17 @@ def _bounded(work: Work) -> list[Verdict]:
     return verdicts
 
 
-def _tell(there: Connection, work: Work) -> None:
+def _tell(there: Connection, work: Work) -> NoReturn:
     told: list[Verdict] | str
     try:
         _limit_memory()
-        told = work()
-    except Exception as error:
-        told = f"{type(error).__name__}: {one_line(error, 300)}"
-    there.send(told)
+        try:
+            told = work()
+        except Exception as error:
+            told = f"{type(error).__name__}: {one_line(error, 300)}"
+        there.send(told)
+    finally:
+        os._exit(0)
 
 
 def _limit_memory() -> None:
