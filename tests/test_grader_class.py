@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import nbformat
 import pytest
 
 from memsim.cli import main
+from memsim.lab.grader import judged
+from memsim.lab.grader.audit import AuditLog
 from memsim.lab.grader.course_run import grade_class
 from memsim.lab.grader.journal import Journal
 from memsim.lab.skeleton import new_exercise
 from memsim.words.errors import BadInput
-from tests.grading import HALF, NAME, NO_WALLS, RIGHT, SECRET, class_of, expected, scores
+from tests.grading import HALF, NAME, NO_WALLS, RIGHT, SECRET, SQUARED, class_of, expected, scores
 
 pytestmark = pytest.mark.skipif(NO_WALLS, reason="no sandbox here: neither bwrap nor Landlock")
 
@@ -143,6 +146,88 @@ def test_a_judge_that_fails_costs_one_grade_and_no_points(tmp_path: Path) -> Non
     found = {result.student: (result.score, result.outcome) for result in graded.results}
     assert found["s03"] == (4.0, "ran")
     assert found["s04"] == (None, "grader failed")
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("while True: pass", "judge.py: took more than 0.5 s"),
+        ("10 ** 10 ** 9", "judge.py: took more than 0.5 s"),
+        ("bytearray(1 << 40)", "judge.py: MemoryError"),
+        ("raise SystemExit", "judge.py: ended its process"),
+        ("raise RuntimeError(expected)", "judge.py: RuntimeError: "),
+    ],
+)
+def test_a_judge_is_bounded_and_what_it_dies_of_is_not_told_to_students(
+    does: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judged, "SECONDS", 0.5)
+    about, handed_in = class_of(tmp_path, 4)
+    folder = about.author(NAME)
+    cases = (folder / "cases.py").read_text()
+    (folder / "cases.py").write_text(cases.replace('"group"', '"compare": "mine", "group"'))
+    (folder / "judge.py").write_text(
+        f"def mine(expected, got):\n    if got is True:\n        {does}\n"
+        "    return 1.0 if got == expected else 0.0\n"
+    )
+    write_over(handed_in / "s02" / f"{NAME}.ipynb", "def answers(given):\n    return [True] * 4\n")
+    graded = grade_class(about, handed_in, tmp_path / "out", jobs=1)
+    found = {result.student: result for result in graded.results}
+    assert found["s03"].score == 4.0
+    assert (found["s02"].score, found["s02"].outcome) == (None, "grader failed")
+    assert said in found["s02"].flags[0]
+    assert "judge.py" not in (tmp_path / "out" / "feedback" / "s02.html").read_text()
+
+
+def write_over(path: Path, source: str) -> None:
+    """Another answer than the one that was written."""
+    notebook: Any = nbformat.read(path, 4)
+    (answer,) = [cell for cell in notebook.cells if cell.source in (RIGHT, HALF, SQUARED)]
+    answer.source = source
+    nbformat.write(notebook, path)
+
+
+def test_a_link_that_was_handed_in_is_no_hole_in_the_sandbox(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 3)
+    (handed_in / "0").symlink_to(os.__file__)
+    deep = handed_in / "00"
+    for _ in range(40):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    assert len(grade_class(about, handed_in, tmp_path / "out").results) == 3
+
+
+def test_a_large_answer_is_not_kept_whole(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 3)
+    write_over(handed_in / "s02" / f"{NAME}.ipynb",
+               "def answers(given):\n    return ['x' * 60_000] * 4\n")  # fmt: skip
+    grade_class(about, handed_in, tmp_path / "out")
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        (row,) = journal.history("s02", NAME)
+    assert {len(case["got"]) for case in row.cases} == {2050}
+
+
+def test_of_two_graders_at_once_one_is_refused(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 2)
+    (tmp_path / "out").mkdir()
+    with (
+        closing(AuditLog(tmp_path / "out" / "audit.jsonl")),
+        pytest.raises(BadInput, match="another grader is writing it"),
+    ):
+        grade_class(about, handed_in, tmp_path / "out")
+
+
+def test_a_killed_grader_leaves_no_process(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for student in ("s02", "s03"):
+        write_over(handed_in / student / f"{NAME}.ipynb", "while True: pass")
+    command = [sys.executable, "-c", "import sys; from memsim.cli import main; main(sys.argv[1:])",
+               "grade", str(handed_in), "--course", str(about.course), "--jobs", "2",
+               "--out", str(tmp_path / "out")]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    time.sleep(2.5)
+    process.kill()
+    process.communicate(timeout=5)  # whoever is left holds the other end
 
 
 def test_an_exercise_that_contradicts_itself_is_one_line(tmp_path: Path) -> None:

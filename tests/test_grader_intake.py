@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from memsim.lab.grader.handed_in import MAX_BYTES
+from memsim.lab.grader.handed_in import MAX_BYTES, Unreadable
 from memsim.lab.grader.intake import SOMEBODY, intakes, sort_files
 from memsim.lab.grader.notebook import Form, cells_of, form_of, without_magics
 from memsim.lab.grader.results import MISSING, UNREADABLE, Intake
@@ -160,6 +160,13 @@ def test_the_author_s_own_notebook_has_nothing_to_flag() -> None:
         cells = cells_of((ROOT / "solutions" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
         assert (cells.flags, cells.problem) == ((), "")
         assert not [source for source in cells.sources if "HIDDEN TESTS" in source]
+
+
+def test_code_of_more_than_a_mebibyte_is_no_notebook_s(form: Form) -> None:
+    with pytest.raises(Unreadable, match="has more than 1 MiB of code"):
+        cells_of(notebook(answer("#" + "x" * (1 << 20))), form)
+    outputs = {**answer(), "outputs": [{"data": "x" * (1 << 21)}]}
+    assert cells_of(notebook(outputs), form).problem == ""
 
 
 def test_helpers_in_other_cells_run_in_order(form: Form) -> None:
@@ -321,6 +328,47 @@ def test_one_student_on_a_roster_of_many_is_no_folder_around_all(
     assert stranger["eve"].flags == ("is not on the roster",)
 
 
+def test_a_sole_folder_spelled_otherwise_hands_in_for_nobody_else(
+    tmp_path: Path, form: Form
+) -> None:
+    folder = hand_in(tmp_path / "in", {f"ADA/bob/{NAME}.ipynb": notebook()})
+    found = taken(folder, form, "ada", "bob")
+    assert found["ada"].flags == ("handed in as 'ADA'",)
+    assert found["bob"].outcome == MISSING
+
+
+def test_students_beside_submitted_are_not_forgotten(tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in ("submitted/ada", "bob", "source/x")}
+    found = taken(hand_in(tmp_path / "in", files), form, "ada", "bob")
+    assert {name: intake.cells for name, intake in found.items()} == {"ada": HONEST, "bob": HONEST}
+
+
+@pytest.mark.parametrize("student", ["me", "submitted", "submissions"])
+def test_a_student_may_be_called_that(student: str, tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in (student, "ada")}
+    found = taken(hand_in(tmp_path / "in", files), form, "ada", student)
+    assert {name: intake.cells for name, intake in found.items()} == {
+        "ada": HONEST, student: HONEST,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("alike", ["\u212aim", "\u017fam", "\u0430da", "ada\u200b"])
+def test_letters_that_look_alike_are_not_the_same(alike: str, tmp_path: Path, form: Form) -> None:
+    files = {f"{alike}/{NAME}.ipynb": notebook(), f"x/{NAME}.ipynb": notebook()}
+    found = taken(hand_in(tmp_path / "in", files), form, "kim", "sam", "ada")
+    assert [found[name].outcome for name in ("kim", "sam", "ada")] == [MISSING] * 3
+
+
+def test_a_file_s_name_does_not_count_before_the_student_s_folder(
+    tmp_path: Path, form: Form
+) -> None:
+    files = {f"{NAME}_ada.ipynb": notebook(answer("a = 1")), f"ada/{NAME}.ipynb": notebook()}
+    files[f"ada_{NAME}.ipynb"] = notebook(answer("a = 1"))
+    ada = taken(hand_in(tmp_path / "in", files), form, "ada")["ada"]
+    assert ada.cells == HONEST
+    assert ada.flags == (f"3 files of it; ada/{NAME}.ipynb counts",)
+
+
 def test_a_notebook_alone_is_somebody_s(tmp_path: Path, form: Form) -> None:
     hand_in(tmp_path, {f"{NAME}.ipynb": notebook()})
     assert taken(tmp_path / f"{NAME}.ipynb", form)[SOMEBODY].cells == HONEST
@@ -454,6 +502,16 @@ def test_folders_behind_links_are_noted_not_entered(tmp_path: Path, form: Form) 
     )
 
 
+def test_a_folder_that_became_a_link_meanwhile_is_not_entered(tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in ("ada", "bob")}
+    folder = hand_in(tmp_path / "in", files)
+    found = sort_files(folder, [NAME])
+    (folder / "ada").rename(folder / "was")
+    (folder / "ada").symlink_to(folder / "bob")
+    ada, bob = intakes(found, {NAME: form})
+    assert (ada.outcome, bob.cells) == (UNREADABLE, HONEST)
+
+
 def test_folders_without_end_are_noted(tmp_path: Path) -> None:
     deep = "/".join("d" * 12) + f"/{NAME}.ipynb"
     found = sort_files(hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": b"", deep: b""}), [NAME])
@@ -576,6 +634,13 @@ def test_a_bad_entry_of_a_zip_is_flagged_and_the_rest_is_read(
     assert said in both["ada"].problem
     assert (both["ada"].outcome, both["ada"].cells) == (UNREADABLE, ())
     assert set(tmp_path.parent.rglob("*")) - before == {tmp_path / "in.zip"}
+
+
+def test_an_entry_that_leads_out_takes_nobody_s_place(tmp_path: Path, form: Form) -> None:
+    names = (f"ada/{NAME}.ipynb", f"bob/../ada/{NAME}.ipynb", f"/ada/{NAME}.ipynb")
+    entries = [(zipfile.ZipInfo(name), notebook()) for name in names]
+    ada = taken(zip_of(tmp_path / "in.zip", *entries), form, "ada", "bob")["ada"]
+    assert ada.cells == HONEST
 
 
 def test_of_two_entries_of_one_name_the_last_counts(tmp_path: Path, form: Form) -> None:

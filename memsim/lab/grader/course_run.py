@@ -15,8 +15,8 @@ import getpass
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,11 +31,12 @@ from memsim.lab.grader.journal import Journal, key_of
 from memsim.lab.grader.notebook import form_of
 from memsim.lab.grader.probe import prove
 from memsim.lab.grader.results import GRADER_FAILED, Intake, Result
-from memsim.lab.grader.walls import choose
+from memsim.lab.grader.walls import choose, end_with_parent
 from memsim.lab.places import CASES, SOLUTIONS
 from memsim.lab.roster import Student
 from memsim.lab.spec import Spec, read_spec
 from memsim.lab.variants import PUBLIC, seed_of
+from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 #: Called with how many results are there, of how many, and the newest.
@@ -101,12 +102,13 @@ def grade_class(
     prove(walls, [about.course, handed_in])
     _make(folder)
     total = len(sorted_.claims) if not about.roster else len(about.roster) * len(forms)
-    with Journal(folder / "journal.sqlite") as journal:
+    log = closing(AuditLog(folder / "audit.jsonl"))
+    with log as audit, Journal(folder / "journal.sqlite") as journal:
         run = journal.begin(regrade=regrade)
         done = journal.done(run)
         work = _jobs(about, intakes(sorted_, forms, about.roster), walls.mode)
         todo = (j for j in work if (j.intake.student, j.intake.exercise, j.key) not in done)
-        sink = _Sink(journal, run, AuditLog(folder / "audit.jsonl"), total, progress, len(done))
+        sink = _Sink(journal, run, audit, total, progress, len(done))
         sink.begin(walls.mode, handed_in)
         with _executor(executor, jobs) as pool:
             _grade_all(todo, pool, sink)
@@ -164,13 +166,21 @@ class _Sink:
 def _grade_all(todo: Iterator[Job], pool: Executor, sink: _Sink) -> None:
     running: dict[Future[Result], Job] = {}
     late: list[Job] = []
-    for job in todo:
-        running[pool.submit(grade, job)] = job
-        if len(running) >= _AHEAD:
-            late += _take(running, sink, all_of_them=False)
-    late += _take(running, sink, all_of_them=True)
-    for job in late:
-        sink.take(job, grade(job.with_patience()))
+    try:
+        for job in todo:
+            running[pool.submit(grade, job)] = job
+            if len(running) >= _AHEAD:
+                late += _take(running, sink, all_of_them=False)
+        late += _take(running, sink, all_of_them=True)
+        for job in late:
+            sink.take(job, pool.submit(grade, job.with_patience()).result())
+    except BrokenExecutor as error:
+        raise BadInput(
+            f"{one_line(error)} What is graded is kept; the same command goes on"
+        ) from None
+    finally:
+        for future in running:  # after an error: else it would be told of when all have run
+            future.cancel()
 
 
 def _take(running: dict[Future[Result], Job], sink: _Sink, *, all_of_them: bool) -> list[Job]:
@@ -196,7 +206,7 @@ def _executor(executor: Executor | None, jobs: int) -> AbstractContextManager[Ex
     # here, as the rest of the command does without: a browser has no processes
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(jobs or os.cpu_count() or 1)
+    return ProcessPoolExecutor(jobs or os.cpu_count() or 1, initializer=end_with_parent)
 
 
 def _make(folder: Path) -> None:

@@ -79,7 +79,7 @@ def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
     yield f"<section><h2>{text(title)}: {text(points_of(result.score, result.max))}</h2>"
     if result.outcome != RAN:
         yield paragraph(_OUTCOMES.get(result.outcome, result.outcome), "said")
-    if result.flags:
+    if result.flags and result.outcome != GRADER_FAILED:  # why it failed may tell what is hidden
         yield items(result.flags)
     if spec and result.mistake in spec.mistakes:
         yield paragraph(spec.mistakes[result.mistake], "said")

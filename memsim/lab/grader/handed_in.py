@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -43,6 +44,8 @@ class HandedIn:
     read: Callable[[], bytes]
     #: Why nobody knows what is there, a folder or a link to one; "": it is a file.
     problem: str = ""
+    #: In a zip it has a path that leads out of it: any other file counts before it.
+    leads_out: bool = False
 
     @property
     def place(self) -> str:
@@ -63,14 +66,32 @@ def files_in(path: Path) -> list[HandedIn]:
     return found
 
 
-def read_bounded(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; Unreadable if it is a link, a pipe, a device, or too large."""
+def read_bounded(path: Path, limit: int = MAX_BYTES, within: int | None = None) -> bytes:
+    """The bytes of a regular file; Unreadable if it is a link, a pipe, a device, or too large.
+
+    `within`: the open folder that the path begins in.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        _check_kind(os.lstat(path).st_mode)
-        handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as file:
+        _check_kind(os.stat(path, dir_fd=within, follow_symlinks=False).st_mode)
+        with open(os.open(path, flags, dir_fd=within), "rb") as file:
             return _read(file.fileno(), file.read, limit)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+
+def _read_below(top: Path, parts: Sequence[str]) -> bytes:
+    """A file in folders below top, none of them a link: they may have changed since found."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        with ExitStack() as opened:
+            within = os.open(top, flags)
+            opened.callback(os.close, within)
+            for part in parts[:-1]:
+                within = os.open(part, flags | os.O_NOFOLLOW, dir_fd=within)
+                opened.callback(os.close, within)
+            return read_bounded(Path(parts[-1]), within=within)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
 
@@ -91,39 +112,35 @@ def _check_kind(mode: int) -> None:
         raise Unreadable("is no regular file")
 
 
-def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
+def _walk(top: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
     """Notebooks below a folder, and what is there that cannot be looked into."""
     if len(parts) > _MAX_DEPTH:
         yield _refused(parts, f"is deeper than {_MAX_DEPTH} folders")
         return
     try:
-        with os.scandir(folder) as found:
+        with os.scandir(top.joinpath(*parts)) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         if not parts:
-            raise BadInput(f"{folder}: {error.strerror}") from None
+            raise BadInput(f"{top}: {error.strerror}") from None
         yield _refused(parts, f"cannot be read: {error.strerror}")
         return
     for entry in entries:
         if not _is_skipped(entry.name):
-            yield from _found(entry, (*parts, entry.name))
+            yield from _found(entry, top, (*parts, entry.name))
 
 
-def _found(entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[HandedIn]:
+def _found(entry: os.DirEntry[str], top: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
     if entry.is_dir(follow_symlinks=False):
-        yield from _walk(Path(entry.path), parts)
+        yield from _walk(top, parts)
     elif entry.name.endswith(_NOTEBOOK):
-        yield HandedIn(parts, _reader(Path(entry.path)))
+        yield HandedIn(parts, lambda: _read_below(top, parts))
     elif entry.is_symlink():
         yield _refused(parts, "is a symbolic link, which is not followed")
 
 
 def _is_skipped(name: str) -> bool:
     return name in _SKIPPED or name.startswith("._")
-
-
-def _reader(path: Path) -> Callable[[], bytes]:
-    return lambda: read_bounded(path)
 
 
 def _refused(parts: tuple[str, ...], why: str) -> HandedIn:
@@ -156,7 +173,8 @@ def _entries(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> list[H
         if not parts or entry.is_dir() or any(map(_is_skipped, parts)):
             continue
         if parts[-1].endswith(_NOTEBOOK):
-            found.append(HandedIn(_inside(parts), _unpacker(archive, entry, left)))
+            read, leads_out = _unpacker(archive, entry, left), _leads_out(entry)
+            found.append(HandedIn(_inside(parts), read, leads_out=leads_out))
     return sorted(found, key=lambda file: file.parts)
 
 
@@ -187,10 +205,14 @@ def _unpacker(
     return read
 
 
+def _leads_out(entry: zipfile.ZipInfo) -> bool:
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    return name.is_absolute() or ".." in name.parts or name.parts[0].endswith(":")
+
+
 def _refusal(entry: zipfile.ZipInfo, left: int) -> str:
     """Why an entry of a zip is not unpacked; "": it is."""
-    name = PurePosixPath(entry.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or name.parts[0].endswith(":"):
+    if _leads_out(entry):
         return "its path leads out of the zip"
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"

@@ -101,14 +101,20 @@ def _none(path: Path, notes: Sequence[str]) -> str:
 
 def _unwrapped(files: list[HandedIn], roster: Collection[str], stem: str) -> list[HandedIn]:
     """Without folders that are nobody's: `submitted`, and one around all that is handed in."""
-    collected = [file for file in files if file.parts[0] in _COLLECTED and len(file.parts) > 1]
-    if collected:
-        return _unwrapped([_inner(file) for file in collected], roster, "")
+    if any(_is_collected(file, roster) for file in files):
+        beside = [file for file in files if _alike(file.parts[0], roster)]
+        inner = [_inner(file) for file in files if _is_collected(file, roster)]
+        return _unwrapped([*beside, *inner], roster, "")
     top = files[0].parts[0]
-    if any(file.parts[0] != top or len(file.parts) < 2 for file in files) or top in roster:
+    if any(file.parts[0] != top or len(file.parts) < 2 for file in files) or _alike(top, roster):
         return files
     is_around = top == stem or any(file.parts[1] in roster for file in files)
     return [_inner(file) for file in files] if is_around else files
+
+
+def _is_collected(file: HandedIn, roster: Collection[str]) -> bool:
+    top = file.parts[0]
+    return len(file.parts) > 1 and top in _COLLECTED and top not in roster
 
 
 def _inner(file: HandedIn) -> HandedIn:
@@ -123,10 +129,10 @@ def _claim(file: HandedIn, exercises: Collection[str], roster: Collection[str]) 
     exercise, named, copied = _named_in(stem, exercises)
     if not exercise:
         return "is not the name of an exercise"
-    owner = file.parts[0] if len(file.parts) > 1 else named or SOMEBODY
-    if owner == SOMEBODY and roster:
+    owner = file.parts[0] if len(file.parts) > 1 else named
+    if not owner and roster:
         return "its name tells no student"
-    student, flags = _student(owner, roster)
+    student, flags = _student(owner or SOMEBODY, roster)
     if len(file.parts) > 1 and named and named != owner:
         flags += (f"its name says {one_line(named, 60)!r}; the folder counts",)
     if copied:
@@ -151,7 +157,7 @@ def _student(owner: str, roster: Collection[str]) -> tuple[str, tuple[str, ...]]
     """The student of that name, and what is to be said of it."""
     if owner in roster:
         return owner, ()
-    alike = [student for student in roster if student.casefold() == owner.strip().casefold()]
+    alike = _alike(owner, roster)
     if len(alike) == 1:
         return alike[0], (f"handed in as {one_line(owner, 60)!r}",)
     name = one_line(owner.strip(), 100)
@@ -159,12 +165,19 @@ def _student(owner: str, roster: Collection[str]) -> tuple[str, tuple[str, ...]]
     return name, (*(("is not on the roster",) if roster else ()), *odd)
 
 
+def _alike(owner: str, roster: Collection[str]) -> list[str]:
+    """Students whose id it is but for case and spaces around it; no other letters are the same."""
+    name = owner.strip().lower()
+    return [student for student in roster if owner.isascii() and student.lower() == name]
+
+
 def _intake(claims: Sequence[Claim], form: Form) -> Intake:
     """What counts of a student's files for one exercise: the one under its own name, then the last.
 
+    One in a folder counts before one that has its student in its name, which anybody may choose.
     The file is read here, and what is wrong with it is said.
     """
-    best = max(reversed(claims), key=lambda claim: (not claim.flags, claim.file.parts))
+    best = max(reversed(claims), key=_weight)
     flags = best.flags
     if len(claims) > 1:
         flags += (f"{len(claims)} files of it; {best.file.place} counts",)
@@ -174,6 +187,11 @@ def _intake(claims: Sequence[Claim], form: Form) -> Intake:
     except Unreadable as error:
         return _unreadable(empty, error)
     return _read(replace(empty, sha256=hashlib.sha256(content).hexdigest()), content, form)
+
+
+def _weight(claim: Claim) -> tuple[bool, bool, bool, tuple[str, ...]]:
+    parts = claim.file.parts
+    return not claim.file.leads_out, not claim.flags, len(parts) > 1, parts
 
 
 def _read(empty: Intake, content: bytes, form: Form) -> Intake:
