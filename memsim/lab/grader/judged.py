@@ -2,6 +2,7 @@
 
 It is its author's and is trusted, but no author thinks of every answer. So it runs in a process of
 its own, which is ended when its time is up; that is the grader's failure, and costs no points.
+Windows has no fork(): there it is not bounded.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def judged(found: Found, answers: Iterable[tuple[Case, Answer]]) -> list[Verdict
     def work() -> list[Verdict]:
         return [judge(found.spec, case, answer, found.own) for case, answer in answers]
 
-    return _bounded(work) if found.own else work()
+    return _bounded(work) if found.own and hasattr(os, "fork") else work()
 
 
 def _bounded(work: Work) -> list[Verdict]:

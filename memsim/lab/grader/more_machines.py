@@ -27,10 +27,10 @@ def dask_executor(address: str) -> Iterator[Executor]:
             '--dask: needs the package distributed: pip install "memsim[dask]"'
         ) from None
     try:
-        client = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
         raise BadInput(f"--dask: {address}: {one_line(error, 200)}") from None
     with client:
         if not client.scheduler_info()["workers"]:
             raise BadInput(f"--dask: {address}: has no workers")
-        yield client.get_executor()  # type: ignore[no-untyped-call]
+        yield client.get_executor()
