@@ -1,0 +1,91 @@
+"""Whose is a file that Canvas or Moodle packed? Their names for it, and the roster's.
+
+Canvas: `exampleann_LATE_5001_90017_05_name.ipynb`, the number being the roster's canvas_id. Moodle:
+`Ann Example_70001_assignsubmission_file_/05_name.ipynb`, or the same in one name; its number is
+another for each assignment and tells nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from memsim.lab.roster import Student
+from memsim.lib.text import one_line
+
+_CANVAS = re.compile(
+    r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d+)_\d+_(?P<file>.+)", re.DOTALL
+)
+_MOODLE = re.compile(r"(?P<who>.+)_\d+_assignsubmission_[a-z]+_(?P<file>.*)", re.DOTALL)
+_ANONYMOUS = re.compile(r"(?:anon_\w+?|Participant)_\d+_.*", re.DOTALL)
+LATE = "late, as Canvas says"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What the name of such a file says: who, Canvas's number of them, and the file's own name."""
+
+    who: str
+    number: str
+    file: str
+    flags: tuple[str, ...] = ()
+
+
+def packed(parts: Sequence[str]) -> Packed | None:
+    """What a path says, if Canvas or Moodle made it."""
+    for part in parts:
+        if found := _MOODLE.fullmatch(part):
+            return Packed(found["who"], "", found["file"] or parts[-1])
+    if found := _CANVAS.fullmatch(parts[-1]):
+        flags = (LATE,) if found["late"] else ()
+        return Packed(found["who"], found["number"], found["file"], flags)
+    return None
+
+
+@dataclass(frozen=True)
+class People:
+    """A roster's students by what sites call them."""
+
+    by_number: dict[str, str] = field(default_factory=dict)
+    by_name: dict[str, set[str]] = field(default_factory=dict)
+
+    def find(self, file: Packed) -> tuple[str, str]:
+        """The student, and if there is none why, and what to do."""
+        if file.number in self.by_number:
+            return self.by_number[file.number], ""
+        who = one_line(file.who, 60)
+        students = self.by_name.get(_plain(file.who), set())
+        if len(students) == 1:
+            return next(iter(students)), ""
+        if students:
+            column = "give the roster a column canvas_id" if file.number else "rename it"
+            return "", f"{who!r} is the name of {len(students)} students: {column}"
+        return "", f"{who!r} is no name on the roster: rename it, or mend the name there"
+
+
+def people_of(roster: Collection[str] | Mapping[str, Student]) -> People:
+    """The students of a roster, which has no names if it is of ids alone."""
+    people = People({}, defaultdict(set))
+    for student, about in roster.items() if isinstance(roster, Mapping) else ():
+        if about.get("canvas_id"):
+            people.by_number[about["canvas_id"]] = student
+        for name in _names(about):
+            people.by_name[name].add(student)
+    return people
+
+
+def _names(about: Student) -> set[str]:
+    """Full names of a student: the first name first, the last name first; or any word first."""
+    first, last = about.get("first_name", ""), about.get("last_name", "")
+    words = about.get("name", "").split()
+    turned = [words[at:] + words[:at] for at in range(len(words))]
+    return {_plain(name) for name in (first + last, last + first, *map("".join, turned))} - {""}
+
+
+def _plain(name: str) -> str:
+    """Letters and digits of a name, small: Canvas keeps no more."""
+    composed = unicodedata.normalize("NFC", name).casefold()
+    return "".join(c for c in composed if c.isalnum() or unicodedata.combining(c))
