@@ -153,9 +153,16 @@ def _add_exercises(commands: Any) -> None:
     hand.add_argument(
         "--secret", type=Path, help="file of the course's secret, made if it is not there; keep it"
     )
+    _add_chosen(hand)
     hand.add_argument("--json", action="store_true", help="print what became of each file")
     hand.set_defaults(run=_release)
     _add_grade(commands)
+
+
+def _add_chosen(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exercises", default="", metavar="NN,NN", help="these, by number or name; else all"
+    )
 
 
 def _add_grade(commands: Any) -> None:
@@ -170,6 +177,7 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
+    _add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
     grade.add_argument("--regrade", action="store_true", help="again; older results are kept")
     grade.add_argument(
@@ -227,7 +235,7 @@ def _check(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     """`memsim release`."""
     if options.roster is None:
-        fates = release(options.course, options.folder, _shown_names(options))
+        fates = release(options.course, options.folder, _shown_names(options), options.exercises)
         _print_fates(options, fates, options.folder)
         return 0
     if options.secret is None:
@@ -238,7 +246,7 @@ def _release(options: argparse.Namespace) -> int:
         print(f"{options.secret}: a new secret; keep it, all puzzles come from it", file=sys.stderr)
     secret = read_secret(options.secret)
     fates_of = release_class(
-        options.course, options.folder, students, secret, _shown_names(options)
+        options.course, options.folder, students, secret, _shown_names(options), options.exercises
     )
     _show_nothing(options.json or not sys.stderr.isatty())
     told = {name: _by_file(fates) for name, fates in fates_of.items()}
@@ -257,7 +265,7 @@ def _grade(options: argparse.Namespace) -> int:
     secret = read_secret(options.secret) if options.secret else None
     quiet = options.json or not sys.stderr.isatty()
     graded = grade_class(
-        Class(options.course, roster, secret), options.submissions, options.out,
+        Class(options.course, roster, secret, options.exercises), options.submissions, options.out,
         trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
         progress=_silent if quiet else Eta(sys.stderr),
     )  # fmt: skip

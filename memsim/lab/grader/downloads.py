@@ -10,38 +10,44 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from memsim.lab.roster import Student
 from memsim.lib.text import one_line
 
 _CANVAS = re.compile(
-    r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d+)_\d+_(?P<file>.+)", re.DOTALL
+    r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d{1,18})_(?P<newness>\d{1,18})_(?P<file>.+)",
+    re.DOTALL,
 )
 _MOODLE = re.compile(r"(?P<who>.+)_\d+_assignsubmission_[a-z]+_(?P<file>.*)", re.DOTALL)
-_ANONYMOUS = re.compile(r"(?:anon_\w+?|Participant)_\d+_.*", re.DOTALL)
+_LONGEST = 400
 LATE = "late, as Canvas says"
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What the name of such a file says: who, Canvas's number of them, and the file's own name."""
+    """What such a name says: who, Canvas's number of them, and the file's own name.
+
+    `newness`: of Canvas's files the larger is newer; of Moodle's it is 0.
+    """
 
     who: str
     number: str
     file: str
+    newness: int = 0
     flags: tuple[str, ...] = ()
 
 
-def packed(parts: Sequence[str]) -> Packed | None:
-    """What a path says, if Canvas or Moodle made it."""
-    for part in parts:
-        if found := _MOODLE.fullmatch(part):
-            return Packed(found["who"], "", found["file"] or parts[-1])
-    if found := _CANVAS.fullmatch(parts[-1]):
+def packed(name: str) -> Packed | None:
+    """What the name of a folder or file says, if Canvas or Moodle made it."""
+    if len(name) > _LONGEST:
+        return None
+    if found := _MOODLE.fullmatch(name):
+        return Packed(found["who"], "", found["file"])
+    if found := _CANVAS.fullmatch(name):
         flags = (LATE,) if found["late"] else ()
-        return Packed(found["who"], found["number"], found["file"], flags)
+        return Packed(found["who"], found["number"], found["file"], int(found["newness"]), flags)
     return None
 
 

@@ -28,6 +28,8 @@ OUTCOMES = (
     RAN, TIME_LIMIT, MEMORY, CRASHED, NOT_DEFINED, NOT_PLAIN, MISSING, UNREADABLE, GRADER_FAILED,
 )  # fmt: skip
 _NO_GRADE = (UNREADABLE, GRADER_FAILED)
+#: Of those who did nothing, which is not worth a word.
+NOTHING = "nothing was handed in"
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
 
@@ -117,6 +119,11 @@ def of_json(told: Any, where: str) -> Result:
 def newest(results: Sequence[Result]) -> dict[tuple[str, str], Result]:
     """By student and exercise the last of the results, which counts."""
     return {(result.student, result.exercise): result for result in results}
+
+
+def to_look_at(result: Result) -> tuple[str, ...]:
+    """What an instructor should know of a result; that nothing was handed in is no news."""
+    return () if result.flags == (NOTHING,) else result.flags
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:
