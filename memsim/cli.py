@@ -271,7 +271,8 @@ def _grade(options: argparse.Namespace) -> int:
     )  # fmt: skip
     _show_nothing(quiet)
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
-    return 0 if all(result.score is not None for result in graded.results) else 1
+    is_whole = all(result.score is not None for result in graded.results)
+    return 0 if is_whole and not graded.has_strays else 1
 
 
 def _silent(done: int, total: int, result: object) -> None:

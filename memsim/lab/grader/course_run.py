@@ -79,6 +79,8 @@ class Graded:
     mode: str
     folder: Path
     newly: int
+    #: Files are there, and nobody knows whose.
+    has_strays: bool = False
 
 
 def grade_class(
@@ -120,7 +122,7 @@ def grade_class(
         write_feedback(folder / "feedback", journal.results(), specs)
         write_class_report(folder / "class.html", journal.results(), specs)
         results = [replace(result, cases=[]) for result in journal.results()]  # cases are large
-    return Graded(results, sorted_.notes, walls.mode, folder, sink.newly)
+    return Graded(results, sorted_.notes, walls.mode, folder, sink.newly, "" in sorted_.others)
 
 
 def _jobs(about: Class, handed_in: Iterable[Intake], mode: str) -> Iterator[Job]:

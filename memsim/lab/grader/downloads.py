@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memsim.lab.roster import Student
@@ -58,18 +58,20 @@ class People:
     by_number: dict[str, str] = field(default_factory=dict)
     by_name: dict[str, set[str]] = field(default_factory=dict)
 
-    def find(self, file: Packed) -> tuple[str, str]:
-        """The student, and if there is none why, and what to do."""
+    def find(self, file: Packed) -> list[str]:
+        """The students who may have made it: one, none, or several of the same name."""
         if file.number in self.by_number:
-            return self.by_number[file.number], ""
-        who = one_line(file.who, 60)
-        students = self.by_name.get(_plain(file.who), set())
-        if len(students) == 1:
-            return next(iter(students)), ""
-        if students:
-            column = "give the roster a column canvas_id" if file.number else "rename it"
-            return "", f"{who!r} is the name of {len(students)} students: {column}"
-        return "", f"{who!r} is no name on the roster: rename it, or mend the name there"
+            return [self.by_number[file.number]]
+        return sorted(self.by_name.get(_plain(file.who), ()))
+
+
+def why_nobody(file: Packed, students: Sequence[str]) -> str:
+    """Why it is not known whose that is, and what to do."""
+    who = one_line(file.who, 60)
+    if not students:
+        return f"{who!r} is no name on the roster: mend it there, or rename the file to ID_05_name"
+    what = "give the roster a column canvas_id" if file.number else "rename the folder to the id"
+    return f"{who!r} is the name of {', '.join(students)}: {what}"
 
 
 def people_of(roster: Collection[str] | Mapping[str, Student]) -> People:

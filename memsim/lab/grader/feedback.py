@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import items, page, paragraph, points_of, table, text, value_of
-from memsim.lab.grader.results import GRADER_FAILED, MISSING, RAN, UNREADABLE, Result
+from memsim.lab.grader.pages import folded, items, page, paragraph, points_of, table, text, value_of
+from memsim.lab.grader.results import GRADER_FAILED, MAX_PRINTED, MISSING, RAN, UNREADABLE, Result
 from memsim.lab.spec import Json, Spec
 from memsim.words.errors import BadInput
 
@@ -85,6 +85,8 @@ def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
         yield paragraph(spec.mistakes[result.mistake], "said")
     yield from _visible([case for case in result.cases if case["visible"]])
     yield from _hidden([case for case in result.cases if not case["visible"]])
+    if result.printed.strip():
+        yield folded("What your code printed", f"<pre>{text(result.printed, MAX_PRINTED)}</pre>")
     yield "</section>"
 
 

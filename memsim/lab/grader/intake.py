@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memsim.lab.grader.downloads import Packed, People, packed, people_of
+from memsim.lab.grader.downloads import Packed, People, packed, people_of, why_nobody
 from memsim.lab.grader.handed_in import HandedIn, Unreadable, files_in, read_bounded
 from memsim.lab.grader.notebook import Form, cells_of
 from memsim.lab.grader.results import MISSING, NOTHING, UNREADABLE, Intake
@@ -31,6 +31,7 @@ _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 #: Who hands in a single notebook whose name tells nobody.
 SOMEBODY = "me"
 _MOST_OTHERS = 5
+_UNSURE = "files of somebody with the same name are there"
 _NO_EXERCISE, _NO_STUDENT = "is not the name of an exercise", "its name tells no student"
 
 
@@ -50,12 +51,14 @@ class Claim:
 class Sorted:
     """The files by student and exercise. `notes`: what is nobody's, or of no exercise.
 
-    `others`: of students, the files that are of no exercise.
+    `others`: of students, the files that are of no exercise; of "", those that are nobody's.
+    `unsure`: whose work may be among those.
     """
 
     claims: Mapping[tuple[str, str], Sequence[Claim]]
     notes: tuple[str, ...]
     others: Mapping[str, Sequence[str]]
+    unsure: frozenset[str] = frozenset()
 
     @property
     def exercises(self) -> list[str]:
@@ -71,19 +74,19 @@ def sort_files(path: Path, exercises: Collection[str], roster: Collection[str] =
     files = _files(path)
     claims: dict[tuple[str, str], list[Claim]] = {}
     others: dict[str, list[str]] = {}
-    notes = []
+    unsure: set[str] = set()
     people = people_of(roster)
     for file in _unwrapped(files, roster, path.stem):
         claim = _claim(file, exercises, roster, people)
         if isinstance(claim, Claim):
             claims.setdefault((claim.student, claim.exercise), []).append(claim)
-            continue
-        student, why = claim
-        notes.append(f"{file.place}: {why}")
-        others.setdefault(student, []).append(notes[-1])
+        else:
+            others.setdefault(claim.student, []).append(f"{file.place}: {claim.why}")
+            unsure.update(claim.perhaps)
+    notes = [note for inner in others.values() for note in inner]
     if not claims:
         raise BadInput(f"{path}: {notes[0]}" if len(notes) == 1 else _none(path, notes))
-    return Sorted(claims, tuple(notes), others)
+    return Sorted(claims, tuple(notes), others, frozenset(unsure))
 
 
 def intakes(
@@ -100,8 +103,15 @@ def intakes(
             if claims:
                 yield _intake(claims, forms[exercise])
             elif roster:
-                others = tuple(found.others.get(student, ())[:_MOST_OTHERS])
-                yield Intake(student, exercise, (), others, "", NOTHING, MISSING)
+                yield _nothing(student, exercise, found)
+
+
+def _nothing(student: str, exercise: str, found: Sorted) -> Intake:
+    """Of a student who handed in nothing: 0, but no grade where it is not known whose files are."""
+    others = tuple(found.others.get(student, ())[:_MOST_OTHERS])
+    if student in found.unsure:
+        return Intake(student, exercise, (), others, "", _UNSURE, UNREADABLE)
+    return Intake(student, exercise, (), others, "", NOTHING, MISSING)
 
 
 def _files(path: Path) -> list[HandedIn]:
@@ -134,26 +144,30 @@ def _inner(file: HandedIn) -> HandedIn:
 
 @dataclass(frozen=True)
 class _Owner:
-    """Whose a file is, and its own name without what tells that. `why`: nobody knows."""
+    """Whose a file is, and its own name without what tells that. `why`: it is not taken.
+
+    `perhaps`: several whose it may be.
+    """
 
     student: str
     name: str
     flags: tuple[str, ...] = ()
     why: str = ""
+    perhaps: tuple[str, ...] = ()
     number: int = 0
 
 
 def _claim(
     file: HandedIn, exercises: Collection[str], roster: Collection[str], people: People
-) -> Claim | tuple[str, str]:
+) -> Claim | _Owner:
     """What a file's path says; where it does not say it, whose it is and why it is not taken."""
     owner = _owner(file, exercises, roster, people)
     if owner.why or file.problem:
-        return owner.student, file.problem or owner.why
+        return replace(owner, why=file.problem or owner.why)
     exercise, named, copied = _named_in(owner.name, exercises)
     found = exercise or _named_inside(file, exercises)
     if not found:
-        return owner.student, _NO_EXERCISE
+        return replace(owner, why=_NO_EXERCISE)
     flags = owner.flags
     if len(file.parts) > 1 and named and named not in (owner.student, file.parts[0]):
         flags += (f"its name says {one_line(named, 60)!r}; the folder counts",)
@@ -183,8 +197,10 @@ def _owner(
 
 
 def _of_site(site: Packed, name: str, roster: Collection[str], people: People) -> _Owner:
-    student, why = people.find(site) if roster else (site.who, "")
-    return _Owner(student, name, site.flags, why, site.newness)
+    students = people.find(site) if roster else [site.who]
+    if len(students) != 1:
+        return _Owner("", name, why=why_nobody(site, students), perhaps=tuple(students))
+    return _Owner(students[0], name, site.flags, number=site.newness)
 
 
 def _named_inside(file: HandedIn, exercises: Collection[str]) -> str:

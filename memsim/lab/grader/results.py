@@ -32,6 +32,7 @@ _NO_GRADE = (UNREADABLE, GRADER_FAILED)
 NOTHING = "nothing was handed in"
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
+MAX_PRINTED = 8 << 10
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Result:
     #: How the student's code was shut in.
     mode: str
     seconds: float
+    #: What the cells and the visible cases printed, cut.
+    printed: str = ""
 
 
 def case_of(verdict: Verdict) -> Json:
@@ -110,7 +113,7 @@ def as_json(result: Result) -> Json:
 
 def of_json(told: Any, where: str) -> Result:
     """The result that plain data describes. BadInput where it does not."""
-    told = dict(checked(told, dict, where))
+    told = {"printed": "", **checked(told, dict, where)}  # journals of before have none
     if told.keys() != Result.__dataclass_fields__.keys() or told["outcome"] not in OUTCOMES:
         raise BadInput(f"{where}: is no result of this grader")
     return Result(**{**told, "flags": tuple(told["flags"])})
