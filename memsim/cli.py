@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from memsim.doctor import doctor
-from memsim.lab.cut import names_in
+from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader import summary
 from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
+from memsim.lab.grader.why import why
 from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
@@ -184,6 +185,9 @@ def _add_grade(commands: Any) -> None:
         "--i-trust-these", action="store_true",
         help="grade without a sandbox where there is none: code runs as you",
     )  # fmt: skip
+    grade.add_argument(
+        "--why", metavar="STUDENT", help="each case of a student, as graded before in --out"
+    )
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
@@ -257,19 +261,29 @@ def _release(options: argparse.Namespace) -> int:
 
 def _grade(options: argparse.Namespace) -> int:
     """`memsim grade`: status 1 if somebody has no grade, or the log is not whole."""
+    try:
+        return _graded(options)
+    except KeyboardInterrupt:
+        return _refuse("interrupted; the same command goes on from there", 130)
+
+
+def _graded(options: argparse.Namespace) -> int:
     if options.verify is not None:
         return _verify(options)
+    if options.why is not None:
+        names = chosen(names_in(options.course), options.exercises)
+        print("\n".join(why(options.out, options.why, names)))
+        return 0
     if options.submissions is None:
         raise BadInput("grade: name a notebook, or a folder or zip of submissions")
     roster = read_roster(options.roster) if options.roster else {}
     secret = read_secret(options.secret) if options.secret else None
-    quiet = options.json or not sys.stderr.isatty()
-    graded = grade_class(
-        Class(options.course, roster, secret, options.exercises), options.submissions, options.out,
-        trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
-        progress=_silent if quiet else Eta(sys.stderr),
-    )  # fmt: skip
-    _show_nothing(quiet)
+    with Eta(sys.stderr) as eta:
+        graded = grade_class(
+            Class(options.course, roster, secret, options.exercises), options.submissions,
+            options.out, trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
+            progress=_silent if options.json else eta,
+        )  # fmt: skip
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
     is_whole = all(result.score is not None for result in graded.results)
     return 0 if is_whole and not graded.has_strays else 1
