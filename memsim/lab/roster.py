@@ -65,7 +65,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Student]]:
     try:
         columns = _columns(next(rows, []), path)
         for cells in rows:
-            if any(cell.strip() for cell in cells) and cells[0].strip() != _POINTS:
+            if any(cell.strip() for cell in cells) and not _is_head(cells, columns):
                 yield rows.line_num, _student(cells, columns, f"{path}: line {rows.line_num}")
     except csv.Error as error:
         raise BadInput(f"{path}: line {rows.line_num}: {error}") from None
@@ -80,6 +80,11 @@ def _columns(head: Sequence[str], path: Path) -> list[str]:
     if "sis login id" in plain:  # of Canvas's gradebook, whose "ID" is Canvas's own
         columns[plain.index("id")] = "canvas_id"
     return columns
+
+
+def _is_head(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Rows of Canvas's gradebook that are nobody's: the points, and who posts by hand."""
+    return "canvas_id" in columns and cells[0].strip() in ("", _POINTS)
 
 
 def _student(cells: Sequence[str], columns: Sequence[str], where: str) -> Student:

@@ -83,6 +83,9 @@ def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
         yield items(result.flags)
     if spec and result.mistake in spec.mistakes:
         yield paragraph(spec.mistakes[result.mistake], "said")
+    if result.cases:
+        right = sum(case["score"] == 1 for case in result.cases)
+        yield paragraph(f"{right} of {len(result.cases)} cases are right; each is worth the same.")
     yield from _visible([case for case in result.cases if case["visible"]])
     yield from _hidden([case for case in result.cases if not case["visible"]])
     if result.printed.strip():

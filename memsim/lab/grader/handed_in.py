@@ -78,7 +78,7 @@ def _without_more(name: str) -> str:
 def _stem(name: str) -> str:
     plain = _without_more(name)
     kinds = (_NOTEBOOK, *_DOCUMENTS)
-    return next((plain.removesuffix(k) for k in kinds if plain.lower().endswith(k)), plain)
+    return next((plain[: -len(k)] for k in kinds if plain.lower().endswith(k)), plain)
 
 
 def files_in(path: Path) -> list[HandedIn]:
