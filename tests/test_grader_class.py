@@ -226,6 +226,17 @@ def test_what_is_not_handed_in_again_keeps_its_grade(tmp_path: Path) -> None:
     assert "the answer cell is missing" in before["s03"][1]
 
 
+def test_files_of_a_namesake_take_no_grade_away(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for student in ("s00", "s03"):
+        about.roster[student]["name"] = "Ann Example"
+    first = grade_class(about, handed_in, tmp_path / "out")
+    os.rename(handed_in / "s03", handed_in / "Ann Example_7_assignsubmission_file_")
+    again = grade_class(about, handed_in, tmp_path / "out")
+    assert (again.newly, again.has_strays) == (0, True)
+    assert [r.score for r in again.results] == [r.score for r in first.results]
+
+
 def test_an_exercise_that_was_not_set_is_nobody_s_0(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 4)
     new_exercise(about.course, "02_other")

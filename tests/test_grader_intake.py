@@ -412,6 +412,7 @@ CLASS = {
         (f"Ann Müller_700_assignsubmission_file_/{NAME}.ipynb", "ann", ()),
         (f"M\u00fcller Ann_700_assignsubmission_file_/bob/{NAME}.ipynb", "ann", ()),
         (f"Mu\u0308ller Ann_700_assignsubmission_file_{NAME}.ipynb", "ann", ()),
+        (f"Ann Müller_7_assignsubmission_file_Bob_8_assignsubmission_file_{NAME}.ipynb", "ann", ()),
         (f"w1/García López José_9_assignsubmission_file_/{NAME}.ipynb", "0007", ()),
     ],
 )

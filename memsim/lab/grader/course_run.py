@@ -30,7 +30,7 @@ from memsim.lab.grader.intake import intakes, sort_files
 from memsim.lab.grader.journal import Journal, Task, key_of
 from memsim.lab.grader.notebook import form_of
 from memsim.lab.grader.probe import prove
-from memsim.lab.grader.results import GRADER_FAILED, MISSING, Intake, Result
+from memsim.lab.grader.results import GRADER_FAILED, NOTHING, UNSURE, Intake, Result
 from memsim.lab.grader.walls import choose
 from memsim.lab.places import CASES, SOLUTIONS
 from memsim.lab.roster import Student
@@ -140,7 +140,7 @@ def _todo(
     """The jobs that are to be done. Who handed in once keeps that, whatever is handed in later."""
     for job in work:
         intake = job.intake
-        is_kept = not intake.sha256 and intake.outcome == MISSING
+        is_kept = intake.problem in (NOTHING, UNSURE)
         if (intake.student, intake.exercise, job.key) in done or (
             is_kept and (intake.student, intake.exercise) in handed_in
         ):

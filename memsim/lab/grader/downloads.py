@@ -20,7 +20,7 @@ _CANVAS = re.compile(
     r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d{1,18})_(?P<newness>\d{1,18})_(?P<file>.+)",
     re.DOTALL,
 )
-_MOODLE = re.compile(r"(?P<who>.+)_\d+_assignsubmission_[a-z]+_(?P<file>.*)", re.DOTALL)
+_MOODLE = re.compile(r"(?P<who>.+?)_\d+_assignsubmission_[a-z]+_(?P<file>.*)", re.DOTALL)
 _LONGEST = 400
 LATE = "late, as Canvas says"
 

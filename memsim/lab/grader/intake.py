@@ -17,7 +17,7 @@ from pathlib import Path
 from memsim.lab.grader.downloads import Packed, People, packed, people_of, why_nobody
 from memsim.lab.grader.handed_in import HandedIn, Unreadable, files_in, read_bounded
 from memsim.lab.grader.notebook import Form, cells_of
-from memsim.lab.grader.results import MISSING, NOTHING, UNREADABLE, Intake
+from memsim.lab.grader.results import MISSING, NOTHING, UNREADABLE, UNSURE, Intake
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
@@ -31,7 +31,6 @@ _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 #: Who hands in a single notebook whose name tells nobody.
 SOMEBODY = "me"
 _MOST_OTHERS = 5
-_UNSURE = "files of somebody with the same name are there"
 _NO_EXERCISE, _NO_STUDENT = "is not the name of an exercise", "its name tells no student"
 
 
@@ -110,7 +109,7 @@ def _nothing(student: str, exercise: str, found: Sorted) -> Intake:
     """Of a student who handed in nothing: 0, but no grade where it is not known whose files are."""
     others = tuple(found.others.get(student, ())[:_MOST_OTHERS])
     if student in found.unsure:
-        return Intake(student, exercise, (), others, "", _UNSURE, UNREADABLE)
+        return Intake(student, exercise, (), others, "", UNSURE, UNREADABLE)
     return Intake(student, exercise, (), others, "", NOTHING, MISSING)
 
 

@@ -30,6 +30,8 @@ OUTCOMES = (
 _NO_GRADE = (UNREADABLE, GRADER_FAILED)
 #: Of those who did nothing, which is not worth a word.
 NOTHING = "nothing was handed in"
+#: Of namesakes: there are files, and nobody knows whose.
+UNSURE = "files of somebody with the same name are there"
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
 MAX_PRINTED = 8 << 10
