@@ -1,4 +1,5 @@
-"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `grade`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `grade`,
+`site`.
 
 Output is for people; `--json` is for programs.
 
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     course.add_argument("--json", action="store_true", help="print what became of each file")
     course.set_defaults(run=_course)
     _add_exercises(commands)
+    _add_site(commands)
     return parser
 
 
@@ -179,6 +181,17 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
+
+
+def _add_site(commands: Any) -> None:
+    """The command that makes pages."""
+    site = commands.add_parser(
+        "site", help="the course as static pages: they need no kernel, no server and no network"
+    )
+    site.add_argument("--out", type=_named, default=Path("site"), help="where to; else site")
+    site.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    site.add_argument("--json", action="store_true", help="print the files and their sizes")
+    site.set_defaults(run=_site)
 
 
 def _named(folder: str) -> Path:
@@ -264,6 +277,23 @@ def _grade(options: argparse.Namespace) -> int:
     _show_nothing(quiet)
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
     return 0 if all(result.score is not None for result in graded.results) else 1
+
+
+def _site(options: argparse.Namespace) -> int:
+    """`memsim site`."""
+    try:
+        from memsim.publish.site.build import build_site
+    except ImportError as error:
+        raise BadInput(f"site: {error}; python -m pip install 'memsim[course]'") from None
+    if options.jobs < 0:
+        raise BadInput(f"--jobs: {options.jobs}; should be 1 or more")
+    quiet = options.json or not sys.stderr.isatty()
+    made = build_site(options.out, jobs=options.jobs, progress=None if quiet else _show_pages)
+    _show_nothing(quiet)
+    pages = sum(name.endswith(".html") for name in made)
+    told = f"{options.out / 'index.html'}: {pages} pages, {sum(made.values()) / 1e6:.1f} MB"
+    print(json.dumps(made) if options.json else told)
+    return 0
 
 
 def _silent(done: int, total: int, result: object) -> None:
@@ -388,6 +418,11 @@ def _show_progress(done: int, total: int) -> None:
 def _show_steps(done: int, steps: int) -> None:
     """The same for a workload."""
     print(f"\rrunning: {done} of {steps} steps", end="", file=sys.stderr, flush=True)
+
+
+def _show_pages(done: int, pages: int) -> None:
+    """The same for the site."""
+    print(f"\rmaking: {done} of {pages} pages", end="", file=sys.stderr, flush=True)
 
 
 def _show_reading(lines: int) -> None:

@@ -21,7 +21,11 @@ from memsim.lab.tampered import Seal
 from memsim.views.controls import Question
 
 _SEAL = Seal()
-LEVEL_NAMES = {"read": "read and predict", "write": "write or repair", "design": "design and diagnose"}
+LEVEL_NAMES = {
+    "read": "read and predict",
+    "write": "write or repair",
+    "design": "design and diagnose",
+}
 #: Columns of a /proc text stay columns, in a narrow window too.
 _UNWRAPPED = "overflow-x: auto; white-space: pre"
 

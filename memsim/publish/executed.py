@@ -33,8 +33,14 @@ def executed(path: Path) -> Any:
     """
     notebook = read_notebook(path)
     there = {"metadata": {"path": str(path.parent)}}
+    if not any(cell.cell_type == "code" for cell in notebook.cells):
+        return notebook
     client = NotebookClient(
-        notebook, timeout=CELL_SECONDS, store_widget_state=False, resources=there
+        notebook,
+        timeout=CELL_SECONDS,
+        store_widget_state=False,
+        resources=there,
+        extra_arguments=["--log-level=ERROR"],  # not of what a kernel warns each time
     )
     try:
         return client.execute()

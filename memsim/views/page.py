@@ -20,6 +20,12 @@ FRAME_HEIGHT = 860
 #: Nothing is fetched from anywhere, and the page could not if it tried.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 
+#: Tells the page that the <iframe> is on how tall the player is, for it to make room.
+_TALL = (
+    "new ResizeObserver(() => parent.postMessage({ memsimHeight: "
+    'Math.ceil(document.body.getBoundingClientRect().bottom) + 4 }, "*")).observe(document.body);\n'
+)
+
 #: What the ES module and the style sheet are joined from.
 MODULES = (
     "scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "slab.js", "vmalloc.js",
@@ -95,6 +101,7 @@ class Page(anywidget.AnyWidget):
             f'<script type="module">\n{esm()}\n'
             'mount(document.getElementById("player"), '
             'await unpacked(document.getElementById("payload").textContent));\n'
+            f"{_TALL}"
             "</script></body></html>\n"
         )
 

@@ -43,7 +43,9 @@ def build_site(
     file cannot be written.
     """
     course = find_course(root or course_root())
-    bodies = _bodies(course, jobs or os.cpu_count() or 1, progress or (lambda done, total: None), run)
+    bodies = _bodies(
+        course, jobs or os.cpu_count() or 1, progress or (lambda done, total: None), run
+    )
     files = _files(course, bodies)
     check_links(files)
     return _write(out, files)
@@ -89,7 +91,7 @@ def _files(course: Course, bodies: dict[Place, str]) -> dict[str, bytes]:
 
 
 def check_links(files: dict[str, bytes]) -> None:
-    """Follow every link and every address that a page fetches. BadInput: the first leading nowhere."""
+    """Follow every link, and all that pages fetch. BadInput: the first that leads nowhere."""
     pages = {name: Reading(data.decode()) for name, data in files.items() if name.endswith(".html")}
     for page, reading in pages.items():
         for address in (*reading.links, *reading.fetched):
@@ -113,5 +115,7 @@ def _write(out: Path, files: dict[str, bytes]) -> dict[str, int]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
     except OSError as error:
-        raise BadInput(f"{error.filename or out}: {error.strerror}; name a folder with --out") from None
+        raise BadInput(
+            f"{error.filename or out}: {error.strerror}; name a folder with --out"
+        ) from None
     return {name: len(data) for name, data in files.items()}

@@ -22,10 +22,11 @@ def exercise_body(place: Place, link: Link) -> str:
     """Its text, puzzle, prediction, stub and visible cases; no answer, no hint."""
     folder, name = place.source.parent, place.source.stem
     exercise, found = Exercise(name, folder=folder), find(name, None, folder)
-    parts = []
+    parts: list[str] = []
     for cell in read_notebook(place.source).cells:
         if cell.cell_type == "markdown":
-            parts.append(markdown(cell.source, link))
+            kernel = _heading("In the kernel") if parts else ""
+            parts.append(kernel + markdown(cell.source, link))
         elif "exercise.predict()" in cell.source:
             asked = f'<div class="memsim-still">{exercise.predict().still()}</div>'
             parts.append(f'<div class="question"><p class="kind">Predict</p>{asked}</div>\n')
@@ -34,8 +35,13 @@ def exercise_body(place: Place, link: Link) -> str:
         elif "exercise.check()" in cell.source:
             parts.append(_cases(found))
         elif "exercise.hints()" not in cell.source:
-            parts.append(source(cell.source))
+            yours = cell.metadata.get("nbgrader", {}).get("solution")
+            parts.append(_heading("What you write") * bool(yours) + source(cell.source))
     return "".join(parts)
+
+
+def _heading(text: str) -> str:
+    return f'<h2 id="{text.replace(" ", "-")}">{text}</h2>\n'
 
 
 def _download(place: Place) -> str:
@@ -61,8 +67,8 @@ def _cases(found: Found) -> str:
     more = f"<p>{hidden} more are looked at when it is graded.</p>\n" if hidden else ""
     heads = "".join(f'<th scope="col">{name}</th>' for name in ("case", "calls", "expected"))
     return (
-        f'<h2 id="The-visible-cases">The visible cases</h2>\n{_TABLE}<thead><tr>{heads}</tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>\n{more}"
+        f"{_heading('The visible cases')}{_TABLE}<thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>\n{more}"
     )
 
 

@@ -33,8 +33,10 @@
     const from = Math.max(0, text.lastIndexOf(" ", Math.max(0, place - 70)));
     const marked = document.createElement("mark");
     marked.textContent = text.slice(place, place + word.length);
+    const to = text.indexOf(" ", place + 160);
     const part = document.createElement("p");
-    part.append(from ? "… " : "", text.slice(from, place), word ? marked : "", text.slice(place + word.length, place + 170), " …");
+    part.append(from ? "… " : "", text.slice(from, place), word ? marked : "",
+      text.slice(place + word.length, to < 0 ? undefined : to), to < 0 ? "" : " …");
     return part;
   };
 

@@ -30,7 +30,8 @@ def search_body(assets: str) -> str:
         '<a href="index.html">start page</a> has a table of questions, the '
         '<a href="glossary.html">glossary</a> the words.</p></noscript>\n'
         '<p class="live">Lessons, exercises and words, and the kernel\'s names in them: '
-        "<code>expand()</code>, <code>__rmqueue_smallest</code>, <code>watermark_boost</code>.</p>\n"
+        "<code>expand()</code>, <code>__rmqueue_smallest</code>, "
+        "<code>watermark_boost</code>.</p>\n"
         '<p id="found" role="status"></p>\n<ol id="results"></ol>\n'
         f'<script defer src="{assets}search-index.js"></script>\n'
         f'<script defer src="{assets}search.js"></script>\n'

@@ -47,6 +47,15 @@
   const here = menu.querySelector("[aria-current=page]");
   if (here) menu.scrollTop = Math.max(0, here.offsetTop - menu.clientHeight / 3);
 
+  // Players say how tall they are. They only grow: what follows should not move to and fro.
+  const tallest = new Map();
+  addEventListener("message", ({ source, data }) => {
+    const frame = [...document.querySelectorAll("iframe")].find((one) => one.contentWindow === source);
+    if (!frame || !Number.isFinite(data?.memsimHeight)) return;
+    tallest.set(frame, Math.min(Math.max(tallest.get(frame) ?? 0, data.memsimHeight), 2000));
+    frame.style.height = `${tallest.get(frame)}px`;
+  });
+
   addEventListener("keydown", (event) => {
     const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
