@@ -1,5 +1,4 @@
-"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `grade`,
-`site`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `slides`, `grade`, ...
 
 Output is for people; `--json` is for programs.
 
@@ -25,7 +24,7 @@ from memsim.lab.grader import summary
 from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
-from memsim.lab.handout import Fate, as_lines, hand_out_course
+from memsim.lab.handout import Fate, as_lines, came_with, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
 from memsim.lab.release import cut_exercises, new_secret, read_secret, release, release_class
@@ -126,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     course.add_argument("--json", action="store_true", help="print what became of each file")
     course.set_defaults(run=_course)
     _add_exercises(commands)
+    _add_slides(commands)
     _add_site(commands)
     return parser
 
@@ -181,6 +181,24 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
+
+
+def _add_slides(commands: Any) -> None:
+    """The command that makes what a lecturer shows."""
+    slides = commands.add_parser(
+        "slides", help="a deck of slides for each lesson, with speaker's notes; needs no network"
+    )
+    slides.add_argument("lessons", metavar="LESSON", nargs="*", help="02 or 02_buddy; else all")
+    slides.add_argument(
+        "--out", type=_named, default=Path("slides"), metavar="DIR", help="where to; else slides"
+    )
+    slides.add_argument(
+        "--course", type=_named, metavar="DIR", help="has notebooks/; else memsim's own"
+    )
+    slides.add_argument("--pdf", action="store_true", help="handouts with notes too; by Chromium")
+    slides.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    slides.add_argument("--json", action="store_true", help="print what was built as JSON")
+    slides.set_defaults(run=_slides)
 
 
 def _add_site(commands: Any) -> None:
@@ -277,6 +295,28 @@ def _grade(options: argparse.Namespace) -> int:
     _show_nothing(quiet)
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
     return 0 if all(result.score is not None for result in graded.results) else 1
+
+
+def _slides(options: argparse.Namespace) -> int:
+    """`memsim slides`: status 1 if a lesson is not fit to be a lecture."""
+    try:
+        from memsim.publish import paper, slides
+    except ImportError as error:
+        raise BadInput(
+            f"slides: {error.name} is missing, which the course needs: make setup, or "
+            'pip install "memsim[course]"'
+        ) from None
+    if options.jobs < 0:
+        raise BadInput(f"--jobs: {options.jobs}; should be 0, one a CPU, or more")
+    folder = options.course / "notebooks" if options.course else came_with("notebooks")
+    lessons = slides.find_lessons(folder, options.lessons)
+    chromium = paper.need_chromium() if options.pdf else None
+    plan = slides.Plan(lessons, options.out, chromium)
+    built = slides.build(plan, options.jobs, _shown_names(options))
+    _show_nothing(options.json or not sys.stderr.isatty())
+    told = [one.as_json() for one in built]
+    print(json.dumps(told) if options.json else slides.as_text(built, options.out))
+    return 1 if any(one.faults for one in built) else 0
 
 
 def _site(options: argparse.Namespace) -> int:

@@ -84,7 +84,7 @@ def test_what_gives_a_prediction_away_is_folded_and_answers_have_no_code(site: P
     assert "You predicted nothing" not in text
     assert "predictions.reveal" not in re.sub(r"<[^>]+>", "", text)
     assert text.count('<p class="live">') == 1
-    assert len(re.findall(r"<aside class=\"paper\"><pre>Step \d", text)) == text.count("<iframe")
+    assert text.count('class="on-paper"') == text.count("<iframe")
 
 
 def lesson_of(*sources: str) -> Any:
@@ -321,7 +321,7 @@ def test_on_paper_players_are_words_and_everything_is_open(offline: Any, site: P
     offline.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert offline.locator("details:not([open])").count() == 0
     assert not offline.locator("iframe").first.is_visible()
-    assert offline.locator(".paper").first.is_visible()
+    assert offline.locator(".on-paper").first.is_visible()
     assert (
         offline.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     )

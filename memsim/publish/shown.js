@@ -6,7 +6,8 @@
     if (!data) return;
     const { data: traces, layout, config } = JSON.parse(data.textContent);
     data.remove();
-    Plotly.newPlot(place, traces, { ...layout, autosize: true }, { ...config, responsive: true });
+    const hidden = place.clientWidth ? {} : { width: 1100 };
+    Plotly.newPlot(place, traces, { ...layout, ...hidden }, { ...config, responsive: true });
   };
   const charts = [...document.querySelectorAll(".chart")];
   const seen = new IntersectionObserver((entries) => {

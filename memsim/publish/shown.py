@@ -7,9 +7,10 @@ What a maker of pages needs is three things, and the rest follows from them:
     assets(charts)                                            {file name: text}, beside the pages
 
 `link` is the maker's own: it is given each address as the notebook has it ("03_free_lists.ipynb#x",
-"../exercises/08_expand.ipynb") and returns the address on the page. Colours, light and dark, are
-variables of shown.css (--text, --back, --line, --code, --accent, --soft); a page's own style sheet
-comes after it and may set them. Players and charts are loaded when they come into view.
+"../exercises/08_expand.ipynb") and returns the address on the page; "": no link, words alone.
+Colours, light and dark, are variables of shown.css (--text, --back, --line, --code, --accent,
+--soft); a page's own style sheet comes after it and may set them. Players and charts are loaded
+when they come into view; on paper a player is its picture.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -30,7 +32,7 @@ from pygments.util import ClassNotFound
 
 from memsim.views.controls import NO_PREDICTION
 
-#: Where an address of a notebook leads on the pages.
+#: Where an address of a notebook leads on the pages; "": nowhere, its words stay.
 Link = Callable[[str], str]
 
 PLOTLY = "plotly.min.js"
@@ -51,7 +53,8 @@ class _Renderer(mistune.HTMLRenderer):
         self._link = link
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        return super().link(text, self._link(url), title)
+        address = self._link(url)
+        return super().link(text, address, title) if address else text
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         name = html.unescape(re.sub(r"<[^>]*>", "", text)).strip().replace(" ", "-")
@@ -92,7 +95,8 @@ def _output(output: Any, link: Link) -> str:
         return _words(f"{output['ename']}: {output['evalue']}")
     data = output["data"]
     if "text/html" in data:
-        return _html(data["text/html"])
+        paper = _on_paper(data) if "<iframe" in data["text/html"] else ""
+        return _html(data["text/html"], paper)
     if "text/markdown" in data:
         return markdown(data["text/markdown"], link)
     if _CHART in data:
@@ -105,10 +109,18 @@ def _words(text: str) -> str:
     return f'<pre class="printed" tabindex="0">{plain}</pre>\n' if plain else ""
 
 
-def _html(text: str) -> str:
+def _html(text: str, paper: str) -> str:
     """As it is; but nobody predicted anything here, and frames wait until they are seen."""
     lazy = text.replace("<iframe ", '<iframe loading="lazy" ')
-    return f'<div class="shown">{lazy.replace(NO_PREDICTION, "")}</div>\n'
+    return f'<div class="shown">{lazy.replace(NO_PREDICTION, "")}{paper}</div>\n'
+
+
+def _on_paper(data: Any) -> str:
+    """What is printed in the place of a player: its picture, or else its text."""
+    if "image/svg+xml" not in data:
+        return f'<pre class="on-paper">{html.escape(data.get("text/plain", ""))}</pre>'
+    picture = b64encode(data["image/svg+xml"].encode()).decode()
+    return f'<img class="on-paper" alt="" src="data:image/svg+xml;base64,{picture}">'
 
 
 def _chart(figure: Any, words: str) -> str:

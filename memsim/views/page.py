@@ -115,7 +115,12 @@ class Page(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget; for readers without a kernel the <iframe>; for all others the text."""
+        """The widget; for readers without a kernel the <iframe>, on paper the picture; the text."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {**data, "text/plain": self.text(), "text/html": self._repr_html_()}, metadata
+        still = {"text/plain": self.text(), "text/html": self._repr_html_(), **self._on_paper()}
+        return {**data, **still}, metadata
+
+    def _on_paper(self) -> dict[str, str]:
+        """A picture for paper, by its type; {}: the text has to do."""
+        return {}

@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from memsim.files import write_whole
+from memsim.lab.handout import came_with
 from memsim.publish.executed import executed
 from memsim.publish.shown import assets, markdown
 from memsim.publish.site.exercise import exercise_body, list_body
 from memsim.publish.site.lesson import lesson_body
 from memsim.publish.site.page import ASSETS, EXERCISES, SEARCH, page_html
-from memsim.publish.site.places import Course, Place, course_root, find_course
+from memsim.publish.site.places import Course, Place, find_course
 from memsim.publish.site.reading import Reading
 from memsim.publish.site.search import TITLE, index_script, search_body
 from memsim.words.errors import BadInput
@@ -42,7 +43,7 @@ def build_site(
     BadInput, and nothing is written: a lesson fails, or a link leads nowhere. BadInput too where a
     file cannot be written.
     """
-    course = find_course(root or course_root())
+    course = find_course(root or came_with("notebooks").parent)
     bodies = _bodies(
         course, jobs or os.cpu_count() or 1, progress or (lambda done, total: None), run
     )

@@ -73,7 +73,7 @@ def _question(cell: Any, link: Link, asked: bool) -> str:
 
 def _run(cell: Any, link: Link, asked: bool) -> str:
     """Between a prediction and its answer what a cell shows is folded: it would give it away."""
-    shown = outputs(cell, link) + on_paper(cell)
+    shown = outputs(cell, link)
     if asked and shown:
         shown = _folded("outcome", "Run it", shown)
     return source(_program(cell.source)) + shown
@@ -82,20 +82,6 @@ def _run(cell: Any, link: Link, asked: bool) -> str:
 def _program(text: str) -> str:
     """Without the line that speaks to nbval."""
     return text.removeprefix("# NBVAL_CHECK_OUTPUT\n")
-
-
-def on_paper(cell: Any) -> str:
-    """A player cannot be printed: its text form is, and nothing else sees it."""
-    frames = [
-        output.data["text/plain"]
-        for output in cell.outputs
-        if "<iframe" in output.get("data", {}).get("text/html", "")
-    ]
-    return "".join(f'<aside class="paper"><pre>{_escaped(text)}</pre></aside>' for text in frames)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _folded(kind: str, summary: str, inner: str) -> str:

@@ -82,13 +82,6 @@ class Course:
         return files | pages
 
 
-def course_root() -> Path:
-    """Where the course is: in a checkout beside the package, else in it."""
-    package = Path(__file__).parents[2]
-    beside = package.parent
-    return beside if (beside / "notebooks").is_dir() else package
-
-
 def find_course(root: Path) -> Course:
     """The course in that folder. BadInput: there is none, or a notebook cannot be read."""
     root = root.resolve()

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 _HEADINGS = frozenset({"h1", "h2", "h3"})
-#: No text of the page: programs, styles, and what stands on paper alone.
-_SKIPPED = frozenset({"script", "style", "aside"})
+_SKIPPED = frozenset({"script", "style"})
 _FETCHING = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 
 
