@@ -206,7 +206,9 @@ def _add_site(commands: Any) -> None:
     site = commands.add_parser(
         "site", help="the course as static pages: they need no kernel, no server and no network"
     )
-    site.add_argument("--out", type=_named, default=Path("site"), help="where to; else site")
+    site.add_argument(
+        "--out", type=_named, default=Path("site"), metavar="DIR", help="where to; else site"
+    )
     site.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
     site.add_argument("--json", action="store_true", help="print the files and their sizes")
     site.set_defaults(run=_site)
@@ -297,17 +299,25 @@ def _grade(options: argparse.Namespace) -> int:
     return 0 if all(result.score is not None for result in graded.results) else 1
 
 
+def _no_course(command: str, error: ImportError) -> BadInput:
+    return BadInput(
+        f"{command}: {error.name} is missing, which the course needs: make setup, or "
+        'pip install "memsim[course]"'
+    )
+
+
+def _check_jobs(jobs: int) -> None:
+    if jobs < 0:
+        raise BadInput(f"--jobs: {jobs}; should be 0, one a CPU, or more")
+
+
 def _slides(options: argparse.Namespace) -> int:
     """`memsim slides`: status 1 if a lesson is not fit to be a lecture."""
     try:
         from memsim.publish import paper, slides
     except ImportError as error:
-        raise BadInput(
-            f"slides: {error.name} is missing, which the course needs: make setup, or "
-            'pip install "memsim[course]"'
-        ) from None
-    if options.jobs < 0:
-        raise BadInput(f"--jobs: {options.jobs}; should be 0, one a CPU, or more")
+        raise _no_course("slides", error) from None
+    _check_jobs(options.jobs)
     folder = options.course / "notebooks" if options.course else came_with("notebooks")
     lessons = slides.find_lessons(folder, options.lessons)
     chromium = paper.need_chromium() if options.pdf else None
@@ -324,9 +334,8 @@ def _site(options: argparse.Namespace) -> int:
     try:
         from memsim.publish.site.build import build_site
     except ImportError as error:
-        raise BadInput(f"site: {error}; python -m pip install 'memsim[course]'") from None
-    if options.jobs < 0:
-        raise BadInput(f"--jobs: {options.jobs}; should be 1 or more")
+        raise _no_course("site", error) from None
+    _check_jobs(options.jobs)
     quiet = options.json or not sys.stderr.isatty()
     made = build_site(options.out, jobs=options.jobs, progress=None if quiet else _show_pages)
     _show_nothing(quiet)

@@ -20,7 +20,7 @@ from memsim.publish.site.lesson import lesson_body
 from memsim.publish.site.page import ASSETS, EXERCISES, SEARCH, page_html
 from memsim.publish.site.places import Course, Place, find_course
 from memsim.publish.site.reading import Reading
-from memsim.publish.site.search import TITLE, index_script, search_body
+from memsim.publish.site.search import GLOSSARY, TITLE, index_script, search_body
 from memsim.words.errors import BadInput
 
 _OWN = ("site.css", "site.js", "search.js")
@@ -78,6 +78,7 @@ def _body(course: Course, run: Run, place: Place) -> str:
 def _files(course: Course, bodies: dict[Place, str]) -> dict[str, bytes]:
     """All files of the site, by their address."""
     read = {place.page: (place, Reading(body).sections) for place, body in bodies.items()}
+    glossary = next((body for place, body in bodies.items() if place.page == GLOSSARY), "")
     pages = {
         place.page: page_html(course, place, body, read[place.page][1])
         for place, body in bodies.items()
@@ -85,7 +86,7 @@ def _files(course: Course, bodies: dict[Place, str]) -> dict[str, bytes]:
     read.pop(SEARCH)
     here = Path(__file__).parent
     beside = {name: (here / name).read_text(encoding="utf-8") for name in _OWN}
-    beside |= assets() | {"search-index.js": index_script(read)}
+    beside |= assets() | {"search-index.js": index_script(read, glossary)}
     texts = pages | {f"{ASSETS}/{name}": text for name, text in beside.items()}
     files = {name: text.encode() for name, text in texts.items()}
     return files | {name: path.read_bytes() for name, path in course.files().items()}
@@ -94,19 +95,21 @@ def _files(course: Course, bodies: dict[Place, str]) -> dict[str, bytes]:
 def check_links(files: dict[str, bytes]) -> None:
     """Follow every link, and all that pages fetch. BadInput: the first that leads nowhere."""
     pages = {name: Reading(data.decode()) for name, data in files.items() if name.endswith(".html")}
+    ids = {name: set(reading.ids) for name, reading in pages.items()}
     for page, reading in pages.items():
         for address in (*reading.links, *reading.fetched):
-            parts = urlsplit(address)
-            if parts.scheme or parts.netloc:
-                continue
-            path = unquote(parts.path)
-            there = posixpath.normpath(posixpath.join(posixpath.dirname(page), path))
-            there = there if path else page
-            is_there = there in files
-            if is_there and parts.fragment and there in pages:
-                is_there = unquote(parts.fragment) in pages[there].ids
-            if not is_there:
+            if not _is_there(page, address, files, ids):
                 raise BadInput(f"{page}: links to {address}, which is not there")
+
+
+def _is_there(page: str, address: str, files: dict[str, bytes], ids: dict[str, set[str]]) -> bool:
+    """Is what a page names on the site? What is elsewhere is not asked about."""
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc:
+        return True
+    way = posixpath.join(posixpath.dirname(page), unquote(parts.path))
+    there = posixpath.normpath(way) if parts.path else page
+    return there in files and (not parts.fragment or unquote(parts.fragment) in ids.get(there, ()))
 
 
 def _write(out: Path, files: dict[str, bytes]) -> dict[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from memsim.publish.site.places import Place
 from memsim.publish.site.reading import Section
@@ -11,15 +13,36 @@ from memsim.publish.site.reading import Section
 TITLE = "Search"
 
 
-def index_script(read: Mapping[str, tuple[Place, Sequence[Section]]]) -> str:
-    """search-index.js: a row [address, section's title, page's title, words] for each section."""
+GLOSSARY = "glossary.html"
+
+
+def index_script(read: Mapping[str, tuple[Place, Sequence[Section]]], glossary: str) -> str:
+    """search-index.js: a row [address, title, page's title, words] for each section.
+
+    Of the glossary, whose sections are tables, for each word; `glossary` is that page's body.
+    """
     rows = [
         [f"{page}#{section.id}", section.title, place.short, section.text]
         for page, (place, sections) in read.items()
         for section in sections
+        if page != GLOSSARY
     ]
+    rows += _words(glossary)
     told = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return f"window.memsimIndex = {told};\n"
+
+
+def _words(glossary: str) -> Iterator[list[str]]:
+    for part in re.split(r'(?=<h2 id=")', glossary)[1:]:
+        anchor = part.split('"')[1]
+        for row in re.findall(r"<tr>(.*?)</tr>", part, re.DOTALL):
+            word, *told = [_plain(cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)] or [""]
+            if word:
+                yield [f"{GLOSSARY}#{anchor}", word, "Glossary", " ".join(told)]
+
+
+def _plain(cell: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", cell))
 
 
 def search_body(assets: str) -> str:
