@@ -73,12 +73,11 @@ def _cases(found: Found) -> str:
 
 
 def _case(case: Case, is_judged: bool) -> str:
-    calls = [in_words(entry) for entry in case.script[:_CALLS]]
+    said = "<br>".join(_code(in_words(entry)) for entry in case.script[:_CALLS])
     if len(case.script) > _CALLS:
-        calls.append(f"… and {len(case.script) - _CALLS} more")
-    said = "\n".join(calls)
+        said += f"<br>and {len(case.script) - _CALLS} more"
     expected = "judged" if is_judged else _code(shortened(_expected(case), 160))
-    return f"<tr><td>{html.escape(case.name)}</td><td>{_code(said)}</td><td>{expected}</td></tr>"
+    return f"<tr><td>{html.escape(case.name)}</td><td>{said}</td><td>{expected}</td></tr>"
 
 
 def _expected(case: Case) -> Any:
