@@ -2,8 +2,32 @@
 
 (function () {
   "use strict";
-  if (!window.Reveal || !window.RevealNotes) return;
   var body = document.body;
+
+  // Text and programs in the largest of these sizes with which a slide holds them all.
+  var SIZES = [[28, 24], [28, 22], [28, 20], [28, 18], [26, 18], [26, 16], [24, 16], [24, 15], [22, 14]];
+
+  function fits(page) {
+    var wide = [].slice.call(page.querySelectorAll("pre, .table")).every(function (part) {
+      return part.scrollWidth <= part.clientWidth + 1;
+    });
+    return wide && page.scrollHeight <= page.clientHeight;
+  }
+
+  function fit(page) {
+    var done = SIZES.some(function (sizes) {
+      page.style.setProperty("--text-size", sizes[0] + "px");
+      page.style.setProperty("--program-size", sizes[1] + "px");
+      return fits(page);
+    });
+    if (!done && !page.classList.contains("wrap")) {
+      page.classList.add("wrap");
+      fit(page);
+    }
+  }
+
+  [].slice.call(document.querySelectorAll(".page")).forEach(fit);
+  if (!window.Reveal || !window.RevealNotes) return;
   document.getElementById("reveal").media = "screen";
   document.documentElement.classList.add("deck");
   Reveal.initialize({

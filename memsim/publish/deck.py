@@ -20,10 +20,6 @@ WIDTH, HEIGHT = 1280, 720
 _HERE = Path(__file__).parent
 _REVEAL = ("reveal.js", "reveal.css", "notes.js", "LICENSE")
 _OWN = ("deck.css", "deck.js")
-#: Sizes of programs, and how much of the slide's height is below its heading.
-_SMALLEST, _LARGEST, _ROOM = 14, 24, 540
-_PROGRAM = re.compile(r"<pre\b([^>]*>.*?</pre>)", re.DOTALL)
-_BLOCK = re.compile(r"<(p|li|tr|summary|div role)\b.*?</(p|li|tr|summary|div)>", re.DOTALL)
 #: What is for the notebook alone.
 _MARK = re.compile(r"^# NBVAL_CHECK_OUTPUT\n")
 
@@ -53,8 +49,10 @@ def _body(slides: list[Slide], link: shown.Link) -> str:
     for number, slide in enumerate(slides):
         at += slide.minutes
         clock = f"{slide.minutes:g} min, until {at:g} of {total:g}"
+        page = "".join(_cell(cell, link) for cell in slide.cells)
         kind = ' class="title"' if number == 0 else ""
-        page = _fitted("".join(_cell(cell, link) for cell in slide.cells))
+        if kind:
+            page = re.sub(r"(</?)h2\b", r"\1h1", page, count=2)
         sections.append(
             f'<section{kind} id="{html.escape(slide.id)}">\n<div class="page">\n{page}</div>\n'
             f'<aside class="notes"><p class="clock">Slide {number + 1} of {len(slides)}: {clock}'
@@ -79,29 +77,6 @@ def _cell(cell: Any, link: shown.Link) -> str:
     if "<iframe" in inner:
         classes += " player"
     return f'<div class="{classes}">\n{inner}</div>\n'
-
-
-def _fitted(page: str) -> str:
-    """A slide whose programs are written as large as there is room for them."""
-    programs = [plain_text(program[0]) for program in _PROGRAM.finditer(page)]
-    if not programs or "<iframe" in page:
-        return page
-    lines = [line for program in programs for line in program.split("\n")]
-    rest = sum(_height(block[0]) for block in _BLOCK.finditer(_PROGRAM.sub("", page)))
-    high = (_ROOM - rest - 40 * len(programs)) / (1.35 * len(lines))
-    wide = (WIDTH - 170) / (0.603 * max(map(len, lines)))
-    size = max(_SMALLEST, min(_LARGEST, int(high), int(wide)))
-    return _PROGRAM.sub(lambda found: f'<pre style="font-size: {size}px"{found[1]}', page)
-
-
-def _height(block: str) -> int:
-    """About how high a paragraph or a line of a list is, in CSS pixels."""
-    return 16 + 40 * -(-len(plain_text(block)) // 70)
-
-
-def plain_text(inner: str) -> str:
-    """HTML without its elements."""
-    return html.unescape(re.sub(r"<[^>]*>", "", inner))
 
 
 def _for_slide(outputs: str) -> str:

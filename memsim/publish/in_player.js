@@ -16,9 +16,10 @@ addEventListener("load", () => {
     return [...root.querySelectorAll(PARTS)].every((e) => e.scrollHeight <= e.clientHeight + 1);
   };
   const fit = () => [1.3, 1.2, 1.1, 1].find(fits);
+  // A player fills itself after it has come; what waits for a frame waits long where none is shown.
   new MutationObserver((changes, observer) => {
     observer.disconnect();
-    fit();
+    setTimeout(fit, 50);
   }).observe(root, { childList: true });
   addEventListener("resize", fit);
   fit();

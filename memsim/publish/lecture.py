@@ -88,9 +88,18 @@ def faults(notebook: Any) -> list[str]:
     return [
         *(f"cell {cell.get('id', '?')}: {fault}" for cell in notebook["cells"]
           for fault in _cell_faults(cell)),
+        *_lost(notebook),
         *(f"cell {slide.id}: {fault}" for slide in slides for fault in _slide_faults(slide)),
         *_length_faults(slides),
     ]  # fmt: skip
+
+
+def _lost(notebook: Any) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        if slide_type(cell) == "slide":
+            return
+        if slide_type(cell) in ("fragment", "-"):
+            yield f"cell {cell.get('id', '?')}: is on no slide: there is none before it"
 
 
 def _length_faults(slides: list[Slide]) -> Iterator[str]:
@@ -120,5 +129,7 @@ def _cell_faults(cell: Any) -> Iterator[str]:
         yield f"the slide type {kind!r}; should be one of {', '.join(TYPES[:-1])}"
     if says.get("shows", "output") not in SHOWS:
         yield f"shows {says['shows']!r}; should be one of {', '.join(SHOWS)}"
+    if says.get("shows") == "source" and "".join(cell["source"]).startswith("source("):
+        yield "shows the call of source(), not what it quotes: leave out `shows`"
     if kind != "slide":
         yield from (f"`{one}` goes with a slide" for one in ON_FIRST_CELLS if one in says)

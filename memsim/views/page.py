@@ -99,6 +99,7 @@ class Page(anywidget.AnyWidget):
             f'<body class="memsim-alone"><main id="player"><pre>{words}</pre></main>'
             f'<script type="text/plain" id="payload">{data}</script>'
             f'<script type="module">\n{esm()}\n'
+            'if (document.createElement("canvas").getContext?.("2d")) '
             'mount(document.getElementById("player"), '
             'await unpacked(document.getElementById("payload").textContent));\n'
             f"{_TALL}"
