@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help setup lab test test-long exercises bench check lock clean
+.PHONY: help setup lab test test-long exercises slides site bench check lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -33,6 +33,12 @@ test-long: setup ## the proofs that take minutes
 exercises: setup ## cut exercises/ from solutions/; what you changed there stays
 	$(BIN)/memsim exercises
 
+slides: setup ## a deck of slides for each lesson, in slides/; ARGS=--pdf for handouts too
+	$(BIN)/memsim slides $(ARGS)
+
+site: setup ## the whole course as static pages, site/: no kernel, no server, no network
+	$(BIN)/memsim site $(ARGS)
+
 bench: setup ## speed: memsim against its twin in C, vmalloc, boot, replay; ARGS=--quick for less
 	@exec $(BIN)/python -m bench $(ARGS)
 
@@ -48,5 +54,5 @@ lock: setup ## pin the newest that fits in requirements.lock (after a change of 
 	    --output-file requirements.lock
 
 clean: ## remove what tools left behind, .venv too
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist slides site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
