@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memsim.publish import shown
-from memsim.publish.lecture import Slide, said, slide_type, slides_of, text_of
+from memsim.publish.lecture import Slide, shows, slide_type, slides_of, text_of
 
 #: CSS pixels.
 WIDTH, HEIGHT = 1280, 720
@@ -68,10 +68,9 @@ def _cell(cell: Any, link: shown.Link) -> str:
     """A cell's part of its slide."""
     inner = shown.markdown(text_of(cell), link)
     if cell["cell_type"] == "code":
-        shows = said(cell).get("shows", "output")
-        if shows != "output":
+        if shows(cell) != "output":
             inner += shown.source(_MARK.sub("", "".join(cell["source"])))
-        if shows != "source":
+        if shows(cell) != "source":
             inner += _for_slide(shown.outputs(cell, link))
     classes = "cell fragment" if slide_type(cell) == "fragment" else "cell"
     if "<iframe" in inner:

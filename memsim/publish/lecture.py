@@ -40,6 +40,12 @@ def text_of(cell: Any) -> str:
     return str(said(cell).get("slide", own))
 
 
+def shows(cell: Any) -> str:
+    """What a code cell shows; one that quotes a function, source(f), what it quotes."""
+    quotes = "".join(cell["source"]).startswith("source(")
+    return "output" if quotes else str(said(cell).get("shows", "output"))
+
+
 @dataclass(frozen=True)
 class Slide:
     """One slide: its cells; the first of them has its heading, minutes and notes."""
@@ -129,7 +135,5 @@ def _cell_faults(cell: Any) -> Iterator[str]:
         yield f"the slide type {kind!r}; should be one of {', '.join(TYPES[:-1])}"
     if says.get("shows", "output") not in SHOWS:
         yield f"shows {says['shows']!r}; should be one of {', '.join(SHOWS)}"
-    if says.get("shows") == "source" and "".join(cell["source"]).startswith("source("):
-        yield "shows the call of source(), not what it quotes: leave out `shows`"
     if kind != "slide":
         yield from (f"`{one}` goes with a slide" for one in ON_FIRST_CELLS if one in says)
