@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from memsim.doctor import doctor
-from memsim.lab.cut import names_in
+from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader import summary
 from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
 from memsim.lab.grader.more_machines import dask_executor
+from memsim.lab.grader.why import why
 from memsim.lab.handout import Fate, as_lines, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
@@ -155,9 +156,16 @@ def _add_exercises(commands: Any) -> None:
     hand.add_argument(
         "--secret", type=Path, help="file of the course's secret, made if it is not there; keep it"
     )
+    _add_chosen(hand)
     hand.add_argument("--json", action="store_true", help="print what became of each file")
     hand.set_defaults(run=_release)
     _add_grade(commands)
+
+
+def _add_chosen(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exercises", default="", metavar="NN,NN", help="these, by number or name; else all"
+    )
 
 
 def _add_grade(commands: Any) -> None:
@@ -172,6 +180,7 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
+    _add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
     grade.add_argument(
         "--dask", metavar="ADDRESS",
@@ -182,6 +191,9 @@ def _add_grade(commands: Any) -> None:
         "--i-trust-these", action="store_true",
         help="grade without a sandbox where there is none: code runs as you",
     )  # fmt: skip
+    grade.add_argument(
+        "--why", metavar="STUDENT", help="each case of a student, as graded before in --out"
+    )
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
@@ -233,7 +245,7 @@ def _check(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     """`memsim release`."""
     if options.roster is None:
-        fates = release(options.course, options.folder, _shown_names(options))
+        fates = release(options.course, options.folder, _shown_names(options), options.exercises)
         _print_fates(options, fates, options.folder)
         return 0
     if options.secret is None:
@@ -244,7 +256,7 @@ def _release(options: argparse.Namespace) -> int:
         print(f"{options.secret}: a new secret; keep it, all puzzles come from it", file=sys.stderr)
     secret = read_secret(options.secret)
     fates_of = release_class(
-        options.course, options.folder, students, secret, _shown_names(options)
+        options.course, options.folder, students, secret, _shown_names(options), options.exercises
     )
     _show_nothing(options.json or not sys.stderr.isatty())
     told = {name: _by_file(fates) for name, fates in fates_of.items()}
@@ -255,22 +267,35 @@ def _release(options: argparse.Namespace) -> int:
 
 def _grade(options: argparse.Namespace) -> int:
     """`memsim grade`: status 1 if somebody has no grade, or the log is not whole."""
+    try:
+        return _graded(options)
+    except KeyboardInterrupt:
+        return _refuse("interrupted; the same command goes on from there", 130)
+
+
+def _graded(options: argparse.Namespace) -> int:
     if options.verify is not None:
         return _verify(options)
+    if options.why is not None:
+        names = chosen(names_in(options.course), options.exercises)
+        print("\n".join(why(options.out, options.why, names)))
+        return 0
     if options.submissions is None:
         raise BadInput("grade: name a notebook, or a folder or zip of submissions")
     roster = read_roster(options.roster) if options.roster else {}
     secret = read_secret(options.secret) if options.secret else None
-    quiet = options.json or not sys.stderr.isatty()
-    with dask_executor(options.dask) if options.dask else nullcontext() as executor:
+    with (
+        dask_executor(options.dask) if options.dask else nullcontext() as executor,
+        Eta(sys.stderr) as eta,
+    ):
         graded = grade_class(
-            Class(options.course, roster, secret), options.submissions, options.out,
-            trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
-            executor=executor, progress=_silent if quiet else Eta(sys.stderr),
+            Class(options.course, roster, secret, options.exercises), options.submissions,
+            options.out, trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
+            executor=executor, progress=_silent if options.json else eta,
         )  # fmt: skip
-    _show_nothing(quiet)
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
-    return 0 if all(result.score is not None for result in graded.results) else 1
+    is_whole = all(result.score is not None for result in graded.results)
+    return 0 if is_whole and not graded.has_strays else 1
 
 
 def _silent(done: int, total: int, result: object) -> None:

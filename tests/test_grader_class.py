@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -17,11 +18,14 @@ import nbformat
 import pytest
 
 from memsim.cli import main
-from memsim.lab.grader.course_run import grade_class
+from memsim.lab.grader.course_run import Class, grade_class
+from memsim.lab.grader.eta import Eta
 from memsim.lab.grader.journal import Journal
+from memsim.lab.grader.results import Intake, grader_failed
+from memsim.lab.release import release_class
 from memsim.lab.skeleton import new_exercise
 from memsim.words.errors import BadInput
-from tests.grading import HALF, NAME, NO_WALLS, RIGHT, SECRET, class_of, expected, scores
+from tests.grading import HALF, NAME, NO_WALLS, RIGHT, SECRET, class_of, expected, scores, write
 
 pytestmark = pytest.mark.skipif(NO_WALLS, reason="no sandbox here: neither bwrap nor Landlock")
 
@@ -158,3 +162,84 @@ def test_nothing_to_grade_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     for arguments in ([], [str(tmp_path / "nowhere")], [str(tmp_path / "empty")]):
         assert main(["grade", *arguments, "--course", str(tmp_path / "course")]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_not_handed_in_again_keeps_its_grade(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 5)
+    (handed_in / "s04" / f"{NAME}.ipynb").unlink()
+    answerless = handed_in / "s03" / f"{NAME}.ipynb"
+    answerless.write_text(answerless.read_text().replace('"grade_id": "answer"', '"grade_id": ""'))
+    first = grade_class(about, handed_in, tmp_path / "out")
+    assert {r.student: r.score for r in first.results}["s04"] == 0
+    release_class(about.course, tmp_path / "late", ["s04"], SECRET)
+    write(tmp_path / "late" / "s04" / f"{NAME}.ipynb", RIGHT)
+    late = grade_class(about, tmp_path / "late", tmp_path / "out")
+    assert late.newly == 1
+    before = {r.student: (r.score, r.flags) for r in first.results}
+    assert {r.student: (r.score, r.flags) for r in late.results} == before | {"s04": (4.0, ())}
+    assert "the answer cell is missing" in before["s03"][1]
+
+
+def test_files_of_a_namesake_take_no_grade_away(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for student in ("s00", "s03"):
+        about.roster[student]["name"] = "Ann Example"
+    first = grade_class(about, handed_in, tmp_path / "out")
+    os.rename(handed_in / "s03", handed_in / "Ann Example_7_assignsubmission_file_")
+    again = grade_class(about, handed_in, tmp_path / "out")
+    assert (again.newly, again.has_strays) == (0, True)
+    assert [r.score for r in again.results] == [r.score for r in first.results]
+
+
+def test_an_exercise_that_was_not_set_is_nobody_s_0(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    new_exercise(about.course, "02_other")
+    release_class(about.course, handed_in, ["s03"], SECRET)
+    set_ = Class(about.course, about.roster, SECRET, "01")
+    graded = grade_class(set_, handed_in, tmp_path / "out")
+    assert {result.exercise for result in graded.results} == {NAME}
+    other = grade_class(Class(about.course, about.roster, SECRET, "02"), handed_in, tmp_path / "o")
+    assert {result.exercise for result in other.results} == {"02_other"}
+    with pytest.raises(BadInput, match="03: is no exercise; there are 01_double, 02_other"):
+        grade_class(Class(about.course, about.roster, SECRET, "03"), handed_in, tmp_path / "x")
+
+
+def test_why_tells_an_instructor_each_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 5)
+    release_class(about.course, tmp_path / "again", ["s03"], SECRET)
+    write(tmp_path / "again" / "s03" / f"{NAME}.ipynb", "print('so\\x1b[2J')\n" + HALF)
+    os.replace(*(folder / "s03" / f"{NAME}.ipynb" for folder in (tmp_path / "again", handed_in)))
+    grade_class(about, handed_in, tmp_path / "out")
+    command = ["grade", "--course", str(about.course), "--out", str(tmp_path / "out"), "--why"]
+    assert main([*command, "s03"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"s03 {NAME}: 2 of 4 points, ran\n")
+    assert said.count("  right ") == said.count("  wrong ") == 2
+    assert "expected " in said
+    assert "printed: so[2J" in said
+    assert (main([*command, "eve"]), capsys.readouterr().err.count("\n")) == (2, 1)
+    page = (tmp_path / "out" / "feedback" / "s03.html").read_text()
+    assert "<summary>What your code printed</summary><pre>so[2J" in page
+    assert "2 of 4 cases are right" in page
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line_of_a_terminal_and_none_of_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = grader_failed(Intake("s01", "an_exercise_of_a_long_name" * 3, (), (), ""), 1, "", "")
+    for out, lines in ((Terminal(), 1), (io.StringIO(), 0)):
+        with Eta(out) as eta:
+            eta(1, 3, result)
+            eta(2, 3, result)
+        said = out.getvalue()
+        assert (said.count("\n"), said.count("2 of 3")) == (0, lines)
+        assert all(len(part) < 40 for part in said.split("\r\033[K"))
+        assert said.endswith("\r\033[K") or not lines

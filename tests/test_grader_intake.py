@@ -391,6 +391,121 @@ def test_a_file_in_no_folder_is_nobody_s_where_there_is_a_roster(
     assert set(taken(path, form, *roster)) == ({"ada"} if roster else {"ada", SOMEBODY})
 
 
+# What Canvas and Moodle pack.
+
+CLASS = {
+    "0007": {"name": "José García López", "canvas_id": "5001"},
+    "ann": {"first_name": "Ann", "last_name": "Müller"},
+    "bob": {"name": "Bob Example"},
+    "bob2": {"name": "Bob Example", "canvas_id": "5009"},
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "student", "flags"),
+    [
+        (f"garcíalópezjosé_5001_901_{NAME}.ipynb", "0007", ()),
+        (f"whoever_5001_901_{NAME}-2.ipynb", "0007", ()),
+        (f"garcíalópezjosé_LATE_77_901_{NAME}.ipynb", "0007", ("late, as Canvas says",)),
+        (f"müllerann_78_902_{NAME}.ipynb", "ann", ()),
+        (f"week1/müllerann_78_902_{NAME}.ipynb", "ann", ()),
+        (f"Ann Müller_700_assignsubmission_file_/{NAME}.ipynb", "ann", ()),
+        (f"M\u00fcller Ann_700_assignsubmission_file_/bob/{NAME}.ipynb", "ann", ()),
+        (f"Mu\u0308ller Ann_700_assignsubmission_file_{NAME}.ipynb", "ann", ()),
+        (f"Ann Müller_7_assignsubmission_file_Bob_8_assignsubmission_file_{NAME}.ipynb", "ann", ()),
+        (f"w1/García López José_9_assignsubmission_file_/{NAME}.ipynb", "0007", ()),
+    ],
+)
+@pytest.mark.parametrize("zipped", ["no", "yes", "in a folder"])
+def test_what_sites_pack_is_known_by_the_roster(
+    place: str, student: str, flags: tuple[str, ...], zipped: str, tmp_path: Path, form: Form
+) -> None:
+    files = {place: notebook(), f"bob/{NAME}.ipynb": notebook(answer("x = 1"))}
+    if zipped == "no":
+        path = hand_in(tmp_path / "in", files)
+    else:
+        (tmp_path / "in").mkdir()
+        inner = in_zip(tmp_path / "in" / "downloaded.zip", files)
+        path = inner if zipped == "yes" else inner.parent
+    found = sort_files(path, [NAME], CLASS)
+    told = {i.student: i for i in intakes(found, {NAME: form}, CLASS)}
+    assert (told[student].cells, told[student].flags) == (HONEST, flags)
+    assert told["bob"].cells == ("x = 1",)
+    assert set(told) == set(CLASS)
+
+
+def test_of_namesakes_nobody_is_given_0_and_a_number_tells_them_apart(
+    tmp_path: Path, form: Form
+) -> None:
+    files = {
+        f"Bob Example_700_assignsubmission_file_/{NAME}.ipynb": notebook(),
+        f"Eve_701_assignsubmission_file_/{NAME}.ipynb": notebook(),
+        f"ann/{NAME}.ipynb": notebook(),
+    }
+    path = hand_in(tmp_path / "in", files)
+    found = sort_files(path, [NAME], CLASS)
+    told = {intake.student: intake.outcome for intake in intakes(found, {NAME: form}, CLASS)}
+    assert told == {"ann": "", "bob": UNREADABLE, "bob2": UNREADABLE, "0007": MISSING}
+    assert "is the name of bob, bob2: rename the folder to the id" in found.notes[0]
+    assert "'Eve' is no name on the roster" in found.notes[1]
+    by_number = hand_in(tmp_path / "canvas", {f"bobexample_5009_1_{NAME}.ipynb": notebook()})
+    assert list(sort_files(by_number, [NAME], CLASS).claims) == [("bob2", NAME)]
+
+
+def test_of_two_that_canvas_packed_the_newer_counts(tmp_path: Path, form: Form) -> None:
+    files = {
+        f"x_5001_99_{NAME}.ipynb": notebook(answer("x = 1")),
+        f"x_LATE_5001_101_{NAME}-1.ipynb": notebook(),
+    }
+    found = sort_files(hand_in(tmp_path / "in", files), [NAME], CLASS)
+    (intake, *_) = intakes(found, {NAME: form}, CLASS)
+    assert (intake.student, intake.cells) == ("0007", HONEST)
+
+
+def test_a_zip_that_a_student_handed_in_is_opened_and_a_broken_one_is_said(
+    tmp_path: Path, form: Form
+) -> None:
+    inner = in_zip(tmp_path / "inner.zip", {f"hw/{NAME}.ipynb": notebook()}).read_bytes()
+    files = {"ann/work.zip": inner, "bob/work.zip": b"PK no zip", "0007/a.docx": b""}
+    for path in (hand_in(tmp_path / "in", files), in_zip(tmp_path / "in.zip", files)):
+        found = sort_files(path, [NAME], CLASS)
+        told = {i.student: i for i in intakes(found, {NAME: form}, CLASS)}
+        assert told["ann"].cells == HONEST
+        assert (told["bob"].outcome, "zip" in told["bob"].flags[0]) == (MISSING, True)
+        assert told["0007"].flags == ("0007/a.docx: is not the name of an exercise",)
+
+
+@pytest.mark.parametrize("name", ["my work.ipynb", "Untitled.ipynb", "1 double.ipynb"])
+def test_a_notebook_with_another_name_is_of_the_exercise_that_it_names(
+    name: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{name}": notebook()}), form)["ada"]
+    assert (ada.cells, ada.flags) == (HONEST, (f"its name is {name!r}",))
+    both = {f"ada/{name}": notebook(answer("x = 1")), f"ada/{NAME}.ipynb": notebook()}
+    assert taken(hand_in(tmp_path / "in", both), form)["ada"].cells == HONEST
+
+
+@pytest.mark.parametrize("more", [".ipynb.txt", ".ipynb.json"])
+def test_what_a_browser_put_behind_the_name_is_taken_off(
+    more: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{NAME}{more}": notebook()}), form)["ada"]
+    assert (ada.cells, ada.flags) == (HONEST, ())
+
+
+@pytest.mark.parametrize("kind", [".docx", ".PDF", ".html", ".py"])
+def test_a_document_with_the_name_of_an_exercise_is_no_grade(
+    kind: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{NAME}{kind}": b"PK"}), form)["ada"]
+    assert (ada.outcome, ada.problem) == (
+        UNREADABLE,
+        "the file is no notebook; it should end in .ipynb",
+    )
+    both = {f"ada/{NAME}{kind}": b"PK", f"ada/{NAME} (1).ipynb": notebook()}
+    assert taken(hand_in(tmp_path / "in", both), form)["ada"].cells == HONEST
+
+
 # Files that are none.
 
 

@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import items, page, paragraph, points_of, table, text, value_of
-from memsim.lab.grader.results import GRADER_FAILED, MISSING, RAN, UNREADABLE, Result
+from memsim.lab.grader.pages import folded, items, page, paragraph, points_of, table, text, value_of
+from memsim.lab.grader.results import GRADER_FAILED, MAX_PRINTED, MISSING, RAN, UNREADABLE, Result
 from memsim.lab.spec import Json, Spec
 from memsim.words.errors import BadInput
 
@@ -83,8 +83,13 @@ def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
         yield items(result.flags)
     if spec and result.mistake in spec.mistakes:
         yield paragraph(spec.mistakes[result.mistake], "said")
+    if result.cases:
+        right = sum(case["score"] == 1 for case in result.cases)
+        yield paragraph(f"{right} of {len(result.cases)} cases are right; each is worth the same.")
     yield from _visible([case for case in result.cases if case["visible"]])
     yield from _hidden([case for case in result.cases if not case["visible"]])
+    if result.printed.strip():
+        yield folded("What your code printed", f"<pre>{text(result.printed, MAX_PRINTED)}</pre>")
     yield "</section>"
 
 

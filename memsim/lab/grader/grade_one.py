@@ -8,12 +8,14 @@ from pathlib import Path
 from memsim.lab.cases import Case
 from memsim.lab.grader.results import (
     GRADER_FAILED,
+    MAX_PRINTED,
     TIME_LIMIT,
     Intake,
     Result,
     case_of,
     grader_failed,
     not_run,
+    shown,
 )
 from memsim.lab.grader.runner import Ran, run
 from memsim.lab.grader.walls import Limits, Walls
@@ -82,6 +84,7 @@ def _graded(job: Job, found: Found) -> Result:
         key=job.key,
         mode=job.mode,
         seconds=round(ran.seconds, 3),
+        printed=shown(ran.printed, MAX_PRINTED),
     )
 
 

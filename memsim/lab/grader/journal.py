@@ -19,7 +19,7 @@ from types import TracebackType
 
 from memsim.lab.cases import Puzzle
 from memsim.lab.cases import as_json as puzzle_json
-from memsim.lab.grader.results import GRADER_FAILED, Result, as_json, of_json
+from memsim.lab.grader.results import GRADER_FAILED, MISSING, NOTHING, Result, as_json, of_json
 from memsim.lab.spec import Spec
 from memsim.words.errors import BadInput
 
@@ -135,6 +135,13 @@ class Journal:
         rows = self._rows(f"select student, exercise, key {_NEWEST} and outcome != ?",
                           run, GRADER_FAILED)  # fmt: skip
         return {(student, exercise, key) for student, exercise, key in rows}
+
+    def handed_in(self) -> set[tuple[str, str]]:
+        """Students and exercises of which something was handed in, in any run."""
+        nothing = f'"flags": ["{NOTHING}"'
+        query = "select distinct student, exercise from result where outcome != ? or "
+        rows = self._rows(f"{query} instr(result, ?) = 0", MISSING, nothing)
+        return {(student, exercise) for student, exercise in rows}
 
     def add(self, run: int, result: Result) -> bool:
         """Add a result, for good when this returns; False: the run has it already."""

@@ -28,8 +28,13 @@ OUTCOMES = (
     RAN, TIME_LIMIT, MEMORY, CRASHED, NOT_DEFINED, NOT_PLAIN, MISSING, UNREADABLE, GRADER_FAILED,
 )  # fmt: skip
 _NO_GRADE = (UNREADABLE, GRADER_FAILED)
+#: Of those who did nothing, which is not worth a word.
+NOTHING = "nothing was handed in"
+#: Of namesakes: there are files, and nobody knows whose.
+UNSURE = "files of somebody with the same name are there"
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
+MAX_PRINTED = 8 << 10
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Result:
     #: How the student's code was shut in.
     mode: str
     seconds: float
+    #: What the cells and the visible cases printed, cut.
+    printed: str = ""
 
 
 def case_of(verdict: Verdict) -> Json:
@@ -108,7 +115,7 @@ def as_json(result: Result) -> Json:
 
 def of_json(told: Any, where: str) -> Result:
     """The result that plain data describes. BadInput where it does not."""
-    told = dict(checked(told, dict, where))
+    told = {"printed": "", **checked(told, dict, where)}  # journals of before have none
     if told.keys() != Result.__dataclass_fields__.keys() or told["outcome"] not in OUTCOMES:
         raise BadInput(f"{where}: is no result of this grader")
     return Result(**{**told, "flags": tuple(told["flags"])})
@@ -117,6 +124,11 @@ def of_json(told: Any, where: str) -> Result:
 def newest(results: Sequence[Result]) -> dict[tuple[str, str], Result]:
     """By student and exercise the last of the results, which counts."""
     return {(result.student, result.exercise): result for result in results}
+
+
+def to_look_at(result: Result) -> tuple[str, ...]:
+    """What an instructor should know of a result; that nothing was handed in is no news."""
+    return () if result.flags == (NOTHING,) else result.flags
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:
