@@ -254,7 +254,7 @@ def test_the_command_prints_lines_or_json_and_says_by_its_status(
 ) -> None:
     assert cli.main(["doctor"]) == 0
     assert capsys.readouterr().out.endswith("The course can run here.\n")
-    monkeypatch.setattr(cli, "doctor", broken)
+    monkeypatch.setattr("memsim.cli.course.doctor", broken)
     assert cli.main(["doctor", "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert printed["can_run"] is False
