@@ -11,14 +11,16 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from memsim.lab.cases import Case
 from memsim.lab.places import Found
 from memsim.lab.verdict import Answer, Verdict, judge
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 #: For all cases of an exercise; memory in bytes.
 SECONDS = 20.0
@@ -37,6 +39,8 @@ def judged(found: Found, answers: Iterable[tuple[Case, Answer]]) -> list[Verdict
 
 
 def _bounded(work: Work) -> list[Verdict]:
+    from multiprocessing.connection import Pipe  # here, as a browser has no processes
+
     here, there = Pipe(duplex=False)
     process = os.fork()  # multiprocessing's own are refused to the workers of a Dask cluster
     if process == 0:
