@@ -42,7 +42,8 @@ check: setup ## ruff, mypy --strict, and the floors of the house
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
 lock: setup ## pin the newest that fits in requirements.lock (after a change of pyproject.toml)
-	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra test --group build --group axe \
+	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra test --extra demo \
+	    --group build --group axe --group lite \
 	    --universal --python-version 3.11 --generate-hashes --upgrade --quiet --no-config \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
