@@ -45,7 +45,11 @@ def lay_out(builder: Path) -> None:
 def settings() -> dict[str, object]:
     """Where the kernel finds Python; whatever is not there is not looked for elsewhere."""
     kernel = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": FIRST}}
-    config = {"appName": "memsim", "exposeAppInBrowser": True, "litePluginSettings": {f"{KERNEL}:kernel": kernel}}
+    config = {
+        "appName": "memsim",
+        "exposeAppInBrowser": True,
+        "litePluginSettings": {f"{KERNEL}:kernel": kernel},
+    }
     return {"jupyter-lite-schema-version": 0, "jupyter-config-data": config}
 
 

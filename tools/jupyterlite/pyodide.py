@@ -26,7 +26,8 @@ from packaging.utils import canonicalize_name
 
 VERSION = "314.0.7"
 INTEGRITY = (
-    "sha512-0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
+    "sha512-"
+    "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
 )
 #: Of what npm has, what a browser loads.
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
@@ -98,9 +99,7 @@ def needs(requirements: Iterable[str], extra: str = "") -> list[str]:
     """The packages among the requirements that are needed in a browser."""
     read = map(Requirement, requirements)
     there = {**BROWSER, "extra": extra}
-    return [
-        canonicalize_name(r.name) for r in read if r.marker is None or r.marker.evaluate(there)
-    ]
+    return [canonicalize_name(r.name) for r in read if r.marker is None or r.marker.evaluate(there)]
 
 
 def lines_of(pinned: str, names: set[str]) -> Iterator[str]:
