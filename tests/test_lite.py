@@ -22,7 +22,7 @@ from memsim.lab.guard import NO_ALARM
 from tests.lessons import CURRENT, DESKTOP, OpenLesson, complaints_of
 from tests.test_lessons_access import OURS
 from tests.test_views_access import faults
-from tools.jupyterlite import pyodide
+from tools.jupyterlite import build, pyodide
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +57,13 @@ def test_the_list_of_packages_has_what_lies_there_and_no_other(tmp_path: Path) -
     assert {name: p["depends"] for name, p in packages.items()} == {"a": ["b"], "b": []}
     assert packages["a"]["imports"] == ["a"]
     assert len(packages["a"]["sha256"]) == 64
+
+
+def test_a_folder_that_is_something_else_is_not_built_over(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(SystemExit, match="is no JupyterLite"):
+        build.main(tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def _wheel(path: Path, name: str, *needs: str) -> None:

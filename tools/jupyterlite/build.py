@@ -7,6 +7,7 @@ BUILDER is a virtual environment with jupyterlite-core and jupyterlite-pyodide-k
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tools.jupyterlite import pyodide
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "lite-cache"
 SITE = ROOT / "build" / "lite"
+NAME = "jupyter-lite.json"
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget", "jupyterlab-plotly")
 #: The wheels of the kernel's front end that are loaded; its stand-ins for what is there are not.
@@ -35,11 +37,11 @@ def lay_out(builder: Path) -> None:
     pyodide.fetch_wheels((ROOT / "requirements.lock").read_text(), CACHE, folder)
     extension = builder / "share/jupyter/labextensions" / KERNEL / "static/pypi"
     pyodide.copy_wheels((w for name in KERNEL_WHEELS for w in extension.glob(name)), folder)
-    _run("hatchling", "build", "--target", "wheel", "--directory", str(folder))
+    here = Path(sys.executable).parent
+    _run(here / "hatchling", "build", "--target", "wheel", "--directory", str(folder))
     pyodide.write_lock(folder)
-    _run("memsim", "course", str(SITE / "files"))
-    (SITE / "jupyter-lite.json").write_text(json.dumps(settings()))
-    shutil.copy2(Path(__file__).with_name("overrides.json"), SITE)
+    _run(here / "memsim", "course", str(SITE / "files"))
+    (SITE / NAME).write_text(json.dumps(settings()))
 
 
 def settings() -> dict[str, object]:
@@ -64,15 +66,32 @@ def build(builder: Path, output: Path) -> None:
         "output_dir": str(output.absolute()),
     }
     (SITE / "jupyter_lite_config.json").write_text(json.dumps({"LiteBuildConfig": config}))
-    subprocess.run([builder.absolute() / "bin" / "jupyter-lite", "build"], check=True, cwd=SITE)
+    _run(builder.absolute() / "bin" / "jupyter-lite", "build", folder=SITE)
     shutil.copy2(output / "lab" / "favicon.ico", output)  # every browser asks for it there
 
 
-def _run(program: str, *words: str) -> None:
-    command = [Path(sys.executable).with_name(program), *words]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+def _run(program: Path, *words: str, folder: Path = ROOT) -> None:
+    """A program that is heard only if it fails."""
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([program, *words], cwd=folder, env=quiet, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}{done.stderr}memsim: {program.name} failed: see above")
+
+
+def _is_ours(output: Path) -> bool:
+    """Nothing, or a site that was built before: what may be removed."""
+    return not output.exists() or not any(output.iterdir()) or (output / NAME).is_file()
+
+
+def main(builder: Path, output: Path) -> None:
+    """Lay out, then build. SystemExit, in one line, where that cannot be."""
+    if not _is_ours(output):
+        raise SystemExit(f"memsim: {output}: is there and is no JupyterLite: move it away first")
+    if not shutil.which("npm"):
+        raise SystemExit("memsim: npm is needed, which brings Pyodide: install Node.js")
+    lay_out(builder)
+    build(builder, output)
 
 
 if __name__ == "__main__":
-    lay_out(Path(sys.argv[1]))
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

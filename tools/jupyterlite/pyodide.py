@@ -49,7 +49,7 @@ def fetch_core(cache: Path, folder: Path) -> None:
     archive = cache / f"pyodide-{VERSION}.tgz"
     if not archive.is_file():
         npm = ["npm", "pack", f"pyodide@{VERSION}", "--silent", "--pack-destination", str(cache)]
-        subprocess.run(npm, check=True, stdout=subprocess.DEVNULL)
+        _fetch(npm)
     if integrity(archive.read_bytes()) != INTEGRITY:
         archive.unlink()
         raise SystemExit(f"memsim: {archive}: is not the Pyodide {VERSION} that is pinned; removed")
@@ -71,9 +71,16 @@ def fetch_wheels(pinned: str, cache: Path, folder: Path) -> None:
         wanted, fetched = cache / "wheels.txt", cache / "fetched"
         wanted.write_text(text)
         shutil.rmtree(fetched, ignore_errors=True)
-        subprocess.run([*PIP, "--requirement", wanted, "--dest", fetched], check=True)
+        _fetch([*PIP, "--requirement", str(wanted), "--dest", str(fetched)])
         fetched.rename(wheels)
     copy_wheels(wheels.iterdir(), folder)
+
+
+def _fetch(command: list[str]) -> None:
+    """Runs it; what it said is shown where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stderr}memsim: fetching failed: see above; is there a network?")
 
 
 def closure(roots: Iterable[str]) -> set[str]:
