@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help setup lab demo lite test test-long exercises bench check lock clean
+.PHONY: help setup lab demo lite test test-long exercises slides site bench check lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -39,6 +39,12 @@ test-long: setup ## the proofs that take minutes
 exercises: setup ## cut exercises/ from solutions/; what you changed there stays
 	$(BIN)/memsim exercises
 
+slides: setup ## a deck of slides for each lesson, in slides/; ARGS=--pdf for handouts too
+	$(BIN)/memsim slides $(ARGS)
+
+site: setup ## the whole course as static pages, site/: no kernel, no server, no network
+	$(BIN)/memsim site $(ARGS)
+
 bench: setup ## speed: memsim against its twin in C, vmalloc, boot, replay; ARGS=--quick for less
 	@exec $(BIN)/python -m bench $(ARGS)
 
@@ -48,12 +54,12 @@ check: setup ## ruff, mypy --strict, and the floors of the house
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
 lock: setup ## pin the newest that fits in requirements.lock (after a change of pyproject.toml)
-	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra test --extra demo \
+	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra demo --extra dask --extra test \
 	    --group build --group axe --group lite \
 	    --universal --python-version 3.11 --generate-hashes --upgrade --quiet --no-config \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
 
 clean: ## remove what tools left behind, .venv too
-	rm -rf $(VENV) $(VENV)-lite lite build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lite lite build dist slides site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `exercises`, `grade`.
+"""The command: `memsim replay`, `proc`, `workload`, `doctor`, `course`, `slides`, `grade`, ...
 
 Output is for people; `--json` is for programs.
 
@@ -14,17 +14,20 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from memsim.doctor import doctor
-from memsim.lab.cut import names_in
+from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader import summary
 from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
-from memsim.lab.handout import Fate, as_lines, hand_out_course
+from memsim.lab.grader.more_machines import dask_executor
+from memsim.lab.grader.why import why
+from memsim.lab.handout import Fate, as_lines, came_with, hand_out_course
 from memsim.lab.places import EXERCISES
 from memsim.lab.prove import faults
 from memsim.lab.release import cut_exercises, new_secret, read_secret, release, release_class
@@ -125,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     course.add_argument("--json", action="store_true", help="print what became of each file")
     course.set_defaults(run=_course)
     _add_exercises(commands)
+    _add_slides(commands)
+    _add_site(commands)
     return parser
 
 
@@ -153,9 +158,16 @@ def _add_exercises(commands: Any) -> None:
     hand.add_argument(
         "--secret", type=Path, help="file of the course's secret, made if it is not there; keep it"
     )
+    _add_chosen(hand)
     hand.add_argument("--json", action="store_true", help="print what became of each file")
     hand.set_defaults(run=_release)
     _add_grade(commands)
+
+
+def _add_chosen(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exercises", default="", metavar="NN,NN", help="these, by number or name; else all"
+    )
 
 
 def _add_grade(commands: Any) -> None:
@@ -170,15 +182,54 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
+    _add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    grade.add_argument(
+        "--dask", metavar="ADDRESS",
+        help="of a Dask scheduler: its workers grade, with --course at the same path",
+    )  # fmt: skip
     grade.add_argument("--regrade", action="store_true", help="again; older results are kept")
     grade.add_argument(
         "--i-trust-these", action="store_true",
         help="grade without a sandbox where there is none: code runs as you",
     )  # fmt: skip
+    grade.add_argument(
+        "--why", metavar="STUDENT", help="each case of a student, as graded before in --out"
+    )
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
+
+
+def _add_slides(commands: Any) -> None:
+    """The command that makes what a lecturer shows."""
+    slides = commands.add_parser(
+        "slides", help="a deck of slides for each lesson, with speaker's notes; needs no network"
+    )
+    slides.add_argument("lessons", metavar="LESSON", nargs="*", help="02 or 02_buddy; else all")
+    slides.add_argument(
+        "--out", type=_named, default=Path("slides"), metavar="DIR", help="where to; else slides"
+    )
+    slides.add_argument(
+        "--course", type=_named, metavar="DIR", help="has notebooks/; else memsim's own"
+    )
+    slides.add_argument("--pdf", action="store_true", help="handouts with notes too; by Chromium")
+    slides.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    slides.add_argument("--json", action="store_true", help="print what was built as JSON")
+    slides.set_defaults(run=_slides)
+
+
+def _add_site(commands: Any) -> None:
+    """The command that makes pages."""
+    site = commands.add_parser(
+        "site", help="the course as static pages: they need no kernel, no server and no network"
+    )
+    site.add_argument(
+        "--out", type=_named, default=Path("site"), metavar="DIR", help="where to; else site"
+    )
+    site.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
+    site.add_argument("--json", action="store_true", help="print the files and their sizes")
+    site.set_defaults(run=_site)
 
 
 def _named(folder: str) -> Path:
@@ -227,7 +278,7 @@ def _check(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     """`memsim release`."""
     if options.roster is None:
-        fates = release(options.course, options.folder, _shown_names(options))
+        fates = release(options.course, options.folder, _shown_names(options), options.exercises)
         _print_fates(options, fates, options.folder)
         return 0
     if options.secret is None:
@@ -238,7 +289,7 @@ def _release(options: argparse.Namespace) -> int:
         print(f"{options.secret}: a new secret; keep it, all puzzles come from it", file=sys.stderr)
     secret = read_secret(options.secret)
     fates_of = release_class(
-        options.course, options.folder, students, secret, _shown_names(options)
+        options.course, options.folder, students, secret, _shown_names(options), options.exercises
     )
     _show_nothing(options.json or not sys.stderr.isatty())
     told = {name: _by_file(fates) for name, fates in fates_of.items()}
@@ -249,21 +300,79 @@ def _release(options: argparse.Namespace) -> int:
 
 def _grade(options: argparse.Namespace) -> int:
     """`memsim grade`: status 1 if somebody has no grade, or the log is not whole."""
+    try:
+        return _graded(options)
+    except KeyboardInterrupt:
+        return _refuse("interrupted; the same command goes on from there", 130)
+
+
+def _graded(options: argparse.Namespace) -> int:
     if options.verify is not None:
         return _verify(options)
+    if options.why is not None:
+        names = chosen(names_in(options.course), options.exercises)
+        print("\n".join(why(options.out, options.why, names)))
+        return 0
     if options.submissions is None:
         raise BadInput("grade: name a notebook, or a folder or zip of submissions")
     roster = read_roster(options.roster) if options.roster else {}
     secret = read_secret(options.secret) if options.secret else None
-    quiet = options.json or not sys.stderr.isatty()
-    graded = grade_class(
-        Class(options.course, roster, secret), options.submissions, options.out,
-        trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
-        progress=_silent if quiet else Eta(sys.stderr),
-    )  # fmt: skip
-    _show_nothing(quiet)
+    cluster = dask_executor(options.dask) if options.dask else nullcontext()
+    with cluster as executor, Eta(sys.stderr) as eta:
+        graded = grade_class(
+            Class(options.course, roster, secret, options.exercises), options.submissions,
+            options.out, trust=options.i_trust_these, regrade=options.regrade, jobs=options.jobs,
+            executor=executor, progress=_silent if options.json else eta,
+        )  # fmt: skip
     print(json.dumps(summary.as_json(graded)) if options.json else summary.as_text(graded))
-    return 0 if all(result.score is not None for result in graded.results) else 1
+    is_whole = all(result.score is not None for result in graded.results)
+    return 0 if is_whole and not graded.has_strays else 1
+
+
+def _no_course(command: str, error: ImportError) -> BadInput:
+    return BadInput(
+        f"{command}: {error.name} is missing, which the course needs: make setup, or "
+        'pip install "memsim[course]"'
+    )
+
+
+def _check_jobs(jobs: int) -> None:
+    if jobs < 0:
+        raise BadInput(f"--jobs: {jobs}; should be 0, one a CPU, or more")
+
+
+def _slides(options: argparse.Namespace) -> int:
+    """`memsim slides`: status 1 if a lesson is not fit to be a lecture."""
+    try:
+        from memsim.publish import paper, slides
+    except ImportError as error:
+        raise _no_course("slides", error) from None
+    _check_jobs(options.jobs)
+    folder = options.course / "notebooks" if options.course else came_with("notebooks")
+    lessons = slides.find_lessons(folder, options.lessons)
+    chromium = paper.need_chromium() if options.pdf else None
+    plan = slides.Plan(lessons, options.out, chromium)
+    built = slides.build(plan, options.jobs, _shown_names(options))
+    _show_nothing(options.json or not sys.stderr.isatty())
+    told = [one.as_json() for one in built]
+    print(json.dumps(told) if options.json else slides.as_text(built, options.out))
+    return 1 if any(one.faults for one in built) else 0
+
+
+def _site(options: argparse.Namespace) -> int:
+    """`memsim site`."""
+    try:
+        from memsim.publish.site.build import build_site
+    except ImportError as error:
+        raise _no_course("site", error) from None
+    _check_jobs(options.jobs)
+    quiet = options.json or not sys.stderr.isatty()
+    made = build_site(options.out, jobs=options.jobs, progress=None if quiet else _show_pages)
+    _show_nothing(quiet)
+    pages = sum(name.endswith(".html") for name in made)
+    told = f"{options.out / 'index.html'}: {pages} pages, {sum(made.values()) / 1e6:.1f} MB"
+    print(json.dumps(made) if options.json else told)
+    return 0
 
 
 def _silent(done: int, total: int, result: object) -> None:
@@ -388,6 +497,11 @@ def _show_progress(done: int, total: int) -> None:
 def _show_steps(done: int, steps: int) -> None:
     """The same for a workload."""
     print(f"\rrunning: {done} of {steps} steps", end="", file=sys.stderr, flush=True)
+
+
+def _show_pages(done: int, pages: int) -> None:
+    """The same for the site."""
+    print(f"\rmaking: {done} of {pages} pages", end="", file=sys.stderr, flush=True)
 
 
 def _show_reading(lines: int) -> None:

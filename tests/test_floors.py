@@ -31,10 +31,10 @@ FLOORS = {
     "doctor": 6,
     "views": 6,
     "lab": 7,  # shows what views draw
-    "publish": 7,
-    "__init__": 8,  # what `import memsim` shows: nothing inside the house asks for it
-    "cli": 9,
-    "__main__": 10,
+    "publish": 8,  # shows exercises as lab hands them out
+    "__init__": 9,  # what `import memsim` shows: nothing inside the house asks for it
+    "cli": 10,
+    "__main__": 11,
 }
 THIRD_PARTY_ROOMS = {"views", "lab", "publish"}
 # The core is a function of its state and its requests: no chance, no clock, no reader.

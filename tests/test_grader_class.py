@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,60 +19,29 @@ import nbformat
 import pytest
 
 from memsim.cli import main
+from memsim.lab.grader import judged
+from memsim.lab.grader.audit import AuditLog
 from memsim.lab.grader.course_run import Class, grade_class
+from memsim.lab.grader.eta import Eta
 from memsim.lab.grader.journal import Journal
-from memsim.lab.grader.walls import why_not
+from memsim.lab.grader.results import Intake, grader_failed
 from memsim.lab.release import release_class
-from memsim.lab.roster import read_roster
 from memsim.lab.skeleton import new_exercise
 from memsim.words.errors import BadInput
-
-NO_WALLS = bool(why_not("bwrap") and why_not("landlock"))
-pytestmark = pytest.mark.skipif(NO_WALLS, reason="no sandbox here: neither bwrap nor Landlock")
-
-NAME = "01_double"
-SECRET = b"a secret of the course"
-RIGHT = "def answers(given):\n    return [2 * number for number in given['numbers']]\n"
-HALF = "def answers(given):\n    return [2 * number for number in given['numbers'][:2]]\n"
-SQUARED = "def answers(given):\n    return [number * number for number in given['numbers']]\n"
-HOSTILE = (
-    "import os\nopen('/etc/passwd').read()\n" + RIGHT,
-    "class Any(int):\n    def __eq__(self, other): return True\n"
-    "def answers(given):\n    return [Any(0)] * 4\n",
+from tests.grading import (
+    HALF,
+    NAME,
+    NO_WALLS,
+    RIGHT,
+    SECRET,
+    SQUARED,
+    class_of,
+    expected,
+    scores,
+    write,
 )
 
-
-def class_of(tmp_path: Path, students: int) -> tuple[Class, Path]:
-    """A course, its roster, and what its students handed in."""
-    course, handed_in = tmp_path / "course", tmp_path / "handed in"
-    new_exercise(course, NAME)
-    roster = tmp_path / "roster.csv"
-    roster.write_text("id\n" + "".join(f"s{n:02}\n" for n in range(students)))
-    about = Class(course, read_roster(roster), SECRET)
-    release_class(course, handed_in, about.roster, SECRET)
-    for number, student in enumerate(about.roster):
-        source = HOSTILE[number] if number < 2 else (RIGHT, HALF, SQUARED)[number % 3]
-        write(handed_in / student / f"{NAME}.ipynb", source)
-    return about, handed_in
-
-
-def write(path: Path, source: str) -> None:
-    notebook: Any = nbformat.read(path, 4)
-    (answer,) = [cell for cell in notebook.cells if "YOUR CODE HERE" in cell.source]
-    answer.source = source
-    nbformat.write(notebook, path)
-
-
-def scores(folder: Path) -> dict[str, float | None]:
-    with Journal(folder / "journal.sqlite") as journal:
-        return {result.student: result.score for result in journal.results()}
-
-
-def expected(students: int) -> dict[str, float]:
-    """By number: the first reads what is not there, the second lies; then right, half, squared."""
-    of_kind = {0: 4.0, 1: 2.0, 2: 0.0}
-    told = {f"s{n:02}": of_kind[n % 3] for n in range(students)}
-    return told | {"s00": 0.0, "s01": 0.0}
+pytestmark = pytest.mark.skipif(NO_WALLS, reason="no sandbox here: neither bwrap nor Landlock")
 
 
 def test_thirty_students_two_of_them_hostile(tmp_path: Path) -> None:
@@ -192,6 +163,88 @@ def test_a_judge_that_fails_costs_one_grade_and_no_points(tmp_path: Path) -> Non
     assert found["s04"] == (None, "grader failed")
 
 
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("while True: pass", "judge.py: took more than 0.5 s"),
+        ("10 ** 10 ** 9", "judge.py: took more than 0.5 s"),
+        ("bytearray(1 << 40)", "judge.py: MemoryError"),
+        ("raise SystemExit", "judge.py: ended its process"),
+        ("raise RuntimeError(expected)", "judge.py: RuntimeError: "),
+    ],
+)
+def test_a_judge_is_bounded_and_what_it_dies_of_is_not_told_to_students(
+    does: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judged, "SECONDS", 0.5)
+    about, handed_in = class_of(tmp_path, 4)
+    folder = about.author(NAME)
+    cases = (folder / "cases.py").read_text()
+    (folder / "cases.py").write_text(cases.replace('"group"', '"compare": "mine", "group"'))
+    (folder / "judge.py").write_text(
+        f"def mine(expected, got):\n    if got is True:\n        {does}\n"
+        "    return 1.0 if got == expected else 0.0\n"
+    )
+    write_over(handed_in / "s02" / f"{NAME}.ipynb", "def answers(given):\n    return [True] * 4\n")
+    graded = grade_class(about, handed_in, tmp_path / "out", jobs=1)
+    found = {result.student: result for result in graded.results}
+    assert found["s03"].score == 4.0
+    assert (found["s02"].score, found["s02"].outcome) == (None, "grader failed")
+    assert said in found["s02"].flags[0]
+    assert "judge.py" not in (tmp_path / "out" / "feedback" / "s02.html").read_text()
+
+
+def write_over(path: Path, source: str) -> None:
+    """Another answer than the one that was written."""
+    notebook: Any = nbformat.read(path, 4)
+    (answer,) = [cell for cell in notebook.cells if cell.source in (RIGHT, HALF, SQUARED)]
+    answer.source = source
+    nbformat.write(notebook, path)
+
+
+def test_a_link_that_was_handed_in_is_no_hole_in_the_sandbox(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 3)
+    (handed_in / "0").symlink_to(os.__file__)
+    deep = handed_in / "00"
+    for _ in range(40):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    assert len(grade_class(about, handed_in, tmp_path / "out").results) == 3
+
+
+def test_a_large_answer_is_not_kept_whole(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 3)
+    write_over(handed_in / "s02" / f"{NAME}.ipynb",
+               "def answers(given):\n    return ['x' * 60_000] * 4\n")  # fmt: skip
+    grade_class(about, handed_in, tmp_path / "out")
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        (row,) = journal.history("s02", NAME)
+    assert {len(case["got"]) for case in row.cases} == {2050}
+
+
+def test_of_two_graders_at_once_one_is_refused(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 2)
+    (tmp_path / "out").mkdir()
+    with (
+        closing(AuditLog(tmp_path / "out" / "audit.jsonl")),
+        pytest.raises(BadInput, match="another grader is writing it"),
+    ):
+        grade_class(about, handed_in, tmp_path / "out")
+
+
+def test_a_killed_grader_leaves_no_process(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for student in ("s02", "s03"):
+        write_over(handed_in / student / f"{NAME}.ipynb", "while True: pass")
+    command = [sys.executable, "-c", "import sys; from memsim.cli import main; main(sys.argv[1:])",
+               "grade", str(handed_in), "--course", str(about.course), "--jobs", "2",
+               "--out", str(tmp_path / "out")]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    time.sleep(2.5)
+    process.kill()
+    process.communicate(timeout=5)  # whoever is left holds the other end
+
+
 def test_an_exercise_that_contradicts_itself_is_one_line(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 2)
     (about.course / "solutions" / "cases" / NAME / "exercise.json").write_text("{}")
@@ -205,3 +258,84 @@ def test_nothing_to_grade_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     for arguments in ([], [str(tmp_path / "nowhere")], [str(tmp_path / "empty")]):
         assert main(["grade", *arguments, "--course", str(tmp_path / "course")]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_not_handed_in_again_keeps_its_grade(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 5)
+    (handed_in / "s04" / f"{NAME}.ipynb").unlink()
+    answerless = handed_in / "s03" / f"{NAME}.ipynb"
+    answerless.write_text(answerless.read_text().replace('"grade_id": "answer"', '"grade_id": ""'))
+    first = grade_class(about, handed_in, tmp_path / "out")
+    assert {r.student: r.score for r in first.results}["s04"] == 0
+    release_class(about.course, tmp_path / "late", ["s04"], SECRET)
+    write(tmp_path / "late" / "s04" / f"{NAME}.ipynb", RIGHT)
+    late = grade_class(about, tmp_path / "late", tmp_path / "out")
+    assert late.newly == 1
+    before = {r.student: (r.score, r.flags) for r in first.results}
+    assert {r.student: (r.score, r.flags) for r in late.results} == before | {"s04": (4.0, ())}
+    assert "the answer cell is missing" in before["s03"][1]
+
+
+def test_files_of_a_namesake_take_no_grade_away(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for student in ("s00", "s03"):
+        about.roster[student]["name"] = "Ann Example"
+    first = grade_class(about, handed_in, tmp_path / "out")
+    os.rename(handed_in / "s03", handed_in / "Ann Example_7_assignsubmission_file_")
+    again = grade_class(about, handed_in, tmp_path / "out")
+    assert (again.newly, again.has_strays) == (0, True)
+    assert [r.score for r in again.results] == [r.score for r in first.results]
+
+
+def test_an_exercise_that_was_not_set_is_nobody_s_0(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    new_exercise(about.course, "02_other")
+    release_class(about.course, handed_in, ["s03"], SECRET)
+    set_ = Class(about.course, about.roster, SECRET, "01")
+    graded = grade_class(set_, handed_in, tmp_path / "out")
+    assert {result.exercise for result in graded.results} == {NAME}
+    other = grade_class(Class(about.course, about.roster, SECRET, "02"), handed_in, tmp_path / "o")
+    assert {result.exercise for result in other.results} == {"02_other"}
+    with pytest.raises(BadInput, match="03: is no exercise; there are 01_double, 02_other"):
+        grade_class(Class(about.course, about.roster, SECRET, "03"), handed_in, tmp_path / "x")
+
+
+def test_why_tells_an_instructor_each_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 5)
+    release_class(about.course, tmp_path / "again", ["s03"], SECRET)
+    write(tmp_path / "again" / "s03" / f"{NAME}.ipynb", "print('so\\x1b[2J')\n" + HALF)
+    os.replace(*(folder / "s03" / f"{NAME}.ipynb" for folder in (tmp_path / "again", handed_in)))
+    grade_class(about, handed_in, tmp_path / "out")
+    command = ["grade", "--course", str(about.course), "--out", str(tmp_path / "out"), "--why"]
+    assert main([*command, "s03"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"s03 {NAME}: 2 of 4 points, ran\n")
+    assert said.count("  right ") == said.count("  wrong ") == 2
+    assert "expected " in said
+    assert "printed: so[2J" in said
+    assert (main([*command, "eve"]), capsys.readouterr().err.count("\n")) == (2, 1)
+    page = (tmp_path / "out" / "feedback" / "s03.html").read_text()
+    assert "<summary>What your code printed</summary><pre>so[2J" in page
+    assert "2 of 4 cases are right" in page
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line_of_a_terminal_and_none_of_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = grader_failed(Intake("s01", "an_exercise_of_a_long_name" * 3, (), (), ""), 1, "", "")
+    for out, lines in ((Terminal(), 1), (io.StringIO(), 0)):
+        with Eta(out) as eta:
+            eta(1, 3, result)
+            eta(2, 3, result)
+        said = out.getvalue()
+        assert (said.count("\n"), said.count("2 of 3")) == (0, lines)
+        assert all(len(part) < 40 for part in said.split("\r\033[K"))
+        assert said.endswith("\r\033[K") or not lines

@@ -247,7 +247,7 @@ def test_each_outcome_is_said_and_no_grade_is_not_0(outcome: str) -> None:
     text = told(outcome=outcome, score=None, flags=("why it is so",))
     assert "01_double: no grade" in text
     assert "0 of 0 points in all; exercises graded: 0" in text
-    assert "why it is so" in text
+    assert ("why it is so" in text) == (outcome != "grader failed"), "a judge's words may tell much"
     assert "0 of 4 points" in told(outcome=outcome, score=0.0)
 
 

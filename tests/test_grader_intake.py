@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from memsim.lab.grader.handed_in import MAX_BYTES
+from memsim.lab.grader.handed_in import MAX_BYTES, Unreadable
 from memsim.lab.grader.intake import SOMEBODY, intakes, sort_files
 from memsim.lab.grader.notebook import Form, cells_of, form_of, without_magics
 from memsim.lab.grader.results import MISSING, UNREADABLE, Intake
@@ -160,6 +160,13 @@ def test_the_author_s_own_notebook_has_nothing_to_flag() -> None:
         cells = cells_of((ROOT / "solutions" / f"{name}.ipynb").read_bytes(), form_of(ROOT, name))
         assert (cells.flags, cells.problem) == ((), "")
         assert not [source for source in cells.sources if "HIDDEN TESTS" in source]
+
+
+def test_code_of_more_than_a_mebibyte_is_no_notebook_s(form: Form) -> None:
+    with pytest.raises(Unreadable, match="has more than 1 MiB of code"):
+        cells_of(notebook(answer("#" + "x" * (1 << 20))), form)
+    outputs = {**answer(), "outputs": [{"data": "x" * (1 << 21)}]}
+    assert cells_of(notebook(outputs), form).problem == ""
 
 
 def test_helpers_in_other_cells_run_in_order(form: Form) -> None:
@@ -321,6 +328,47 @@ def test_one_student_on_a_roster_of_many_is_no_folder_around_all(
     assert stranger["eve"].flags == ("is not on the roster",)
 
 
+def test_a_sole_folder_spelled_otherwise_hands_in_for_nobody_else(
+    tmp_path: Path, form: Form
+) -> None:
+    folder = hand_in(tmp_path / "in", {f"ADA/bob/{NAME}.ipynb": notebook()})
+    found = taken(folder, form, "ada", "bob")
+    assert found["ada"].flags == ("handed in as 'ADA'",)
+    assert found["bob"].outcome == MISSING
+
+
+def test_students_beside_submitted_are_not_forgotten(tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in ("submitted/ada", "bob", "source/x")}
+    found = taken(hand_in(tmp_path / "in", files), form, "ada", "bob")
+    assert {name: intake.cells for name, intake in found.items()} == {"ada": HONEST, "bob": HONEST}
+
+
+@pytest.mark.parametrize("student", ["me", "submitted", "submissions"])
+def test_a_student_may_be_called_that(student: str, tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in (student, "ada")}
+    found = taken(hand_in(tmp_path / "in", files), form, "ada", student)
+    assert {name: intake.cells for name, intake in found.items()} == {
+        "ada": HONEST, student: HONEST,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("alike", ["\u212aim", "\u017fam", "\u0430da", "ada\u200b"])
+def test_letters_that_look_alike_are_not_the_same(alike: str, tmp_path: Path, form: Form) -> None:
+    files = {f"{alike}/{NAME}.ipynb": notebook(), f"x/{NAME}.ipynb": notebook()}
+    found = taken(hand_in(tmp_path / "in", files), form, "kim", "sam", "ada")
+    assert [found[name].outcome for name in ("kim", "sam", "ada")] == [MISSING] * 3
+
+
+def test_a_file_s_name_does_not_count_before_the_student_s_folder(
+    tmp_path: Path, form: Form
+) -> None:
+    files = {f"{NAME}_ada.ipynb": notebook(answer("a = 1")), f"ada/{NAME}.ipynb": notebook()}
+    files[f"ada_{NAME}.ipynb"] = notebook(answer("a = 1"))
+    ada = taken(hand_in(tmp_path / "in", files), form, "ada")["ada"]
+    assert ada.cells == HONEST
+    assert ada.flags == (f"3 files of it; ada/{NAME}.ipynb counts",)
+
+
 def test_a_notebook_alone_is_somebody_s(tmp_path: Path, form: Form) -> None:
     hand_in(tmp_path, {f"{NAME}.ipynb": notebook()})
     assert taken(tmp_path / f"{NAME}.ipynb", form)[SOMEBODY].cells == HONEST
@@ -391,6 +439,121 @@ def test_a_file_in_no_folder_is_nobody_s_where_there_is_a_roster(
     assert set(taken(path, form, *roster)) == ({"ada"} if roster else {"ada", SOMEBODY})
 
 
+# What Canvas and Moodle pack.
+
+CLASS = {
+    "0007": {"name": "José García López", "canvas_id": "5001"},
+    "ann": {"first_name": "Ann", "last_name": "Müller"},
+    "bob": {"name": "Bob Example"},
+    "bob2": {"name": "Bob Example", "canvas_id": "5009"},
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "student", "flags"),
+    [
+        (f"garcíalópezjosé_5001_901_{NAME}.ipynb", "0007", ()),
+        (f"whoever_5001_901_{NAME}-2.ipynb", "0007", ()),
+        (f"garcíalópezjosé_LATE_77_901_{NAME}.ipynb", "0007", ("late, as Canvas says",)),
+        (f"müllerann_78_902_{NAME}.ipynb", "ann", ()),
+        (f"week1/müllerann_78_902_{NAME}.ipynb", "ann", ()),
+        (f"Ann Müller_700_assignsubmission_file_/{NAME}.ipynb", "ann", ()),
+        (f"M\u00fcller Ann_700_assignsubmission_file_/bob/{NAME}.ipynb", "ann", ()),
+        (f"Mu\u0308ller Ann_700_assignsubmission_file_{NAME}.ipynb", "ann", ()),
+        (f"Ann Müller_7_assignsubmission_file_Bob_8_assignsubmission_file_{NAME}.ipynb", "ann", ()),
+        (f"w1/García López José_9_assignsubmission_file_/{NAME}.ipynb", "0007", ()),
+    ],
+)
+@pytest.mark.parametrize("zipped", ["no", "yes", "in a folder"])
+def test_what_sites_pack_is_known_by_the_roster(
+    place: str, student: str, flags: tuple[str, ...], zipped: str, tmp_path: Path, form: Form
+) -> None:
+    files = {place: notebook(), f"bob/{NAME}.ipynb": notebook(answer("x = 1"))}
+    if zipped == "no":
+        path = hand_in(tmp_path / "in", files)
+    else:
+        (tmp_path / "in").mkdir()
+        inner = in_zip(tmp_path / "in" / "downloaded.zip", files)
+        path = inner if zipped == "yes" else inner.parent
+    found = sort_files(path, [NAME], CLASS)
+    told = {i.student: i for i in intakes(found, {NAME: form}, CLASS)}
+    assert (told[student].cells, told[student].flags) == (HONEST, flags)
+    assert told["bob"].cells == ("x = 1",)
+    assert set(told) == set(CLASS)
+
+
+def test_of_namesakes_nobody_is_given_0_and_a_number_tells_them_apart(
+    tmp_path: Path, form: Form
+) -> None:
+    files = {
+        f"Bob Example_700_assignsubmission_file_/{NAME}.ipynb": notebook(),
+        f"Eve_701_assignsubmission_file_/{NAME}.ipynb": notebook(),
+        f"ann/{NAME}.ipynb": notebook(),
+    }
+    path = hand_in(tmp_path / "in", files)
+    found = sort_files(path, [NAME], CLASS)
+    told = {intake.student: intake.outcome for intake in intakes(found, {NAME: form}, CLASS)}
+    assert told == {"ann": "", "bob": UNREADABLE, "bob2": UNREADABLE, "0007": MISSING}
+    assert "is the name of bob, bob2: rename the folder to the id" in found.notes[0]
+    assert "'Eve' is no name on the roster" in found.notes[1]
+    by_number = hand_in(tmp_path / "canvas", {f"bobexample_5009_1_{NAME}.ipynb": notebook()})
+    assert list(sort_files(by_number, [NAME], CLASS).claims) == [("bob2", NAME)]
+
+
+def test_of_two_that_canvas_packed_the_newer_counts(tmp_path: Path, form: Form) -> None:
+    files = {
+        f"x_5001_99_{NAME}.ipynb": notebook(answer("x = 1")),
+        f"x_LATE_5001_101_{NAME}-1.ipynb": notebook(),
+    }
+    found = sort_files(hand_in(tmp_path / "in", files), [NAME], CLASS)
+    (intake, *_) = intakes(found, {NAME: form}, CLASS)
+    assert (intake.student, intake.cells) == ("0007", HONEST)
+
+
+def test_a_zip_that_a_student_handed_in_is_opened_and_a_broken_one_is_said(
+    tmp_path: Path, form: Form
+) -> None:
+    inner = in_zip(tmp_path / "inner.zip", {f"hw/{NAME}.ipynb": notebook()}).read_bytes()
+    files = {"ann/work.zip": inner, "bob/work.zip": b"PK no zip", "0007/a.docx": b""}
+    for path in (hand_in(tmp_path / "in", files), in_zip(tmp_path / "in.zip", files)):
+        found = sort_files(path, [NAME], CLASS)
+        told = {i.student: i for i in intakes(found, {NAME: form}, CLASS)}
+        assert told["ann"].cells == HONEST
+        assert (told["bob"].outcome, "zip" in told["bob"].flags[0]) == (MISSING, True)
+        assert told["0007"].flags == ("0007/a.docx: is not the name of an exercise",)
+
+
+@pytest.mark.parametrize("name", ["my work.ipynb", "Untitled.ipynb", "1 double.ipynb"])
+def test_a_notebook_with_another_name_is_of_the_exercise_that_it_names(
+    name: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{name}": notebook()}), form)["ada"]
+    assert (ada.cells, ada.flags) == (HONEST, (f"its name is {name!r}",))
+    both = {f"ada/{name}": notebook(answer("x = 1")), f"ada/{NAME}.ipynb": notebook()}
+    assert taken(hand_in(tmp_path / "in", both), form)["ada"].cells == HONEST
+
+
+@pytest.mark.parametrize("more", [".ipynb.txt", ".ipynb.json"])
+def test_what_a_browser_put_behind_the_name_is_taken_off(
+    more: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{NAME}{more}": notebook()}), form)["ada"]
+    assert (ada.cells, ada.flags) == (HONEST, ())
+
+
+@pytest.mark.parametrize("kind", [".docx", ".PDF", ".html", ".py"])
+def test_a_document_with_the_name_of_an_exercise_is_no_grade(
+    kind: str, tmp_path: Path, form: Form
+) -> None:
+    ada = taken(hand_in(tmp_path / "in", {f"ada/{NAME}{kind}": b"PK"}), form)["ada"]
+    assert (ada.outcome, ada.problem) == (
+        UNREADABLE,
+        "the file is no notebook; it should end in .ipynb",
+    )
+    both = {f"ada/{NAME}{kind}": b"PK", f"ada/{NAME} (1).ipynb": notebook()}
+    assert taken(hand_in(tmp_path / "in", both), form)["ada"].cells == HONEST
+
+
 # Files that are none.
 
 
@@ -452,6 +615,16 @@ def test_folders_behind_links_are_noted_not_entered(tmp_path: Path, form: Form) 
         "ada: is a symbolic link, which is not followed",
         "bob/loop: is a symbolic link, which is not followed",
     )
+
+
+def test_a_folder_that_became_a_link_meanwhile_is_not_entered(tmp_path: Path, form: Form) -> None:
+    files = {f"{name}/{NAME}.ipynb": notebook() for name in ("ada", "bob")}
+    folder = hand_in(tmp_path / "in", files)
+    found = sort_files(folder, [NAME])
+    (folder / "ada").rename(folder / "was")
+    (folder / "ada").symlink_to(folder / "bob")
+    ada, bob = intakes(found, {NAME: form})
+    assert (ada.outcome, bob.cells) == (UNREADABLE, HONEST)
 
 
 def test_folders_without_end_are_noted(tmp_path: Path) -> None:
@@ -576,6 +749,13 @@ def test_a_bad_entry_of_a_zip_is_flagged_and_the_rest_is_read(
     assert said in both["ada"].problem
     assert (both["ada"].outcome, both["ada"].cells) == (UNREADABLE, ())
     assert set(tmp_path.parent.rglob("*")) - before == {tmp_path / "in.zip"}
+
+
+def test_an_entry_that_leads_out_takes_nobody_s_place(tmp_path: Path, form: Form) -> None:
+    names = (f"ada/{NAME}.ipynb", f"bob/../ada/{NAME}.ipynb", f"/ada/{NAME}.ipynb")
+    entries = [(zipfile.ZipInfo(name), notebook()) for name in names]
+    ada = taken(zip_of(tmp_path / "in.zip", *entries), form, "ada", "bob")["ada"]
+    assert ada.cells == HONEST
 
 
 def test_of_two_entries_of_one_name_the_last_counts(tmp_path: Path, form: Form) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from memsim.lab.grader import journal as journal_module
 from memsim.lab.grader.audit import START, AuditLog, verify
-from memsim.lab.grader.journal import Journal, hash_of_cases, key_of
+from memsim.lab.grader.journal import Journal, key_of
 from memsim.lab.grader.results import (
     GRADER_FAILED,
     MISSING,
@@ -29,9 +29,8 @@ from memsim.lab.grader.results import (
     not_run,
     of_json,
 )
-from memsim.lab.places import of_author
 from memsim.words.errors import BadInput
-from tests.submissions import NAME, course
+from tests.submissions import NAME
 
 RESULT = Result(
     "ada", NAME, 3.5, 4, RAN, ("a flag",), [{"name": "x", "got": [1]}], "", "k", "bwrap", 0.1
@@ -183,6 +182,24 @@ def test_what_the_grader_failed_at_is_tried_again_and_is_never_0(path: Path) -> 
         assert list(journal.results()) == [RESULT]
 
 
+def test_a_grader_that_fails_at_a_regrade_takes_no_grade_away_and_it_is_flagged(path: Path) -> None:
+    failed = grader_failed(Intake("ada", NAME, ("x",), (), "abc"), 4, "k", "judge.py: took long")
+    better = replace(RESULT, score=3.0)
+    with Journal(path) as journal:
+        journal.add(journal.begin(), RESULT)
+        journal.end(1)
+        journal.add(journal.begin(regrade=True), failed)
+        (kept,) = journal.results()
+        assert (kept.score, kept.outcome, kept.cases) == (RESULT.score, "ran", RESULT.cases)
+        assert kept.flags == (
+            "graded again since, and the grader failed at it: this is the result before",
+            *RESULT.flags,
+        )
+        assert journal.done(2) == set(), "it is tried again"
+        journal.add(2, better)
+        assert list(journal.results()) == [better]
+
+
 def test_a_run_that_ended_begins_anew_only_to_regrade(path: Path) -> None:
     with Journal(path) as journal:
         assert [journal.begin(), journal.begin(), journal.begin(regrade=True)] == [1, 1, 1]
@@ -192,24 +209,14 @@ def test_a_run_that_ended_begins_anew_only_to_regrade(path: Path) -> None:
         assert [journal.begin(regrade=True), journal.begin()] == [2, 2]
 
 
-def test_the_key_is_of_submission_cases_grader_and_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    author = course(tmp_path) / "solutions" / "cases" / NAME
-    found, other = of_author(author, 1), of_author(author, 2)
-    cases = hash_of_cases(found.spec, found.puzzle, author / "judge.py")
-    keys = {key_of("a", cases), key_of("b", cases)}
-    keys.add(key_of("a", hash_of_cases(found.spec, other.puzzle, author / "judge.py")))
-    (author / "judge.py").write_text("")
-    assert hash_of_cases(found.spec, found.puzzle, author / "judge.py") == cases
-    (author / "judge.py").write_text("def mild(expected, got): return 1.0\n")
-    keys.add(key_of("a", hash_of_cases(found.spec, found.puzzle, author / "judge.py")))
+def test_the_key_is_of_submission_cases_grader_and_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {key_of("a", "cases"), key_of("b", "cases"), key_of("a", "others")}
     monkeypatch.setattr(journal_module, "GRADER", 2)
-    keys.add(key_of("a", cases))
+    keys.add(key_of("a", "cases"))
     monkeypatch.setattr(journal_module.platform, "python_version", lambda: "4.0")
-    keys.add(key_of("a", cases))
-    assert len(keys) == 6
-    assert key_of("a", cases) == key_of("a", cases)
+    keys.add(key_of("a", "cases"))
+    assert len(keys) == 5
+    assert key_of("a", "cases") == key_of("a", "cases")
 
 
 def no_database(path: Path) -> None:
@@ -250,11 +257,21 @@ def test_what_is_no_journal_is_one_line_and_stays(
     assert before == (path.read_bytes() if path.is_file() else b"")
 
 
-def test_a_result_that_is_none_is_one_line(path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "'{}'",
+        "json_set(result, '$.score', 'x')",
+        "json_set(result, '$.student', 5)",
+        "json_set(result, '$.flags', json('[5]'))",
+        "json_set(result, '$.cases', json('[5]'))",
+    ],
+)
+def test_a_result_that_is_none_is_one_line(change: str, path: Path) -> None:
     with Journal(path) as journal:
         journal.add(journal.begin(), RESULT)
         with sqlite3.connect(path) as database:
-            database.execute("update result set result = '{}'")
+            database.execute(f"update result set result = {change}")
         with pytest.raises(BadInput, match="is no result of this grader"):
             list(journal.results())
     with pytest.raises(BadInput, match="is no result"):

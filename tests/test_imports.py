@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NEEDS_COURSE = ("memsim.views", "memsim.lab")
+NEEDS_COURSE = ("memsim.views", "memsim.lab", "memsim.publish")
 
 LOAD = """
 import importlib, json, sys

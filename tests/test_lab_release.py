@@ -331,6 +331,11 @@ def test_a_notebook_that_is_none_is_one_line(
         ("id\n../../etc\n", "line 2: id: '../../etc': should be letters"),
         ("id\n\n", "there are no students in it"),
         ("id\n=1+1\n", "line 2: id: '=1+1': should be letters"),
+        ("mail,name\na@b,A\n", "line 1: has no column named id, but: mail, name"),
+        ("id\nann\nbob\nann\n", "line 4: id: ann: is there twice, first in line 2"),
+        ("id\nann\nAnn\n", "line 3: id: Ann: differs from that of line 2 in case only"),
+        ("id,name\nann,Example, Ann\n", "line 2: has 3 cells, line 1 has 2: put a text with a"),
+        ("id\n" + "x" * 200_000, "line 2: field larger than field limit"),
     ],
 )
 def test_a_wrong_roster_is_one_line(tmp_path: Path, roster: str, said: str) -> None:
@@ -344,6 +349,41 @@ def test_a_roster_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_bytes("id\nJosé\n".encode("latin-1"))
     with pytest.raises(BadInput, match="is not UTF-8"):
         read_roster(tmp_path / "roster.csv")
+
+
+ROSTERS = {
+    "commas": b"id,name\n007,Jos\xc3\xa9\n",
+    "Excel's semicolons, mark, line ends and empty lines": (
+        b"\xef\xbb\xbfID; Name \r\n007;Jos\xc3\xa9\r\n\r\n ; \r\n"
+    ),
+    "tabs in UTF-16": "id\tname\n007\tJosé\n".encode("utf-16"),
+    "Moodle's participants": "Full name,ID number\nJosé,007\n".encode(),
+    "Canvas's gradebook": (
+        "Student,ID,SIS User ID,SIS Login ID,Section,w1 (12)\n,,,,,Manual Posting\n"
+        "    Points Possible,,,,,10\nJosé,007,s7,jo,A,\n"
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("name", ROSTERS)
+def test_a_roster_is_read_as_spreadsheets_and_courses_write_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "roster.csv").write_bytes(ROSTERS[name])
+    roster = read_roster(tmp_path / "roster.csv")
+    assert {student: about["name"] for student, about in roster.items()} == {"007": "José"}
+    if "Canvas" in name:
+        about = {"canvas_id": "007", "sis_id": "s7", "login": "jo", "section": "A"}
+        assert roster["007"].items() >= about.items()
+
+
+def test_some_exercises_of_a_course_are_released_and_a_wrong_name_is_one_line(
+    course: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_exercise(course, "02_other")
+    out = tmp_path / "out"
+    assert run(capsys, "release", out, "--course", course, "--exercises", "02, ")[0] == 0
+    assert [path.name for path in out.glob("*.ipynb")] == ["02_other.ipynb"]
+    status, _, err = run(capsys, "release", out, "--course", course, "--exercises", "2")
+    assert (status, "2: is no exercise; there are" in err) == (2, True)
 
 
 def test_a_roster_needs_a_secret_that_is_long_enough(

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _RAM = re.compile(r"\] +node +(\d+): \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]")
+#: What the firmware and the boot loader told.
+_FIRMWARE = re.compile(r"(?:BIOS-e820: \[|ACPI: SRAT: Node |RAMDISK: ).*")
 _RAMDISK = re.compile(r"RAMDISK: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]")
 _KERNEL_START = 0x1000
 #: Kernel: include/linux/mmzone.h PCPF_FREE_HIGH_BATCH
@@ -75,6 +77,7 @@ def machine_of(capture: Path) -> dict[str, Any]:
     return {
         "name": capture.name,
         "cpus": snapshot["nr_cpus"],
+        "firmware": [match[0] for match in _FIRMWARE.finditer(dmesg)],
         "ram": [[int(m[1]), *pfns(m, 2)] for m in _RAM.finditer(dmesg)],
         "reserved": reserved,
         "freed_later": freed_later(dmesg, reserved),

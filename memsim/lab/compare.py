@@ -35,7 +35,7 @@ def equal(expected: Any, got: Any) -> float:
 
 def unordered(expected: Any, got: Any) -> float:
     """1 if two lists have the same entries, in any order."""
-    if not isinstance(expected, list) or not isinstance(got, list):
+    if not isinstance(expected, list) or not isinstance(got, list) or len(got) != len(expected):
         return 0.0
     rest = list(got)
     for entry in expected:
@@ -43,7 +43,7 @@ def unordered(expected: Any, got: Any) -> float:
         if at < 0:
             return 0.0
         del rest[at]
-    return float(not rest)
+    return 1.0
 
 
 def near(expected: Any, got: Any) -> float:

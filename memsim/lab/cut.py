@@ -43,6 +43,21 @@ def names_in(course: Path) -> list[str]:
     return names
 
 
+def chosen(names: Sequence[str], told: str) -> list[str]:
+    """Those of the names that a list with commas names, by number or name: "05,07_find_the_buddy".
+
+    An empty list: all of them. BadInput where one is none of them.
+    """
+    asked = [part.strip() for part in told.split(",") if part.strip()]
+    found = {part: [n for n in names if part in (n, n.partition("_")[0])] for part in asked}
+    for part in asked:
+        if not found[part]:
+            some = ", ".join(names[:3])
+            raise BadInput(f"{one_line(part, 60)}: is no exercise; there are {some} and so on")
+    wanted = {name for inner in found.values() for name in inner}
+    return [name for name in names if not asked or name in wanted]
+
+
 @dataclass(frozen=True)
 class Cut:
     """An exercise as it is handed out, but for the puzzle, which each student has another of."""
@@ -64,9 +79,10 @@ class Cut:
             yield f"{CASES}/{self.name}_judge.py", judge.read_bytes()
 
 
-def cut_course(course: Path, progress: Progress = lambda name: None) -> list[Cut]:
-    """Every exercise of a course. BadInput in one line for what is wrong with one."""
-    return [_cut(course / SOLUTIONS, name, progress) for name in names_in(course)]
+def cut_course(course: Path, progress: Progress = lambda name: None, only: str = "") -> list[Cut]:
+    """The exercises of a course; `only`: see chosen(). BadInput in one line for what is wrong."""
+    names = chosen(names_in(course), only)
+    return [_cut(course / SOLUTIONS, name, progress) for name in names]
 
 
 def _cut(folder: Path, name: str, progress: Progress) -> Cut:

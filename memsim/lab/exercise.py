@@ -22,7 +22,11 @@ from memsim.lab.tampered import Seal
 from memsim.views.controls import Question
 
 _SEAL = Seal()
-_LEVELS = {"read": "read and predict", "write": "write or repair", "design": "design and diagnose"}
+LEVEL_NAMES = {
+    "read": "read and predict",
+    "write": "write or repair",
+    "design": "design and diagnose",
+}
 #: Columns of a /proc text stay columns, in a narrow window too.
 _UNWRAPPED = "overflow-x: auto; white-space: pre"
 
@@ -87,7 +91,7 @@ class Exercise:
 
     def __str__(self) -> str:
         spec = self.spec
-        told = f"{_LEVELS[spec.level]}, about {spec.minutes} minutes, {spec.points} points"
+        told = f"{LEVEL_NAMES[spec.level]}, about {spec.minutes} minutes, {spec.points} points"
         return f"{spec.title} ({told}), puzzle {self._puzzle.number}\n{self._puzzle.shown}".rstrip()
 
     __repr__ = __str__

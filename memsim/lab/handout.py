@@ -72,12 +72,12 @@ def hand_out_course(target: Path) -> dict[str, Fate]:
     """Lessons and exercises that came with memsim, in folders of these names. BadInput as above."""
     fates = {}
     for part in PARTS:
-        handed = hand_out(_came_with(part), target / part)
+        handed = hand_out(came_with(part), target / part)
         fates.update({f"{part}/{name}": fate for name, fate in handed.items()})
     return fates
 
 
-def _came_with(part: str) -> Path:
+def came_with(part: str) -> Path:
     """A folder beside the package, or in it."""
     package = Path(__file__).parents[1]
     beside = package.parent / part

@@ -19,17 +19,19 @@ from memsim.words.errors import BadInput
 _SHORTEST = 16
 
 
-def release(course: Path, target: Path, progress: Progress = lambda name: None) -> dict[str, Fate]:
+def release(
+    course: Path, target: Path, progress: Progress = lambda name: None, only: str = ""
+) -> dict[str, Fate]:
     """The exercises of a course for anybody: what became of each file in the folder."""
-    return _handed(cut_course(course, progress), target, lambda name: PUBLIC)
+    return _handed(cut_course(course, progress, only), target, lambda name: PUBLIC)
 
 
 def release_class(
     course: Path, target: Path, students: Iterable[str], secret: bytes,
-    progress: Progress = lambda name: None,
+    progress: Progress = lambda name: None, only: str = "",
 ) -> dict[str, dict[str, Fate]]:  # fmt: skip
     """The same for each student of a class, in a folder of that name in target."""
-    cuts, fates = cut_course(course, progress), {}
+    cuts, fates = cut_course(course, progress, only), {}
     for student in students:
         progress(student)
 

@@ -60,7 +60,7 @@ def _compared(case: Case, compare: Comparator, got: Any) -> Verdict:
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemsimError):
         return Verdict(case, 0.0, got, "is not of the form that was asked for")
     told = judged if isinstance(judged, Judged) else Judged(judged)
-    score = min(max(float(told.score), 0.0), 1.0)
+    score = min(max(0.0, float(told.score)), 1.0)  # in this order NaN is 0
     return Verdict(case, score, got, "", told.note, told.mistake)
 
 

@@ -23,7 +23,7 @@ from memsim.machine.checks import (
 )
 from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.mm import validate as validation
-from memsim.mm.description import Description, Sizes, boot_vm, of_pages, preset
+from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.mmzone import (
@@ -39,6 +39,7 @@ from memsim.mm.page_alloc import alloc, free, pcp
 from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
+from memsim.mm.setup_arch import Boot, Firmware
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmalloc.init import vmalloc_init
@@ -110,6 +111,20 @@ class Machine(KvmallocRequests):
         machine = cls.__new__(cls)
         machine._adopt(boot_vm(preset(name), Trace(mask=0)), seed, steps)
         return machine
+
+    @classmethod
+    def from_firmware(
+        cls, firmware: Firmware, *, cpus: int = 1, seed: int = 0, steps: bool = True
+    ) -> tuple[Machine, Boot]:
+        """A machine that boots with what its firmware tells, as a kernel does; and how it did.
+
+        The second is what boot took before the buddy allocator got the rest: mm/setup_arch.py.
+        BadDescription when it cannot boot.
+        """
+        machine = cls.__new__(cls)
+        vm, early = boot_firmware(firmware, cpus, Trace(mask=0))
+        machine._adopt(vm, seed, steps)
+        return machine, early
 
     @classmethod
     def of_pages(

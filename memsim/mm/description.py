@@ -13,6 +13,7 @@ from memsim.mm.mm_init import Memory, boot, init_cma_reserved_pageblock
 from memsim.mm.mmzone import Vm, populated_zones
 from memsim.mm.movable import find_zone_movable_pfns_for_nodes
 from memsim.mm.page_alloc.setup import setup_per_zone_wmarks, zone_pcp_disable
+from memsim.mm.setup_arch import Boot, Firmware
 from memsim.trace.trace import Trace
 from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
 from memsim.words.errors import BadDescription
@@ -93,6 +94,28 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     if not description.pcp:
         _disable_pcps(vm)
     return vm
+
+
+def boot_firmware(firmware: Firmware, cpus: int, trace: Trace) -> tuple[Vm, Boot]:
+    """The Vm that boots with what the firmware tells, and what boot took of memory before.
+
+    CPUs are split evenly over the nodes. BadDescription says what cannot be, in the kernel's words
+    where it has some.
+    """
+    nodes = 1 + max((nid for nid, _, _ in firmware.nodes), default=0)
+    _check(Description(cpus=cpus), nodes)
+    early = Boot(firmware, [cpu * nodes // cpus for cpu in range(cpus)])
+    early.run()
+    if early.memblock.panic:
+        raise BadDescription(f"Kernel panic - not syncing: {early.memblock.panic}")
+    ram = early.ram()
+    if ram[-1].end_pfn > MAX_RAM >> PAGE_SHIFT:
+        raise BadDescription(f"e820: RAM up to {ram[-1].end_pfn >> 18} GiB: should be 4096 at most")
+    if {r.nid for r in ram} != set(range(nodes)):
+        raise BadDescription("nodes: a node has no RAM: NOT MODELLED")
+    vm = Vm(ram[-1].end_pfn, cpus, nodes, trace)
+    boot(vm, Memory(ram, early.free_ranges(), {}), True)
+    return vm, early
 
 
 def of_pages(

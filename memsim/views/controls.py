@@ -16,6 +16,9 @@ import ipywidgets as widgets
 
 from memsim.views.progress import ANSWERED, PREDICTED, note
 
+#: How a verdict begins where nobody predicted; pages that cannot ask leave it out.
+NO_PREDICTION = "You predicted nothing. It is: "
+
 #: Widgets as wide as the cell, and long answers in as many lines as they need.
 FULL = {"width": "100%", "max_width": "48em", "margin": "2px 0"}
 
@@ -153,7 +156,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if self._predicted is None:
-            return f"You predicted nothing. It is: {self._text}"
+            return f"{NO_PREDICTION}{self._text}"
         if self.is_right:
             return f"As you predicted: {self._text}"
         return f"You predicted: {self._predicted}. It is: {self._text}"

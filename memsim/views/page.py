@@ -20,6 +20,12 @@ FRAME_HEIGHT = 860
 #: Nothing is fetched from anywhere, and the page could not if it tried.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 
+#: Tells the page that the <iframe> is on how tall the player is, for it to make room.
+_TALL = (
+    "new ResizeObserver(() => parent.postMessage({ memsimHeight: "
+    'Math.ceil(document.body.getBoundingClientRect().bottom) + 4 }, "*")).observe(document.body);\n'
+)
+
 #: What the ES module and the style sheet are joined from.
 MODULES = (
     "scene.js", "strip.js", "pcp.js", "code.js", "zones.js", "predict.js", "slab.js", "vmalloc.js",
@@ -93,8 +99,10 @@ class Page(anywidget.AnyWidget):
             f'<body class="memsim-alone"><main id="player"><pre>{words}</pre></main>'
             f'<script type="text/plain" id="payload">{data}</script>'
             f'<script type="module">\n{esm()}\n'
+            'if (document.createElement("canvas").getContext?.("2d")) '
             'mount(document.getElementById("player"), '
             'await unpacked(document.getElementById("payload").textContent));\n'
+            f"{_TALL}"
             "</script></body></html>\n"
         )
 
@@ -108,7 +116,12 @@ class Page(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget; for readers without a kernel the <iframe>; for all others the text."""
+        """The widget; for readers without a kernel the <iframe>, on paper the picture; the text."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {**data, "text/plain": self.text(), "text/html": self._repr_html_()}, metadata
+        still = {"text/plain": self.text(), "text/html": self._repr_html_(), **self._on_paper()}
+        return {**data, **still}, metadata
+
+    def _on_paper(self) -> dict[str, str]:
+        """A picture for paper, by its type; {}: the text has to do."""
+        return {}

@@ -77,6 +77,10 @@ class Player(Page):
         """The picture after that step (default: the present one) as SVG, for paper."""
         return self._film.svg(self._number(step))
 
+    def _on_paper(self) -> dict[str, str]:
+        """Where the reader is; at first, where it ends."""
+        return {"image/svg+xml": self.svg(self.step or self.last_step)}
+
     def code(self, step: int | None = None) -> str:
         """Where that step (default: the present one) came from: file, line, function, callers."""
         return self._film.code(self._number(step))

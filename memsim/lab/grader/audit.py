@@ -37,21 +37,24 @@ class Verified:
 class AuditLog:
     """A log that is added to. BadInput where what is there is no whole chain's end.
 
-    One process writes it.
+    One process writes it; another that wants to is refused meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  (closed by close())
+            _lock(self._file)
             torn = _torn(self._file)
             self._size = os.fstat(self._file.fileno()).st_size - torn
             if torn:
                 self._file.truncate(self._size)
             self.head = _last_hash(self._file, self._size)
+        except BlockingIOError:
+            raise BadInput(f"{path}: another grader is writing it; wait until it is done") from None
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BadInput(f"{path}: its last line is none of an audit log") from None
         if torn:
             self.add({"event": "torn", "bytes": torn})
@@ -142,6 +145,13 @@ def _problem(content: bytes, previous: str) -> str:
 
 def _hash_of(line: Json) -> str:
     return hashlib.sha256(json.dumps(line, sort_keys=True).encode()).hexdigest()
+
+
+def _lock(file: BinaryIO) -> None:
+    """Until it is closed. BlockingIOError: another process has it."""
+    import fcntl  # here, as Windows has none, and there nobody is graded
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _tail(file: BinaryIO, end: int) -> bytes:

@@ -24,7 +24,7 @@ from memsim.lab.script import Missing, run_script
 NOBODY = 65534
 #: The first frame: the walls are closed.
 READY = "ready"
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _SIGKILL = 1, 8, 9
+PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _SIGKILL = 1, 8, 9
 _CAPSET: Mapping[str, int] = {"x86_64": 126, "aarch64": 91}
 _CAP_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 2
 _TEXT = 400
@@ -62,7 +62,7 @@ def _close_landlock(told: Mapping[str, Any]) -> None:
     _limit(told)
     landlock.close(told["read"])
     _drop(told)
-    seccomp.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    seccomp.prctl(PR_SET_PDEATHSIG, _SIGKILL)
     seccomp.close()
 
 
@@ -124,7 +124,7 @@ def _run_cells(cells: Sequence[str], given: Any) -> dict[str, Any]:
     names = _notebook(given)
     for number, cell in enumerate(cells, 1):
         try:
-            exec(compile(cell, f"<cell {number}>", "exec"), names)
+            exec(compile(cell, f"<cell {number}>", "exec", dont_inherit=True), names)
         except BaseException as error:
             with suppress(BaseException):
                 print(f"cell {number}: {_said(error)}", file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import page, paragraph, table, text
+from memsim.lab.grader.pages import folded, page, paragraph, table, text
 from memsim.lab.grader.results import OUTCOMES, Result
 from memsim.lab.grader.tally import CaseTally, ClassTally, Tally, tally
 from memsim.lab.spec import Spec
@@ -110,11 +110,8 @@ def _cases(whole: ClassTally, specs: Specs) -> str:
          f"{case.right} of {case.count}", f"{case.share:.0%}"]
         for one in whole.exercises.values() for at, case in enumerate(one.cases)
     ]  # fmt: skip
-    return _folded(table("Cases", ("exercise", "case", "name", "", "right", "share"), rows))
-
-
-def _folded(inner: str) -> str:
-    return f"<details><summary>Each case as a table</summary>{inner}</details>"
+    cases = table("Cases", ("exercise", "case", "name", "", "right", "share"), rows)
+    return folded("Each case as a table", cases)
 
 
 def _seen(case: CaseTally) -> str:

@@ -15,27 +15,28 @@ import getpass
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memsim.lab.cut import names_in
+from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader.audit import AuditLog
 from memsim.lab.grader.class_report import write_class_report
 from memsim.lab.grader.exports import write_exports
 from memsim.lab.grader.feedback import write_feedback
 from memsim.lab.grader.grade_one import Job, grade, is_late
 from memsim.lab.grader.intake import intakes, sort_files
-from memsim.lab.grader.journal import Journal, key_of
+from memsim.lab.grader.journal import Journal, Task, key_of
 from memsim.lab.grader.notebook import form_of
 from memsim.lab.grader.probe import prove
-from memsim.lab.grader.results import GRADER_FAILED, Intake, Result
-from memsim.lab.grader.walls import choose
+from memsim.lab.grader.results import GRADER_FAILED, NOTHING, UNSURE, Intake, Result
+from memsim.lab.grader.walls import choose, end_with_parent
 from memsim.lab.places import CASES, SOLUTIONS
 from memsim.lab.roster import Student
 from memsim.lab.spec import Spec, read_spec
 from memsim.lab.variants import PUBLIC, seed_of
+from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 #: Called with how many results are there, of how many, and the newest.
@@ -53,6 +54,8 @@ class Class:
     course: Path
     roster: Mapping[str, Student] = field(default_factory=dict)
     secret: bytes | None = None
+    #: The exercises of an assignment, see cut.chosen(); "": those that somebody handed in.
+    only: str = ""
 
     def number(self, student: str, exercise: str) -> int:
         """Which puzzle a student has."""
@@ -77,6 +80,8 @@ class Graded:
     mode: str
     folder: Path
     newly: int
+    #: Files are there, and nobody knows whose.
+    has_strays: bool = False
 
 
 def grade_class(
@@ -94,28 +99,32 @@ def grade_class(
 
     BadInput, in one line, where nobody can be graded: no sandbox, a contradiction in the course.
     """
-    sorted_ = sort_files(handed_in, names_in(about.course), about.roster)
-    specs = about.specs(sorted_.exercises)
-    forms = {name: form_of(about.course, name) for name in specs}
+    names = names_in(about.course)
+    sorted_ = sort_files(handed_in, names, about.roster)
+    assigned = chosen(names, about.only) if about.only else sorted_.exercises
+    forms = {name: form_of(about.course, name) for name in assigned}
     walls = choose(trust)
     prove(walls, [about.course, handed_in])
     _make(folder)
-    total = len(sorted_.claims) if not about.roster else len(about.roster) * len(forms)
-    with Journal(folder / "journal.sqlite") as journal:
+    students = {student for student, _ in sorted_.claims} | set(about.roster)
+    total = len(students) * len(forms) if about.roster else len(sorted_.claims)
+    log = closing(AuditLog(folder / "audit.jsonl"))
+    with log as audit, Journal(folder / "journal.sqlite") as journal:
         run = journal.begin(regrade=regrade)
         done = journal.done(run)
         work = _jobs(about, intakes(sorted_, forms, about.roster), walls.mode)
-        todo = (j for j in work if (j.intake.student, j.intake.exercise, j.key) not in done)
-        sink = _Sink(journal, run, AuditLog(folder / "audit.jsonl"), total, progress, len(done))
+        sink = _Sink(journal, run, audit, total, progress)
+        todo = _todo(work, done, journal.handed_in(), sink)
         sink.begin(walls.mode, handed_in)
         with _executor(executor, jobs) as pool:
             _grade_all(todo, pool, sink)
         journal.end(run)
+        specs = about.specs(names)  # of earlier assignments too
         write_exports(folder, journal.results(), about.roster)
         write_feedback(folder / "feedback", journal.results(), specs)
         write_class_report(folder / "class.html", journal.results(), specs)
         results = [replace(result, cases=[]) for result in journal.results()]  # cases are large
-    return Graded(results, sorted_.notes, walls.mode, folder, sink.newly)
+    return Graded(results, sorted_.notes, walls.mode, folder, sink.newly, "" in sorted_.others)
 
 
 def _jobs(about: Class, handed_in: Iterable[Intake], mode: str) -> Iterator[Job]:
@@ -125,6 +134,21 @@ def _jobs(about: Class, handed_in: Iterable[Intake], mode: str) -> Iterator[Job]
         number = about.number(intake.student, intake.exercise)
         cases = hashes.setdefault(intake.exercise, _hash_of(author))
         yield Job(intake, str(author), number, mode, key_of(intake.sha256, f"{cases} {number}"))
+
+
+def _todo(
+    work: Iterable[Job], done: set[Task], handed_in: set[tuple[str, str]], sink: _Sink
+) -> Iterator[Job]:
+    """The jobs that are to be done. Who handed in once keeps that, whatever is handed in later."""
+    for job in work:
+        intake = job.intake
+        is_kept = intake.problem in (NOTHING, UNSURE)
+        if (intake.student, intake.exercise, job.key) in done or (
+            is_kept and (intake.student, intake.exercise) in handed_in
+        ):
+            sink.pass_over()
+        else:
+            yield job
 
 
 def _hash_of(author: Path) -> str:
@@ -139,15 +163,19 @@ class _Sink:
     """Where results go: into the journal, then into the log, then to whoever watches."""
 
     def __init__(
-        self, journal: Journal, run: int, log: AuditLog, total: int, progress: Progress, done: int
+        self, journal: Journal, run: int, log: AuditLog, total: int, progress: Progress
     ) -> None:
         self._journal, self._run, self._log = journal, run, log
-        self._total, self._progress, self._done = total, progress, done
+        self._total, self._progress, self._done = total, progress, 0
         self._failed = 0
         self.newly = 0
 
     def begin(self, mode: str, handed_in: Path) -> None:
         self._log.add({"event": "began", "who": _who(), "mode": mode, "from": str(handed_in)})
+
+    def pass_over(self) -> None:
+        """One of them needs nothing; nobody is told."""
+        self._total -= 1
 
     def take(self, job: Job, result: Result) -> None:
         """BadInput when the grader fails at everything: nobody is to be graded by such a one."""
@@ -164,13 +192,21 @@ class _Sink:
 def _grade_all(todo: Iterator[Job], pool: Executor, sink: _Sink) -> None:
     running: dict[Future[Result], Job] = {}
     late: list[Job] = []
-    for job in todo:
-        running[pool.submit(grade, job)] = job
-        if len(running) >= _AHEAD:
-            late += _take(running, sink, all_of_them=False)
-    late += _take(running, sink, all_of_them=True)
-    for job in late:
-        sink.take(job, grade(job.with_patience()))
+    try:
+        for job in todo:
+            running[pool.submit(grade, job)] = job
+            if len(running) >= _AHEAD:
+                late += _take(running, sink, all_of_them=False)
+        late += _take(running, sink, all_of_them=True)
+        for job in late:
+            sink.take(job, pool.submit(grade, job.with_patience()).result())
+    except BrokenExecutor as error:
+        raise BadInput(
+            f"{one_line(error)} What is graded is kept; the same command goes on"
+        ) from None
+    finally:
+        for future in running:  # after an error: else it would be told of when all have run
+            future.cancel()
 
 
 def _take(running: dict[Future[Result], Job], sink: _Sink, *, all_of_them: bool) -> list[Job]:
@@ -196,7 +232,7 @@ def _executor(executor: Executor | None, jobs: int) -> AbstractContextManager[Ex
     # here, as the rest of the command does without: a browser has no processes
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(jobs or os.cpu_count() or 1)
+    return ProcessPoolExecutor(jobs or os.cpu_count() or 1, initializer=end_with_parent)
 
 
 def _make(folder: Path) -> None:

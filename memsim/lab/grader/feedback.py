@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import items, page, paragraph, points_of, table, text, value_of
-from memsim.lab.grader.results import GRADER_FAILED, MISSING, RAN, UNREADABLE, Result
+from memsim.lab.grader.pages import folded, items, page, paragraph, points_of, table, text, value_of
+from memsim.lab.grader.results import GRADER_FAILED, MAX_PRINTED, MISSING, RAN, UNREADABLE, Result
 from memsim.lab.spec import Json, Spec
 from memsim.words.errors import BadInput
 
@@ -79,12 +79,17 @@ def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
     yield f"<section><h2>{text(title)}: {text(points_of(result.score, result.max))}</h2>"
     if result.outcome != RAN:
         yield paragraph(_OUTCOMES.get(result.outcome, result.outcome), "said")
-    if result.flags:
+    if result.flags and result.outcome != GRADER_FAILED:  # why it failed may tell what is hidden
         yield items(result.flags)
     if spec and result.mistake in spec.mistakes:
         yield paragraph(spec.mistakes[result.mistake], "said")
+    if result.cases:
+        right = sum(case["score"] == 1 for case in result.cases)
+        yield paragraph(f"{right} of {len(result.cases)} cases are right; each is worth the same.")
     yield from _visible([case for case in result.cases if case["visible"]])
     yield from _hidden([case for case in result.cases if not case["visible"]])
+    if result.printed.strip():
+        yield folded("What your code printed", f"<pre>{text(result.printed, MAX_PRINTED)}</pre>")
     yield "</section>"
 
 

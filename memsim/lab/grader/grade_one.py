@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memsim.lab.cases import Case
+from memsim.lab.grader.judged import judged
 from memsim.lab.grader.results import (
     GRADER_FAILED,
+    MAX_PRINTED,
     TIME_LIMIT,
     Intake,
     Result,
     case_of,
     grader_failed,
     not_run,
+    shown,
 )
 from memsim.lab.grader.runner import Ran, run
 from memsim.lab.grader.walls import Limits, Walls
 from memsim.lab.places import Found, of_author
-from memsim.lab.verdict import judge, points, recognised
+from memsim.lab.verdict import points, recognised
 from memsim.lib.text import one_line
 from memsim.words.errors import MemsimError
 
@@ -57,7 +60,7 @@ def grade(job: Job) -> Result:
         return _graded(job, found)
     except (MemsimError, OSError) as error:
         return grader_failed(intake, 0, job.key, one_line(error, 300), job.mode)
-    except Exception as error:  # a judge of the exercise's own: it costs no other student a grade
+    except Exception as error:  # whatever it is, it costs no other student a grade
         why = f"{type(error).__name__}: {one_line(error, 300)}"
         return grader_failed(intake, 0, job.key, f"{job.author}: {why}", job.mode)
 
@@ -68,8 +71,7 @@ def _graded(job: Job, found: Found) -> Result:
     ran = _run(job, found, cases)
     if ran.outcome == GRADER_FAILED:
         return grader_failed(job.intake, found.spec.points, job.key, ran.problem, job.mode)
-    answers = zip(cases, ran.answers, strict=True)
-    verdicts = [judge(found.spec, case, answer, found.own) for case, answer in answers]
+    verdicts = judged(found, zip(cases, ran.answers, strict=True))
     return Result(
         student=job.intake.student,
         exercise=job.intake.exercise,
@@ -82,6 +84,7 @@ def _graded(job: Job, found: Found) -> Result:
         key=job.key,
         mode=job.mode,
         seconds=round(ran.seconds, 3),
+        printed=shown(ran.printed, MAX_PRINTED),
     )
 
 

@@ -5,14 +5,17 @@ Whoever made them may have meant harm: a link, a pipe or a bomb is a problem in 
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from memsim.lab.places import CASES
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
@@ -20,6 +23,8 @@ from memsim.words.errors import BadInput
 MAX_BYTES = 20 << 20
 _MAX_DEPTH = 8
 _MAX_FILES = 200_000
+#: In a zip in a zip, which a student made.
+_MAX_INSIDE = 2_000
 _MAX_ZIP = 4 << 30
 #: What a zip may become, and how many times its size; notebooks reach 50 at most.
 _MAX_UNPACKED = 8 << 30
@@ -27,8 +32,15 @@ _MAX_RATIO = 200
 _SMALL = 1 << 20
 _ENCRYPTED = 1
 _NOTEBOOK = ".ipynb"
+#: What browsers and mail put behind a notebook's name.
+_BEHIND = (".txt", ".json")
+_ZIP = ".zip"
+#: What people hand in when they mean a notebook.
+_DOCUMENTS = (
+    ".doc", ".docx", ".odt", ".pages", ".rtf", ".pdf", ".html", ".py", ".rar", ".7z", ".gz"
+)  # fmt: skip
 #: What systems and Jupyter put beside the files of people.
-_SKIPPED = frozenset({".ipynb_checkpoints", "__MACOSX", "__pycache__"})
+_SKIPPED = frozenset({".ipynb_checkpoints", "__MACOSX", "__pycache__", CASES})
 
 
 class Unreadable(Exception):
@@ -37,21 +49,46 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class HandedIn:
-    """A file with the name of a notebook. `read` returns its bytes, or is Unreadable."""
+    """A file that is meant as a notebook. `read` returns its bytes, or is Unreadable."""
 
     parts: tuple[str, ...]
     read: Callable[[], bytes]
     #: Why nobody knows what is there, a folder or a link to one; "": it is a file.
     problem: str = ""
+    #: In a zip it has a path that leads out of it: any other file counts before it.
+    leads_out: bool = False
 
     @property
     def place(self) -> str:
         """Where it is, for people: the path in the folder or zip."""
         return one_line("/".join(self.parts), 200)
 
+    @property
+    def stem(self) -> str:
+        """Its name without what tells the kind."""
+        return _stem(self.parts[-1])
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether its name says so."""
+        return _without_more(self.parts[-1]).endswith(_NOTEBOOK)
+
+
+def _without_more(name: str) -> str:
+    return next((name.removesuffix(b) for b in _BEHIND if name.endswith(_NOTEBOOK + b)), name)
+
+
+def _stem(name: str) -> str:
+    plain = _without_more(name)
+    kinds = (_NOTEBOOK, *_DOCUMENTS)
+    return next((plain[: -len(k)] for k in kinds if plain.lower().endswith(k)), plain)
+
 
 def files_in(path: Path) -> list[HandedIn]:
-    """The notebooks of a folder or zip, by path. BadInput if it is neither."""
+    """What is meant as a notebook in a folder or zip, or in the zips in it, by path.
+
+    BadInput if it is neither.
+    """
     if path.is_dir():
         found = sorted(islice(_walk(path, ()), _MAX_FILES + 1), key=lambda file: file.parts)
     else:
@@ -63,14 +100,32 @@ def files_in(path: Path) -> list[HandedIn]:
     return found
 
 
-def read_bounded(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; Unreadable if it is a link, a pipe, a device, or too large."""
+def read_bounded(path: Path, limit: int = MAX_BYTES, within: int | None = None) -> bytes:
+    """The bytes of a regular file; Unreadable if it is a link, a pipe, a device, or too large.
+
+    `within`: the open folder that the path begins in.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        _check_kind(os.lstat(path).st_mode)
-        handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as file:
+        _check_kind(os.stat(path, dir_fd=within, follow_symlinks=False).st_mode)
+        with open(os.open(path, flags, dir_fd=within), "rb") as file:
             return _read(file.fileno(), file.read, limit)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+
+def _read_below(top: Path, parts: Sequence[str]) -> bytes:
+    """A file in folders below top, none of them a link: they may have changed since found."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        with ExitStack() as opened:
+            within = os.open(top, flags)
+            opened.callback(os.close, within)
+            for part in parts[:-1]:
+                within = os.open(part, flags | os.O_NOFOLLOW, dir_fd=within)
+                opened.callback(os.close, within)
+            return read_bounded(Path(parts[-1]), within=within)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
 
@@ -91,39 +146,63 @@ def _check_kind(mode: int) -> None:
         raise Unreadable("is no regular file")
 
 
-def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
+def _walk(top: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
     """Notebooks below a folder, and what is there that cannot be looked into."""
     if len(parts) > _MAX_DEPTH:
         yield _refused(parts, f"is deeper than {_MAX_DEPTH} folders")
         return
     try:
-        with os.scandir(folder) as found:
+        with os.scandir(top.joinpath(*parts)) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         if not parts:
-            raise BadInput(f"{folder}: {error.strerror}") from None
+            raise BadInput(f"{top}: {error.strerror}") from None
         yield _refused(parts, f"cannot be read: {error.strerror}")
         return
     for entry in entries:
         if not _is_skipped(entry.name):
-            yield from _found(entry, (*parts, entry.name))
+            yield from _found(entry, top, (*parts, entry.name))
 
 
-def _found(entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[HandedIn]:
+def _found(entry: os.DirEntry[str], top: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
     if entry.is_dir(follow_symlinks=False):
-        yield from _walk(Path(entry.path), parts)
-    elif entry.name.endswith(_NOTEBOOK):
-        yield HandedIn(parts, _reader(Path(entry.path)))
-    elif entry.is_symlink():
+        yield from _walk(top, parts)
+    elif entry.is_symlink() and not entry.name.endswith(_NOTEBOOK):
         yield _refused(parts, "is a symbolic link, which is not followed")
+    elif not entry.name.lower().endswith(_ZIP):
+        yield from _meant(parts, lambda: _read_below(top, parts))
+    elif len(parts) == 1:
+        yield from _zip_of_site(Path(entry.path), parts)
+    else:
+        yield from _zip_of_student(parts, lambda: _read_below(top, parts), [_MAX_UNPACKED])
+
+
+def _zip_of_site(path: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
+    """What is in a zip that nobody's folder has: a site's, with the work of many."""
+    try:
+        inner = _in_zip(path)
+    except BadInput as error:
+        yield _refused(parts, str(error).removeprefix(f"{path}: "))
+        return
+    folder = (*parts[:-1], parts[-1][: -len(_ZIP)])
+    yield from (replace(file, parts=(*folder, *file.parts)) for file in inner)
+
+
+def _meant(parts: tuple[str, ...], read: Callable[[], bytes]) -> Iterator[HandedIn]:
+    """The file, if it is a notebook, or a document that somebody took for one."""
+    name = _without_more(parts[-1]).lower()
+    if name.endswith(_NOTEBOOK):
+        yield HandedIn(parts, read)
+    elif name.endswith(_DOCUMENTS):
+        yield HandedIn(parts, _no_notebook)
+
+
+def _no_notebook() -> bytes:
+    raise Unreadable("is no notebook; it should end in .ipynb")
 
 
 def _is_skipped(name: str) -> bool:
     return name in _SKIPPED or name.startswith("._")
-
-
-def _reader(path: Path) -> Callable[[], bytes]:
-    return lambda: read_bounded(path)
 
 
 def _refused(parts: tuple[str, ...], why: str) -> HandedIn:
@@ -150,14 +229,56 @@ def _in_zip(path: Path) -> list[HandedIn]:
 
 
 def _entries(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> list[HandedIn]:
-    found, left = [], [_MAX_UNPACKED]
+    found: list[HandedIn] = []
+    left = [_MAX_UNPACKED]
     for entry in entries:
-        parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part)
-        if not parts or entry.is_dir() or any(map(_is_skipped, parts)):
+        parts = _parts(entry)
+        if not parts:
             continue
-        if parts[-1].endswith(_NOTEBOOK):
-            found.append(HandedIn(_inside(parts), _unpacker(archive, entry, left)))
+        read, inside = _unpacker(archive, entry, left), _inside(parts)
+        is_zip = parts[-1].lower().endswith(_ZIP)
+        files = _zip_of_student(inside, read, left) if is_zip else _meant(inside, read)
+        found += [replace(file, leads_out=_leads_out(entry)) for file in files]
     return sorted(found, key=lambda file: file.parts)
+
+
+def _zip_of_student(
+    parts: tuple[str, ...], read: Callable[[], bytes], left: list[int]
+) -> Iterator[HandedIn]:
+    """The notebooks of a zip that a student handed in; it is unpacked again for each of them."""
+    folder = (*parts[:-1], parts[-1][: -len(_ZIP)])
+    try:
+        with zipfile.ZipFile(io.BytesIO(read())) as archive:
+            entries = archive.infolist()
+    except Unreadable as error:
+        yield _refused(parts, str(error))
+        return
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        yield _refused(parts, f"is no zip: {one_line(error, 100)}")
+        return
+    if len(entries) > _MAX_INSIDE:
+        yield _refused(parts, f"has more than {_MAX_INSIDE} files in it")
+        return
+    for entry in entries:
+        inner = _parts(entry)
+        if inner:
+            yield from _meant((*folder, *_inside(inner)), _twice(read, entry, left))
+
+
+def _twice(
+    read: Callable[[], bytes], entry: zipfile.ZipInfo, left: list[int]
+) -> Callable[[], bytes]:
+    def unpacked() -> bytes:
+        with zipfile.ZipFile(io.BytesIO(read())) as archive:
+            return _unpacker(archive, entry, left)()
+
+    return unpacked
+
+
+def _parts(entry: zipfile.ZipInfo) -> tuple[str, ...]:
+    """The path of a file in a zip; of what is nobody's work none."""
+    parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part)
+    return () if entry.is_dir() or any(map(_is_skipped, parts)) else parts
 
 
 def _inside(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -187,10 +308,14 @@ def _unpacker(
     return read
 
 
+def _leads_out(entry: zipfile.ZipInfo) -> bool:
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    return name.is_absolute() or ".." in name.parts or name.parts[0].endswith(":")
+
+
 def _refusal(entry: zipfile.ZipInfo, left: int) -> str:
     """Why an entry of a zip is not unpacked; "": it is."""
-    name = PurePosixPath(entry.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or name.parts[0].endswith(":"):
+    if _leads_out(entry):
         return "its path leads out of the zip"
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"

@@ -1,7 +1,9 @@
 """Whose work is which file, and for which exercise? One Intake for each student and exercise.
 
 What is read is FOLDER/<student>/NN_name.ipynb, in deeper folders too, as nbgrader collects them
-(submitted/<student>/<assignment>/), and FOLDER/<student>_NN_name.ipynb or NN_name_<student>.ipynb.
+(submitted/<student>/<assignment>/), FOLDER/<student>_NN_name.ipynb or NN_name_<student>.ipynb, and
+what Canvas and Moodle pack, see downloads. A notebook with a name of its own is of the exercise
+that is named in it.
 """
 
 from __future__ import annotations
@@ -12,20 +14,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memsim.lab.grader.downloads import Packed, People, packed, people_of, why_nobody
 from memsim.lab.grader.handed_in import HandedIn, Unreadable, files_in, read_bounded
 from memsim.lab.grader.notebook import Form, cells_of
-from memsim.lab.grader.results import MISSING, UNREADABLE, Intake
+from memsim.lab.grader.results import MISSING, NOTHING, UNREADABLE, UNSURE, Intake
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 #: Folders that are nobody's.
 _COLLECTED = ("submitted", "submissions")
-#: What Jupyter and browsers add to a name that is taken.
-_COPY = re.compile(r"(?:-Copy\d+|[ _]?\(\d+\)| - Copy)+$")
+#: What a notebook that was handed out says of itself, in JSON.
+_SAYS = re.compile(rb"""Exercise\(\\?["'](\w{1,80})\\?["']""")
+#: What Jupyter, browsers and Canvas add to a name that is taken.
+_COPY = re.compile(r"(?:-Copy\d+|[ _]?\(\d+\)| - Copy|-\d+)+$")
 _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 #: Who hands in a single notebook whose name tells nobody.
 SOMEBODY = "me"
-_NOTHING = "nothing was handed in"
+_MOST_OTHERS = 5
+_NO_EXERCISE, _NO_STUDENT = "is not the name of an exercise", "its name tells no student"
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,22 @@ class Claim:
     exercise: str
     file: HandedIn
     flags: tuple[str, ...] = ()
+    #: Of two files that a site packed, the larger is newer.
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """The files by student and exercise. `notes`: what is nobody's, or of no exercise."""
+    """The files by student and exercise. `notes`: what is nobody's, or of no exercise.
+
+    `others`: of students, the files that are of no exercise; of "", those that are nobody's.
+    `unsure`: whose work may be among those.
+    """
 
     claims: Mapping[tuple[str, str], Sequence[Claim]]
     notes: tuple[str, ...]
+    others: Mapping[str, Sequence[str]]
+    unsure: frozenset[str] = frozenset()
 
     @property
     def exercises(self) -> list[str]:
@@ -58,16 +72,20 @@ def sort_files(path: Path, exercises: Collection[str], roster: Collection[str] =
     """
     files = _files(path)
     claims: dict[tuple[str, str], list[Claim]] = {}
-    notes = []
+    others: dict[str, list[str]] = {}
+    unsure: set[str] = set()
+    people = people_of(roster)
     for file in _unwrapped(files, roster, path.stem):
-        claim = _claim(file, exercises, roster)
-        if isinstance(claim, str):
-            notes.append(f"{file.place}: {claim}")
-        else:
+        claim = _claim(file, exercises, roster, people)
+        if isinstance(claim, Claim):
             claims.setdefault((claim.student, claim.exercise), []).append(claim)
+        else:
+            others.setdefault(claim.student, []).append(f"{file.place}: {claim.why}")
+            unsure.update(claim.perhaps)
+    notes = [note for inner in others.values() for note in inner]
     if not claims:
         raise BadInput(f"{path}: {notes[0]}" if len(notes) == 1 else _none(path, notes))
-    return Sorted(claims, tuple(notes))
+    return Sorted(claims, tuple(notes), others, frozenset(unsure))
 
 
 def intakes(
@@ -84,7 +102,15 @@ def intakes(
             if claims:
                 yield _intake(claims, forms[exercise])
             elif roster:
-                yield Intake(student, exercise, (), (), "", _NOTHING, MISSING)
+                yield _nothing(student, exercise, found)
+
+
+def _nothing(student: str, exercise: str, found: Sorted) -> Intake:
+    """Of a student who handed in nothing: 0, but no grade where it is not known whose files are."""
+    others = tuple(found.others.get(student, ())[:_MOST_OTHERS])
+    if student in found.unsure:
+        return Intake(student, exercise, (), others, "", UNSURE, UNREADABLE)
+    return Intake(student, exercise, (), others, "", NOTHING, MISSING)
 
 
 def _files(path: Path) -> list[HandedIn]:
@@ -101,37 +127,97 @@ def _none(path: Path, notes: Sequence[str]) -> str:
 
 def _unwrapped(files: list[HandedIn], roster: Collection[str], stem: str) -> list[HandedIn]:
     """Without folders that are nobody's: `submitted`, and one around all that is handed in."""
-    collected = [file for file in files if file.parts[0] in _COLLECTED and len(file.parts) > 1]
-    if collected:
-        return _unwrapped([_inner(file) for file in collected], roster, "")
+    if any(_is_collected(file, roster) for file in files):
+        beside = [file for file in files if _alike(file.parts[0], roster)]
+        inner = [_inner(file) for file in files if _is_collected(file, roster)]
+        return _unwrapped([*beside, *inner], roster, "")
     top = files[0].parts[0]
-    if any(file.parts[0] != top or len(file.parts) < 2 for file in files) or top in roster:
+    if any(file.parts[0] != top or len(file.parts) < 2 for file in files) or _alike(top, roster):
         return files
     is_around = top == stem or any(file.parts[1] in roster for file in files)
     return [_inner(file) for file in files] if is_around else files
+
+
+def _is_collected(file: HandedIn, roster: Collection[str]) -> bool:
+    top = file.parts[0]
+    return len(file.parts) > 1 and top in _COLLECTED and top not in roster
 
 
 def _inner(file: HandedIn) -> HandedIn:
     return replace(file, parts=file.parts[1:])
 
 
-def _claim(file: HandedIn, exercises: Collection[str], roster: Collection[str]) -> Claim | str:
-    """What a file's path says; a text where it does not say it."""
-    if file.problem:
-        return file.problem
-    stem = file.parts[-1].removesuffix(".ipynb")
-    exercise, named, copied = _named_in(stem, exercises)
-    if not exercise:
-        return "is not the name of an exercise"
-    owner = file.parts[0] if len(file.parts) > 1 else named or SOMEBODY
-    if owner == SOMEBODY and roster:
-        return "its name tells no student"
-    student, flags = _student(owner, roster)
-    if len(file.parts) > 1 and named and named != owner:
+@dataclass(frozen=True)
+class _Owner:
+    """Whose a file is, and its own name without what tells that. `why`: it is not taken.
+
+    `perhaps`: several whose it may be.
+    """
+
+    student: str
+    name: str
+    flags: tuple[str, ...] = ()
+    why: str = ""
+    perhaps: tuple[str, ...] = ()
+    number: int = 0
+
+
+def _claim(
+    file: HandedIn, exercises: Collection[str], roster: Collection[str], people: People
+) -> Claim | _Owner:
+    """What a file's path says; where it does not say it, whose it is and why it is not taken."""
+    owner = _owner(file, exercises, roster, people)
+    if owner.why or file.problem:
+        return replace(owner, why=file.problem or owner.why)
+    exercise, named, copied = _named_in(owner.name, exercises)
+    found = exercise or _named_inside(file, exercises)
+    if not found:
+        return replace(owner, why=_NO_EXERCISE)
+    flags = owner.flags
+    if len(file.parts) > 1 and named and named not in (owner.student, file.parts[0]):
         flags += (f"its name says {one_line(named, 60)!r}; the folder counts",)
-    if copied:
+    if not exercise or (copied and not owner.number) or not file.is_notebook:
         flags += (f"its name is {one_line(file.parts[-1], 80)!r}",)
-    return Claim(student, exercise, file, flags)
+    return Claim(owner.student, found, file, flags, owner.number)
+
+
+def _owner(
+    file: HandedIn, exercises: Collection[str], roster: Collection[str], people: People
+) -> _Owner:
+    """Folders count before names, the outermost first: what is in mine is mine."""
+    folders = file.parts[:-1]
+    for folder in folders:
+        if _on_roster(folder, roster):
+            return _student(folder, file.stem, roster)
+        if site := packed(folder):
+            return _of_site(site, file.stem, roster, people)
+    named, site = _named_in(file.stem, exercises)[1], packed(file.stem)
+    if site and not _on_roster(named, roster):
+        return _of_site(site, site.file, roster, people)
+    if folders and not _on_roster(named, roster):
+        return _student(folders[0], file.stem, roster)
+    if roster and not named:
+        return _Owner("", file.stem, why=_NO_STUDENT)
+    return _student(named or SOMEBODY, file.stem, roster)
+
+
+def _of_site(site: Packed, name: str, roster: Collection[str], people: People) -> _Owner:
+    students = people.find(site) if roster else [site.who]
+    if len(students) != 1:
+        return _Owner("", name, why=why_nobody(site, students), perhaps=tuple(students))
+    return _Owner(students[0], name, site.flags, number=site.newness)
+
+
+def _named_inside(file: HandedIn, exercises: Collection[str]) -> str:
+    """The one exercise that a notebook asks memsim for; "": none, or several."""
+    if not file.is_notebook:
+        return ""
+    try:
+        said = {name.decode() for name in _SAYS.findall(file.read())}
+    except Unreadable:
+        return ""
+    named = said.intersection(exercises)
+    return named.pop() if len(named) == 1 else ""
 
 
 def _named_in(stem: str, exercises: Collection[str]) -> tuple[str, str, bool]:
@@ -147,24 +233,39 @@ def _named_in(stem: str, exercises: Collection[str]) -> tuple[str, str, bool]:
     return "", "", False
 
 
-def _student(owner: str, roster: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """The student of that name, and what is to be said of it."""
+def _on_roster(owner: str, roster: Collection[str]) -> str:
+    """The student of the roster whose id that is, in any case; "": none."""
     if owner in roster:
-        return owner, ()
-    alike = [student for student in roster if student.casefold() == owner.strip().casefold()]
-    if len(alike) == 1:
-        return alike[0], (f"handed in as {one_line(owner, 60)!r}",)
+        return owner
+    alike = _alike(owner, roster)
+    return alike[0] if len(alike) == 1 else ""
+
+
+def _student(owner: str, file_name: str, roster: Collection[str]) -> _Owner:
+    """The student of that id, and what is to be said of it."""
+    student = _on_roster(owner, roster)
+    if student:
+        flags = () if student == owner else (f"handed in as {one_line(owner, 60)!r}",)
+        return _Owner(student, file_name, flags)
     name = one_line(owner.strip(), 100)
     odd = () if _NAMED.fullmatch(name) else ("the student's name has odd characters",)
-    return name, (*(("is not on the roster",) if roster else ()), *odd)
+    stranger = ("is not on the roster",) if roster else ()
+    return _Owner(name, file_name, (*stranger, *odd))
+
+
+def _alike(owner: str, roster: Collection[str]) -> list[str]:
+    """Students whose id it is but for case and spaces around it; no other letters are the same."""
+    name = owner.strip().lower()
+    return [student for student in roster if owner.isascii() and student.lower() == name]
 
 
 def _intake(claims: Sequence[Claim], form: Form) -> Intake:
-    """What counts of a student's files for one exercise: the one under its own name, then the last.
+    """What counts of a student's files for one exercise: the newest, its own name's, the last.
 
+    One in a folder counts before one that has its student in its name, which anybody may choose.
     The file is read here, and what is wrong with it is said.
     """
-    best = max(reversed(claims), key=lambda claim: (not claim.flags, claim.file.parts))
+    best = max(reversed(claims), key=_rank)
     flags = best.flags
     if len(claims) > 1:
         flags += (f"{len(claims)} files of it; {best.file.place} counts",)
@@ -174,6 +275,14 @@ def _intake(claims: Sequence[Claim], form: Form) -> Intake:
     except Unreadable as error:
         return _unreadable(empty, error)
     return _read(replace(empty, sha256=hashlib.sha256(content).hexdigest()), content, form)
+
+
+def _rank(claim: Claim) -> tuple[bool, bool, bool, int, bool, tuple[str, ...]]:
+    file = claim.file
+    in_folder = len(file.parts) > 1
+    return (
+        not file.leads_out, in_folder, file.is_notebook, claim.number, not claim.flags, file.parts
+    )  # fmt: skip
 
 
 def _read(empty: Intake, content: bytes, form: Form) -> Intake:

@@ -1,7 +1,8 @@
 """The journal of results: SQLite, one transaction for each, so that no kill takes more than one.
 
 A row is never changed. To grade again is a new run, whose rows are added; of a student and an
-exercise the newest row counts. A run that was killed goes on when the journal is opened again.
+exercise the newest row counts, and where the grader failed at that, the newest that is a result.
+A run that was killed goes on when the journal is opened again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,13 @@ import platform
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from memsim.lab.cases import Puzzle
-from memsim.lab.cases import as_json as puzzle_json
-from memsim.lab.grader.results import GRADER_FAILED, Result, as_json, of_json
-from memsim.lab.spec import Spec
+from memsim.lab.grader.results import GRADER_FAILED, MISSING, NOTHING, Result, as_json, of_json
 from memsim.words.errors import BadInput
 
 #: Goes up when the same submission may get other points.
@@ -45,6 +44,15 @@ _NEWEST = """
     other.run = result.run and other.student = result.student and other.exercise = result.exercise)
 """
 
+#: Of each student and exercise the row that counts, and whether the grader failed after it.
+_COUNTS = """
+    select kept.result, kept.id < last from result as kept join (
+        select max(id) as last, max(iif(outcome = ?, 0, id)) as good from result
+        group by student, exercise
+    ) on kept.id = iif(good, good, last) order by student, exercise
+"""
+_OLDER = "graded again since, and the grader failed at it: this is the result before"
+
 #: A student, an exercise, and a key.
 Task = tuple[str, str, str]
 
@@ -52,15 +60,9 @@ Task = tuple[str, str, str]
 def key_of(submission: str, cases: str) -> str:
     """What a grade depends on, as one hash: submission, cases, grader and Python.
 
-    `submission`: Intake.sha256. `cases`: hash_of_cases().
+    `submission`: Intake.sha256. `cases`: of the exercise's files, and the puzzle's number.
     """
     return _hash([submission, cases, grader_version(), platform.python_version()])
-
-
-def hash_of_cases(spec: Spec, puzzle: Puzzle, judge: Path) -> str:
-    """Of the exercise, the student's puzzle hidden cases too, and judge.py if there is one."""
-    own = judge.read_bytes().hex() if judge.is_file() else ""
-    return _hash([spec.name, spec.raw, puzzle_json(puzzle, hidden=True), own])
 
 
 def grader_version() -> str:
@@ -136,6 +138,13 @@ class Journal:
                           run, GRADER_FAILED)  # fmt: skip
         return {(student, exercise, key) for student, exercise, key in rows}
 
+    def handed_in(self) -> set[tuple[str, str]]:
+        """Students and exercises of which something was handed in, in any run."""
+        nothing = f'"flags": ["{NOTHING}"'
+        query = "select distinct student, exercise from result where outcome != ? or "
+        rows = self._rows(f"{query} instr(result, ?) = 0", MISSING, nothing)
+        return {(student, exercise) for student, exercise in rows}
+
     def add(self, run: int, result: Result) -> bool:
         """Add a result, for good when this returns; False: the run has it already."""
         with self._in_words(), self._transaction():
@@ -155,27 +164,21 @@ class Journal:
         return bool(self._number(f"{query} and key = ?", *values))
 
     def results(self) -> Iterator[Result]:
-        """The results that count, by student and exercise, one by one."""
-        yield from self._results(
-            "select result from result where id in "
-            "(select max(id) from result group by student, exercise) order by student, exercise"
-        )
+        """The results that count, by student and exercise, one by one; an older one is flagged."""
+        for told, is_older in self._rows(_COUNTS, GRADER_FAILED):
+            result = self._result(told)
+            yield replace(result, flags=(_OLDER, *result.flags)) if is_older else result
 
     def history(self, student: str, exercise: str) -> list[Result]:
         """All that a student ever got for an exercise, oldest first."""
-        return list(
-            self._results(
-                "select result from result where student = ? and exercise = ? order by id",
-                student, exercise,
-            )
-        )  # fmt: skip
+        query = "select result from result where student = ? and exercise = ? order by id"
+        return [self._result(told) for (told,) in self._rows(query, student, exercise)]
 
-    def _results(self, query: str, *values: object) -> Iterator[Result]:
-        for (told,) in self._rows(query, *values):
-            try:
-                yield of_json(json.loads(told), str(self.path))
-            except (ValueError, TypeError):
-                raise BadInput(f"{self.path}: a result in it cannot be read") from None
+    def _result(self, told: str) -> Result:
+        try:
+            return of_json(json.loads(told), str(self.path))
+        except (ValueError, TypeError, RecursionError):
+            raise BadInput(f"{self.path}: a result in it cannot be read") from None
 
     def __len__(self) -> int:
         with self._in_words():
@@ -200,7 +203,8 @@ class Journal:
 
     def _rows(self, query: str, *values: object) -> Iterator[Sequence[str]]:
         with self._in_words():
-            yield from self._db.execute(query, values)
+            found = self._db.execute(query, values)
+            yield from iter(found.fetchone, None)  # who stops in the middle closes no cursor late
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -25,6 +25,8 @@ MAX_NESTING = 64
 _MAX_LISTS = 200_000
 _MAX_ENTRIES = 2_000_000
 _FORMAT = 4
+#: Of code, in characters: many jobs wait with theirs. What is large in a notebook is its outputs.
+_MAX_CODE = 1 << 20
 #: Cells that only ask memsim something: there is nobody to answer.
 _SHOWS = re.compile(r"(?:checked\s*=\s*)?exercise\.(?:check|predict|hints?)\(\)(?:\s*checked)?")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -96,6 +98,8 @@ def cells_of(content: bytes, form: Form) -> Cells:
     told = _notebook(content)["cells"]
     cells = [cell for cell in map(_cell, told) if cell]
     flags = [] if len(cells) == len(told) else ["something in it is no cell"]
+    if sum(len(cell.source) for cell in cells if cell.kind == "code") > _MAX_CODE:
+        raise Unreadable(f"has more than {_MAX_CODE >> 20} MiB of code")
     last = _last_answers(cells, form)
     flags += _flags(cells, form, last)
     sources = tuple(_runnable(cells, form, last))

@@ -24,6 +24,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 pre { background: var(--box); margin: 0; padding: .2rem .4rem; white-space: pre-wrap;
   font: .9em/1.4 ui-monospace, monospace; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
+details { margin: 1rem 0; } summary { cursor: pointer; } details pre { margin-top: .4rem; }
 .soft { color: var(--soft); } .said { border-left: 4px solid var(--wrong); padding-left: .8rem; }
 .scrolls { overflow-x: auto; overflow-wrap: normal; }
 """
@@ -74,6 +75,11 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     around = f'<div class="scrolls" tabindex="0" role="region" aria-label="{text(name)}">'
     return f"{around}<table><thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+
+
+def folded(summary: str, inner: str) -> str:
+    """HTML that is shown when its summary is clicked."""
+    return f"<details><summary>{text(summary)}</summary>{inner}</details>"
 
 
 def _cell(inner: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def right(ram, gfp_mask):
 """
 _RAM = "64 MiB"
 _TEST, _NONE = "the self-test of the sandbox ({})", "nobody is graded"
+#: A file to try to read is looked for so deep in a folder, which a student may have made endless.
+_DEPTH = 6
 #: A slow machine is no broken sandbox.
 _PATIENCE = 3
 
@@ -90,10 +93,13 @@ def prove(walls: Walls, secret: Sequence[Path] = ()) -> None:
 
 
 def _file_in(path: Path) -> str:
-    """A file that is there, or is in there, and that is not memsim's own; "": there is none."""
-    files = [path] if path.is_file() else path.rglob("*")
-    others = (file for file in files if file.is_file() and PACKAGE not in file.resolve().parents)
-    return str(next(others, ""))
+    """A file that is there, or is in there, and that is not memsim's own; "": there is none.
+
+    No link: a student may have handed in one, to what anybody may read.
+    """
+    below = (path.glob("/".join("*" * depth)) for depth in range(1, _DEPTH))
+    files = (file for file in chain([path], *below) if not file.is_symlink() and file.is_file())
+    return str(next((file for file in files if PACKAGE not in file.resolve().parents), ""))
 
 
 def _asked(walls: Walls, name: str, args: list[Any]) -> Any:

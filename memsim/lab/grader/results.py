@@ -28,8 +28,15 @@ OUTCOMES = (
     RAN, TIME_LIMIT, MEMORY, CRASHED, NOT_DEFINED, NOT_PLAIN, MISSING, UNREADABLE, GRADER_FAILED,
 )  # fmt: skip
 _NO_GRADE = (UNREADABLE, GRADER_FAILED)
+#: Of those who did nothing, which is not worth a word.
+NOTHING = "nothing was handed in"
+#: Of namesakes: there are files, and nobody knows whose.
+UNSURE = "files of somebody with the same name are there"
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
+#: An answer whose text is longer is kept as the beginning of it: a journal has room for all.
+_MAX_KEPT = 16 << 10
+MAX_PRINTED = 8 << 10
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class Result:
     #: How the student's code was shut in.
     mode: str
     seconds: float
+    #: What the cells and the visible cases printed, cut.
+    printed: str = ""
 
 
 def case_of(verdict: Verdict) -> Json:
@@ -77,11 +86,16 @@ def case_of(verdict: Verdict) -> Json:
         "group": case.group,
         "hint": case.hint,
         "score": verdict.score,
-        "got": verdict.got,
+        "got": _kept(verdict.got),
         "expected": case.expected,
         "failure": verdict.failure,
         "note": verdict.note,
     }
+
+
+def _kept(got: Any) -> Any:
+    text = repr(got)
+    return got if len(text) <= _MAX_KEPT else f"{text[:MAX_SHOWN]} …"
 
 
 def not_run(intake: Intake, points: int, key: str) -> Result:
@@ -108,15 +122,32 @@ def as_json(result: Result) -> Json:
 
 def of_json(told: Any, where: str) -> Result:
     """The result that plain data describes. BadInput where it does not."""
-    told = dict(checked(told, dict, where))
-    if told.keys() != Result.__dataclass_fields__.keys() or told["outcome"] not in OUTCOMES:
+    told = {"printed": "", **checked(told, dict, where)}  # journals of before have none
+    if not _is_result(told):
         raise BadInput(f"{where}: is no result of this grader")
     return Result(**{**told, "flags": tuple(told["flags"])})
+
+
+def _is_result(told: Json) -> bool:
+    if told.keys() != Result.__dataclass_fields__.keys() or told["outcome"] not in OUTCOMES:
+        return False
+    texts = [told[key] for key in ("student", "exercise", "mistake", "key", "mode")]
+    return (
+        all(isinstance(text, str) for text in [*texts, *told["flags"]])
+        and type(told["score"]) in (int, float, type(None))
+        and type(told["max"]) is int
+        and all(isinstance(case, dict) for case in told["cases"])
+    )
 
 
 def newest(results: Sequence[Result]) -> dict[tuple[str, str], Result]:
     """By student and exercise the last of the results, which counts."""
     return {(result.student, result.exercise): result for result in results}
+
+
+def to_look_at(result: Result) -> tuple[str, ...]:
+    """What an instructor should know of a result; that nothing was handed in is no news."""
+    return () if result.flags == (NOTHING,) else result.flags
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:

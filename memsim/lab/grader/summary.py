@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from memsim.lab.grader.course_run import Graded
-from memsim.lab.grader.results import Result
+from memsim.lab.grader.results import Result, to_look_at
 from memsim.lib.text import one_line
 
 _LINES = 40
@@ -40,9 +40,9 @@ def _student(name: str, results: list[Result]) -> str:
 
 def _to_look_at(graded: Graded) -> list[str]:
     told = [
-        f"{result.student} {result.exercise}: {one_line('; '.join(result.flags), 200)}"
+        f"{result.student} {result.exercise}: {one_line('; '.join(flags), 300)}"
         for result in graded.results
-        if result.flags and result.outcome != "missing"
+        if (flags := to_look_at(result))
     ]
     told += [one_line(note, 200) for note in graded.notes]
     return told if len(told) <= _LINES else [*told[:_LINES], f"and {len(told) - _LINES} more"]

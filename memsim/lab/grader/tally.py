@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
-from memsim.lab.grader.results import MISSING, RAN, Result
+from memsim.lab.grader.results import MISSING, RAN, Result, to_look_at
 from memsim.lab.spec import Json
 
 
@@ -100,7 +100,7 @@ class ClassTally:
         self.exercises.setdefault(result.exercise, Tally(result.exercise)).add(result)
         self.students.add(result.student)
         self.modes[result.mode] += bool(result.mode)
-        for flag in result.flags if result.outcome != MISSING else ():
+        for flag in to_look_at(result):
             self.flagged.append((result.student, result.exercise, flag))
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -72,8 +73,8 @@ class Walls:
 
     def start(self, limits: Limits) -> subprocess.Popen[bytes]:
         """A child whose walls are closed, and which has read nothing yet. NoStart if it is not."""
-        command = [*cgroup.around(limits.memory), *self._outside(), *_python(), child.BOOT]
         try:
+            command = [*cgroup.around(limits.memory), *self._outside(), *_python(), child.BOOT]
             process = subprocess.Popen(
                 [*command, str(PACKAGE), self._told(limits)],
                 stdin=subprocess.PIPE,
@@ -244,6 +245,12 @@ def end(process: subprocess.Popen[bytes]) -> int:
     status = process.wait()
     cgroup.leave(process.pid)
     return status
+
+
+def end_with_parent() -> None:
+    """This process ends when the one that made it is killed, as far as the system has that."""
+    with suppress(OSError, AttributeError):
+        seccomp.prctl(child.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def described(walls: Walls) -> dict[str, Any]:

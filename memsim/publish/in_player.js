@@ -1,0 +1,26 @@
+// In a player's own page on a slide: as large as fits its frame; keys it has no use for go to the deck.
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches?.("input, select");
+  const leaves = event.key === "Escape" || (!typing && /^Page(Up|Down)$/.test(event.key));
+  if (!leaves) return;
+  event.preventDefault();
+  parent.postMessage({ memsim: event.key }, "*");
+});
+
+addEventListener("load", () => {
+  const root = document.getElementById("player");
+  const PARTS = ".ms-strip, .ms-slabs, .ms-vmalloc, .ms-panes > div, .ms-two";
+  const fits = (zoom) => {
+    root.style.setProperty("--zoom", zoom);
+    return [...root.querySelectorAll(PARTS)].every((e) => e.scrollHeight <= e.clientHeight + 1);
+  };
+  const fit = () => [1.3, 1.2, 1.1, 1].find(fits);
+  // A player fills itself after it has come; what waits for a frame waits long where none is shown.
+  new MutationObserver((changes, observer) => {
+    observer.disconnect();
+    setTimeout(fit, 50);
+  }).observe(root, { childList: true });
+  addEventListener("resize", fit);
+  fit();
+});
