@@ -21,6 +21,11 @@ C, B, E = 32, G, G + 32 * K
 #: Node n is [N[n], N[n + 1]).
 NODE_SIZES = (8 * K, 2 * K, 4 * K, 4 * K, 2 * K, 2 * K, 8 * K, 2 * K)
 N = tuple(accumulate(NODE_SIZES, initial=B))
+#: Half of node 4 from its start, and half of it from a quarter on.
+HALF, MIDDLE = (N[4], 1 * K), (N[4] + 512, 1 * K)
+#: Around a border: half of it in either node. From node 2 to node 5.
+AROUND_3, AROUND_6 = (N[3] - 256, N[3] + 256), (N[6] - 256, N[6] + 256)
+NODES_2_5 = (N[2], N[6])
 TOP_DOWN, BOTTOM_UP = False, True
 
 Range = tuple[int, int]
