@@ -235,7 +235,7 @@ def test_memblock_debug_prints_both_arrays() -> None:
 def test_what_is_freed_late_goes_to_the_buddy_allocator_in_whole_pages() -> None:
     machine = Machine.of_pages(16)
     taken = machine.alloc_pages(0, order=2) << 12
-    zone = machine.vm.zones[0]
+    zone = machine.zone("Normal")
     managed_pages = zone.managed_pages
     memblock_free_late(machine.vm, taken + 1, 4 * PAGE_SIZE - 1)
     assert zone.managed_pages == managed_pages + 3
