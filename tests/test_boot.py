@@ -146,6 +146,14 @@ def test_soft_reserved_memory_is_no_ram_and_in_use() -> None:
     assert [(r.base, r.size) for r in memblock.reserved.regions] == [(MIB, MIB)]
 
 
+def test_an_array_that_grows_before_there_is_a_mapping_lies_below_1_mib() -> None:
+    pieces = [usable(256 * MIB + i * 8192, 256 * MIB + i * 8192 + 4096) for i in range(150)]
+    firmware = Firmware([usable(0, 0x9F000), usable(MIB, 256 * MIB), *pieces])
+    _, early = Machine.from_firmware(firmware)
+    assert (early.memblock.memory.max, early.memblock.memory.array) == (256, 0x9D000)
+    assert len(early.memblock.memory.regions) == 151
+
+
 def of_nodes(*nodes: tuple[int, int, int]) -> Firmware:
     """1 GiB of RAM, and what SRAT says of it in MiB."""
     ranges = [(nid, start * MIB, end * MIB) for nid, start, end in nodes]

@@ -30,7 +30,11 @@ from memsim.mm.memblock.iterate import (
     memblock_validate_numa_coverage,
     numa_valid_node,
 )
-from memsim.mm.memblock.region import Memblock, memblock_is_region_memory
+from memsim.mm.memblock.region import (
+    Memblock,
+    memblock_end_of_DRAM,
+    memblock_is_region_memory,
+)
 from memsim.mm.memblock.remove import memblock_set_node
 from memsim.mm.percpu import pcpu_embed_first_chunk
 from memsim.words.memblock import (
@@ -99,7 +103,7 @@ class Boot:
     def run(self) -> None:
         """All of it. Where memory does not suffice, `memblock.panic` says for what."""
         steps = (
-            self._reserve, self._memory, self._numa, self._page_tables, self._node_data,
+            self._reserve, self._memory, self._page_tables, self._numa, self._node_data,
             self._small, self._memmap, self._percpu, self._hash_tables, self._swiotlb,
         )  # fmt: skip
         for step in steps:
@@ -119,6 +123,7 @@ class Boot:
         Kernel: e820__memblock_setup(), reserve_real_mode()
         """
         table = trim_bios_range(e820_update_table(self.firmware.e820))
+        self.memblock.current_limit = _MIB  # an array that grows now goes where there is a mapping
         e820_memblock_setup(self.memblock, table)
         self._keep("the first MiB", 0, _MIB)
         start, end = self.firmware.image
@@ -127,9 +132,21 @@ class Boot:
         elif not memblock_is_region_memory(self.memblock, start, end - start):
             self.memblock.panic = f"no usable memory for the image at {start:#x}-{end - 1:#x}"
 
+    def _page_tables(self) -> None:
+        """All RAM gets into the kernel's own mapping, and can be taken from now on.
+
+        Kernel: arch/x86/mm/init.c init_mem_mapping()
+        """
+        end = memblock_end_of_DRAM(self.memblock)
+        for _ in range(EARLY_PAGES):
+            found = memblock_phys_alloc_range(self.memblock, PAGE_SIZE, PAGE_SIZE, 0, end)
+            self._note("page tables", found, PAGE_SIZE)
+        self.memblock.current_limit = end
+
     def _numa(self) -> None:
         """Say of which node RAM is; where SRAT leaves out more than 1 MiB, all is node 0.
 
+        NOT MODELLED: so it is where ranges of two nodes overlap (numa_cleanup_meminfo()).
         Kernel: arch/x86/mm/numa.c x86_numa_init(), mm/numa_memblks.c numa_memblks_init()
         """
         self._set_nodes(self.firmware.nodes or _DUMMY_NUMA)
@@ -143,13 +160,6 @@ class Boot:
             memblock_set_node(memblock, 0, PHYS_ADDR_MAX, type_, NUMA_NO_NODE)
         for nid, start, end in nodes:
             memblock_set_node(memblock, start, end - start, memblock.memory, nid)
-
-    def _page_tables(self) -> None:
-        """Kernel: arch/x86/mm/init.c init_mem_mapping()."""
-        end = self.memblock.memory.regions[-1].end
-        for _ in range(EARLY_PAGES):
-            found = memblock_phys_alloc_range(self.memblock, PAGE_SIZE, PAGE_SIZE, 0, end)
-            self._note("page tables", found, PAGE_SIZE)
 
     def _node_data(self) -> None:
         """Kernel: mm/numa.c alloc_node_data()."""
@@ -217,7 +227,7 @@ class Boot:
 
         NOT MODELLED: a smaller one, where there is no room. Kernel: swiotlb_init_remap()
         """
-        if self.memblock.memory.regions[-1].end <= _GIB4:
+        if memblock_end_of_DRAM(self.memblock) <= _GIB4:
             return
         found = memblock_alloc_low(self.memblock, _SWIOTLB_SIZE, PAGE_SIZE)
         self._note("swiotlb", found, _SWIOTLB_SIZE)
