@@ -176,6 +176,6 @@ def memblock_reserved_size(memblock: Memblock) -> int:
 
 
 def memblock_estimated_nr_free_pages(memblock: Memblock) -> int:
-    """RAM less what is in use, in pages: too few where what is in use is no RAM. (in v6.12)."""
+    """RAM less what is in use, in pages: too few where what is in use is no RAM (in v6.12)."""
     free = memblock_phys_mem_size(memblock) - memblock_reserved_size(memblock)
     return free >> PAGE_SHIFT
