@@ -1,6 +1,8 @@
 """How kswapd is woken, and what it does to the page allocator's state while it runs.
 
-Reclaim itself is not here. Kernel: mm/vmscan.c balance_pgdat() to wakeup_kswapd()
+Reclaim itself is not here.
+
+Kernel: mm/vmscan.c balance_pgdat(), kswapd_try_to_sleep(), wakeup_kswapd()
 """
 
 from __future__ import annotations

@@ -34,7 +34,18 @@ INIT_COMPACT_PRIORITY = COMPACT_PRIO_ASYNC
 COMPACTION_PRIORITY = ("COMPACT_PRIO_SYNC_FULL", "COMPACT_PRIO_SYNC_LIGHT", "COMPACT_PRIO_ASYNC")
 
 
-def compact_result_to_feedback(result: int) -> str:
-    """One word for a compact_result. Kernel: compact_result_to_feedback()."""
-    words = {COMPACT_COMPLETE: "failed", COMPACT_SUCCESS: "progress"}
-    return words.get(result, "withdrawn")
+COMPACTION_FAILED = 1
+COMPACTION_WITHDRAWN = 2
+COMPACTION_PROGRESS = 3
+#: As tracepoints print them, from 1 on. Kernel: include/trace/events/mmflags.h COMPACTION_FEEDBACK
+COMPACTION_FEEDBACK = ("failed", "withdrawn", "progress")
+
+
+def compact_result_to_feedback(result: int) -> int:
+    """How a compact_result looks from afar: COMPACTION_FAILED, WITHDRAWN or PROGRESS.
+
+    Kernel: include/trace/events/mmflags.h compact_result_to_feedback()
+    """
+    if result == COMPACT_COMPLETE:
+        return COMPACTION_FAILED
+    return COMPACTION_PROGRESS if result == COMPACT_SUCCESS else COMPACTION_WITHDRAWN

@@ -23,6 +23,7 @@ from memsim.words.compaction import (
     COMPACT_SUCCESS,
     MIN_COMPACT_COSTLY_PRIORITY,
     MIN_COMPACT_PRIORITY,
+    compact_result_to_feedback,
 )
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES
 
@@ -91,7 +92,7 @@ def should_compact_retry(request: SlowRequest, pressure: Pressure) -> bool:
     ret = _compact_again(request, pressure, max_retries)
     trace = request.vm.trace
     if trace.mask & TP_COMPACT_RETRY:
-        result = request.compact_result
+        result = compact_result_to_feedback(request.compact_result)
         trace.emit(COMPACT_RETRY, request.order, priority, result, retries, max_retries, int(ret))
     decision = Decision.COMPACT_RETRY if ret else Decision.NO_COMPACT_RETRY
     request.step_decision(decision, request.compact_result, request.compact_priority)
