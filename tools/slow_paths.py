@@ -17,6 +17,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -47,6 +48,9 @@ from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, NULL
 from memsim.words.task import PF_KSWAPD, PF_MEMALLOC
 
+#: Before kswapd sleeps for good it naps: 25 ticks of 4 ms and what was left of the one it began
+#: in, so at most this, in seconds. Kernel: mm/vmscan.c kswapd_try_to_sleep()
+NAP = 0.104
 #: Events that tell of a slow path, or end one.
 TOLD = (
     "gpf", "mm_page_alloc", "movepb", "mark_victim", "reclaim_retry_zone",
@@ -394,6 +398,8 @@ class SlowReplay(Replay):
         """Go along with this story."""
         self.story, self.counts = story, counts
         self.followed: dict[int, Followed] = {}
+        #: When kswapd's nap is over, by node.
+        self.naps: dict[int, float] = {}
         self.vm.pressure = Pressure()
         self.vm.trace.mask |= TP_MM_VMSCAN_WAKEUP_KSWAPD | TP_RECLAIM_RETRY_ZONE
         self.vm.trace.ring = self.caught = Caught(self.vm.trace.ring)
@@ -403,6 +409,8 @@ class SlowReplay(Replay):
         self.caught.line = line
         for pgdat in self.vm.nodes:
             pgdat.kswapd_failures = self.story.failures_at(line)
+            if self.naps.get(pgdat.nid, inf) <= self.rows.time[row]:
+                pgdat.kswapd_asleep = 0
         super()._do(row)
 
     def _gpf(self, row: int, gfp_mask: int, order: int, alloc_flags: int, *rest: int) -> None:
@@ -471,14 +479,22 @@ class SlowReplay(Replay):
         return page
 
     def _balance_ret(self, row: int, *rest: int) -> None:
-        """kswapd tries to sleep: from here on it can be woken."""
+        """kswapd tries to sleep, for a nap first: from here on it can be woken."""
+        pgdat = self.boosts.get(self.rows.context[row], (self.vm.nodes[0],))[0]
         super()._balance_ret(row, *rest)
-        for pgdat in self.vm.nodes:
-            pgdat.kswapd_waits = 1
+        pgdat.kswapd_waits = pgdat.kswapd_asleep = 1
+        self.naps[pgdat.nid] = self.rows.time[row] + NAP
 
     def _kswapd_wake(self, row: int, nid: int, *rest: int) -> None:
         super()._kswapd_wake(row, nid, *rest)
-        self.vm.nodes[nid].kswapd_waits = 0
+        self.vm.nodes[nid].kswapd_waits = self.vm.nodes[nid].kswapd_asleep = 0
+        self.naps.pop(nid, None)
+
+    def _kswapd_sleep(self, row: int, nid: int, *rest: int) -> None:
+        """The nap is over, and it goes on sleeping."""
+        super()._kswapd_sleep(row, nid, *rest)
+        self.vm.nodes[nid].kswapd_waits = self.vm.nodes[nid].kswapd_asleep = 1
+        self.naps.pop(nid, None)
 
 
 def slow_paths(folder: Path) -> Counts:
