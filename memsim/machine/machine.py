@@ -41,7 +41,7 @@ from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratet
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
-from memsim.mm.show_mem import allocation_failure_report
+from memsim.mm.show_mem import allocation_failure_report, warns
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
@@ -50,7 +50,7 @@ from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import __GFP_NOWARN, show_gfp_flags
+from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
 _MAX_BULK = 1 << 20
@@ -339,9 +339,9 @@ class Machine(KvmallocRequests):
 
 
 def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
-    """The error of a request that got nothing, with the report unless __GFP_NOWARN."""
-    quiet = gfp_mask & __GFP_NOWARN
-    report = "" if quiet else allocation_failure_report(vm, gfp_mask, order, "memsim")
+    """The error of a request that got nothing, with the report if the kernel logs one."""
+    told = warns(vm, gfp_mask)
+    report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 
