@@ -22,6 +22,7 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.kvmalloc import KvmallocRequests
+from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.journal import set_page_state
@@ -40,7 +41,7 @@ from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratet
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
-from memsim.mm.show_mem import allocation_failure_report
+from memsim.mm.show_mem import allocation_failure_report, warns
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
@@ -49,7 +50,7 @@ from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import __GFP_NOWARN, show_gfp_flags
+from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
 _MAX_BULK = 1 << 20
@@ -313,6 +314,15 @@ class Machine(KvmallocRequests):
         """Check every invariant of mm/validate.py; ValidationError names the broken one."""
         validation.validate(self.vm)
 
+    def why(self) -> str:
+        """How the last operation's requests went through the slow path: a line for each decision.
+
+        Each names the kernel's function. BadRequest with steps=False, and when nothing was asked.
+        """
+        if not self.history:
+            raise BadRequest("nothing was asked for yet, or steps=False keeps no record of it")
+        return slow_path_told(self.vm, self._steps_of(self.history[-1]))
+
     # Inside
 
     def _or_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
@@ -329,9 +339,9 @@ class Machine(KvmallocRequests):
 
 
 def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
-    """The error of a request that got nothing, with the report unless __GFP_NOWARN."""
-    quiet = gfp_mask & __GFP_NOWARN
-    report = "" if quiet else allocation_failure_report(vm, gfp_mask, order, "memsim")
+    """The error of a request that got nothing, with the report if the kernel logs one."""
+    told = warns(vm, gfp_mask)
+    report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 

@@ -49,7 +49,7 @@ def free_area_init(vm: Vm, memory: Memory) -> None:
     """
     vm.movable_zone = find_usable_zone_for_movable(memory.ram, vm.arch)
     for nid in range(1 + max(r.nid for r in memory.ram)):
-        pgdat = PglistData(nid)
+        pgdat = PglistData(nid, vm.arch.MAX_NR_ZONES)
         vm.nodes.append(pgdat)
         for idx, name in enumerate(vm.arch.zone_names):
             zone = Zone(vm, len(vm.zones), nid, idx, name)
