@@ -19,8 +19,8 @@ from memsim.trace.folio_steps import (
     MAPPING_ENTRY,
     MAPPING_GONE,
     MAPPING_NEW,
-    NODE_FIELD,
     NODE_FIELDS,
+    NODE_STAT,
     PAGE_WORD,
     WORD_FLAGS,
     WORD_INDEX,
@@ -230,7 +230,7 @@ def mod_node_page_state(vm: Vm, pgdat: PglistData, item: int, delta: int) -> Non
     """
     old = pgdat.vm_stat[item]
     if delta and vm.trace.mask & TP_STEPS:
-        vm.trace.step(NODE_FIELD, pgdat.nid, item, old, old + delta)
+        vm.trace.step(NODE_STAT, pgdat.nid, item, old, old + delta)
     pgdat.vm_stat[item] = old + delta
 
 
@@ -251,7 +251,7 @@ def set_lruvec_field(vm: Vm, lruvec: Lruvec, name: str, value: int) -> None:
     old = getattr(lruvec, name)
     if old != value and vm.trace.mask & TP_STEPS:
         field = _NODE_FIELD[f"lruvec.{name}"]
-        vm.trace.step(NODE_FIELD, lruvec.pgdat.nid, field, old, value)
+        vm.trace.step(NODE_STAT, lruvec.pgdat.nid, field, old, value)
     setattr(lruvec, name, value)
 
 

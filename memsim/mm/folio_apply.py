@@ -16,7 +16,7 @@ from memsim.trace.folio_steps import (
     MappingEntry,
     MappingGone,
     MappingNew,
-    NodeField,
+    NodeStat,
     PageWord,
 )
 from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
@@ -34,8 +34,8 @@ def apply_folio_step(vm: Vm, step: FolioStep, backwards: bool) -> None:
             put_entry(vm.folios.mappings[step.mapping], step.index, old, new)
         case LruAdd() | LruDel():
             _link(vm, step, isinstance(step, LruAdd) != backwards)
-        case NodeField():
-            _set_node_field(vm, step, step.old if backwards else step.new)
+        case NodeStat():
+            _set_node_stat(vm, step, step.old if backwards else step.new)
         case BatchAdd() | BatchDel():
             batch = vm.folios.fbatches[step.cpu][BATCHES.index(step.batch)]
             if isinstance(step, BatchAdd) != backwards:
@@ -56,7 +56,7 @@ def _link(vm: Vm, step: LruAdd | LruDel, joins: bool) -> None:
         list_del(vm.next, vm.prev, step.pfn)
 
 
-def _set_node_field(vm: Vm, step: NodeField, value: int) -> None:
+def _set_node_stat(vm: Vm, step: NodeStat, value: int) -> None:
     pgdat = vm.nodes[step.nid]
     group, _, name = step.field.rpartition(".")
     if group:

@@ -17,7 +17,7 @@ MAPPING_NEW = 66
 MAPPING_GONE = 67
 LRU_ADD = 68
 LRU_DEL = 69
-NODE_FIELD = 70
+NODE_STAT = 70
 ZONE_STAT = 71
 BATCH_ADD = 72
 BATCH_DEL = 73
@@ -116,10 +116,10 @@ class LruDel(LruMove):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeField:
+class NodeStat:
     """A number of a node changed: `field` is one of NODE_FIELDS."""
 
-    NAME: ClassVar[str] = "sim:node_field"
+    NAME: ClassVar[str] = "sim:node_stat"
     seq: int
     nid: int
     field: str
@@ -164,7 +164,7 @@ class BatchDel(BatchMove):
 
 
 FolioStep = (
-    PageWord | MappingEntry | MappingNew | MappingGone | LruAdd | LruDel | NodeField | ZoneStat
+    PageWord | MappingEntry | MappingNew | MappingGone | LruAdd | LruDel | NodeStat | ZoneStat
     | BatchAdd | BatchDel
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ _KINDS: dict[int, tuple[Callable[..., FolioStep], int, int, tuple[str, ...]]] = 
     MAPPING_GONE: (MappingGone, 3, -1, ()),
     LRU_ADD: (LruAdd, 4, 1, LRU_NAMES),
     LRU_DEL: (LruDel, 4, 1, LRU_NAMES),
-    NODE_FIELD: (NodeField, 4, 1, NODE_FIELDS),
+    NODE_STAT: (NodeStat, 4, 1, NODE_FIELDS),
     ZONE_STAT: (ZoneStat, 4, -1, ()),
     BATCH_ADD: (BatchAdd, 3, 1, BATCHES),
     BATCH_DEL: (BatchDel, 3, 1, BATCHES),

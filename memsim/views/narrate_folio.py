@@ -10,7 +10,7 @@ from memsim.trace.folio_steps import (
     LruMove,
     MappingEntry,
     MappingNew,
-    NodeField,
+    NodeStat,
     PageWord,
     ZoneStat,
 )
@@ -28,7 +28,7 @@ def narrate_folio(step: FolioStep) -> str:
         case MappingEntry():
             was, now = _entry(step.old), _entry(step.new)
             return f"mapping {step.mapping} had {was} at index {step.index} and has {now} now"
-        case NodeField():
+        case NodeStat():
             return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
         case ZoneStat():
             return f"{ZONE_STAT_ITEMS[step.item]}: {step.old} becomes {step.new}"

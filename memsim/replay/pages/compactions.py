@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from memsim.mm.compaction import CompactControl, fast_find_migrateblock, fast_isolate_freepages
 from memsim.mm.mmzone import CaptureControl, Vm, page_zone
+from memsim.words.compaction import MIN_COMPACT_PRIORITY
 from memsim.words.gfp import gfp_migratetype
 from memsim.words.mmzone import MIGRATE_PCPTYPES, MIGRATE_UNMOVABLE, NULL
-
-#: enum compact_priority: the highest, which ignores skip bits.
-MIN_COMPACT_PRIORITY = 0
 
 
 class Compaction:
@@ -61,6 +59,7 @@ class Compactions:
             order, cc.migratetype, priority = self._direct[context]
             cc.order = cc.search_order = order
             cc.direct_compaction = True
+            # only the highest priority ignores skip bits
             cc.ignore_skip_hint = priority == MIN_COMPACT_PRIORITY
             self.captures[context] = CaptureControl(zone, order, cc.migratetype)
 
