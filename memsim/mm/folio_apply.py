@@ -18,6 +18,9 @@ from memsim.trace.folio_steps import (
     MappingNew,
     NodeStat,
     PageWord,
+    ShrinkerDeferred,
+    SwapField,
+    SwapSlot,
 )
 from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
 
@@ -42,6 +45,13 @@ def apply_folio_step(vm: Vm, step: FolioStep, backwards: bool) -> None:
                 batch.append(step.pfn)
             else:
                 batch.pop()
+        case SwapSlot():
+            vm.folios.swap.swap_map[step.slot] = step.old if backwards else step.new
+        case SwapField():
+            setattr(vm.folios.swap, step.field, step.old if backwards else step.new)
+        case ShrinkerDeferred():
+            deferred = vm.folios.shrinkers[step.shrinker].nr_deferred
+            deferred[step.nid] = step.old if backwards else step.new
         case MappingNew() | MappingGone():
             _make_or_forget(vm, step, isinstance(step, MappingNew) != backwards)
         case _:  # a ZoneStat is a matter of zones: apply.py

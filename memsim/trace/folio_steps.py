@@ -21,6 +21,9 @@ NODE_STAT = 70
 ZONE_STAT = 71
 BATCH_ADD = 72
 BATCH_DEL = 73
+SWAP_SLOT = 74
+SWAP_FIELD = 75
+SHRINKER = 76
 
 #: Words of a folio, by the number that stands in a record; each is a flat array of mm/folio.py.
 WORDS = ("flags", "mapping", "index", "mapcount", "refcount", "young", "private")
@@ -38,8 +41,11 @@ BATCHES = (
 NODE_FIELDS = (
     *NODE_STAT_ITEMS,
     "lruvec.anon_cost", "lruvec.file_cost", "lruvec.nonresident_age", "lruvec.refaults_anon",
-    "lruvec.refaults_file",
+    "lruvec.refaults_file", "lruvec.flags",
 )  # fmt: skip
+
+#: Numbers of the swap device, by the number that stands in a record.
+SWAP_FIELDS = ("nr_swap_pages", "cluster_next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +169,44 @@ class BatchDel(BatchMove):
     NAME: ClassVar[str] = "sim:batch_del"
 
 
+@dataclass(frozen=True, slots=True)
+class SwapSlot:
+    """A slot of the swap device has another count: swap_map."""
+
+    NAME: ClassVar[str] = "sim:swap_slot"
+    seq: int
+    slot: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwapField:
+    """A number of the swap device changed."""
+
+    NAME: ClassVar[str] = "sim:swap_field"
+    seq: int
+    field: str
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkerDeferred:
+    """A shrinker has so much put off for a node: nr_deferred."""
+
+    NAME: ClassVar[str] = "sim:shrinker"
+    seq: int
+    shrinker: int
+    nid: int
+    old: int
+    new: int
+
+
 FolioStep = (
     PageWord | MappingEntry | MappingNew | MappingGone | LruAdd | LruDel | NodeStat | ZoneStat
-    | BatchAdd | BatchDel
+    | BatchAdd | BatchDel | SwapSlot | SwapField
+    | ShrinkerDeferred
 )  # fmt: skip
 
 #: Each kind's class, how many integers its record has, which of them is a name, and of which list.
@@ -180,6 +221,9 @@ _KINDS: dict[int, tuple[Callable[..., FolioStep], int, int, tuple[str, ...]]] = 
     ZONE_STAT: (ZoneStat, 4, -1, ()),
     BATCH_ADD: (BatchAdd, 3, 1, BATCHES),
     BATCH_DEL: (BatchDel, 3, 1, BATCHES),
+    SWAP_SLOT: (SwapSlot, 3, -1, ()),
+    SHRINKER: (ShrinkerDeferred, 4, -1, ()),
+    SWAP_FIELD: (SwapField, 3, 0, SWAP_FIELDS),
 }
 
 

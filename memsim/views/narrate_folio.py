@@ -12,6 +12,9 @@ from memsim.trace.folio_steps import (
     MappingNew,
     NodeStat,
     PageWord,
+    ShrinkerDeferred,
+    SwapField,
+    SwapSlot,
     ZoneStat,
 )
 from memsim.words.mmzone import ZONE_STAT_ITEMS
@@ -30,6 +33,12 @@ def narrate_folio(step: FolioStep) -> str:
             return f"mapping {step.mapping} had {was} at index {step.index} and has {now} now"
         case NodeStat():
             return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
+        case SwapSlot():
+            return f"swap_map[{step.slot}]: {step.old:#x} becomes {step.new:#x}"
+        case SwapField():
+            return f"{step.field} of the swap device: {step.old} becomes {step.new}"
+        case ShrinkerDeferred():
+            return f"nr_deferred of a shrinker, node {step.nid}: {step.old} becomes {step.new}"
         case ZoneStat():
             return f"{ZONE_STAT_ITEMS[step.item]}: {step.old} becomes {step.new}"
         case _ if isinstance(step, LruMove):
