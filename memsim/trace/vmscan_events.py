@@ -326,7 +326,7 @@ def _width(nr_fields: int) -> int:
 
 
 def emit(trace: Trace, event: int, *fields: int) -> None:
-    """Fire an event with its fields in the kernel's order; one that is too wide is as large as fits."""
+    """Fire an event with its fields in the kernel's order. One too large is as large as fits."""
     width, packed = _width(len(fields)), 0
     for field in reversed(fields):
         packed = packed << width | min(field, (1 << width) - 1)
