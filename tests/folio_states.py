@@ -10,7 +10,13 @@ from memsim.mm.folio_validate import lru_folios
 from memsim.trace.folio_steps import NODE_FIELDS
 
 _NUMBERS = [name.partition(".")[2] for name in NODE_FIELDS if name.startswith("lruvec.")]
-_KSWAPD = ("kswapd_order", "kswapd_highest_zoneidx", "kswapd_failures", "kswapd_waits")
+_KSWAPD = (
+    "kswapd_order",
+    "kswapd_highest_zoneidx",
+    "kswapd_failures",
+    "kswapd_waits",
+    "kswapd_asleep",
+)
 
 
 def state_of(machine: Machine) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class PageRequests(History):
             for pgdat in self.vm.nodes:
                 if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
                     super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm))
-                if not pgdat.kswapd_waits:
+                if not pgdat.kswapd_asleep:
                     self._run_kswapd(pgdat)
         return result
 

@@ -134,6 +134,7 @@ def allow_direct_reclaim(vm: Vm, pgdat: PglistData) -> bool:
         if pgdat.kswapd_highest_zoneidx > normal:
             set_node_field(vm, pgdat, "kswapd_highest_zoneidx", normal)
         set_node_field(vm, pgdat, "kswapd_waits", 0)
+        set_node_field(vm, pgdat, "kswapd_asleep", 0)
     return False
 
 

@@ -154,9 +154,15 @@ def kswapd_try_to_sleep(
         return False
     if vm.trace.mask & TP_MM_VMSCAN_KSWAPD_SLEEP:
         emit(vm.trace, MM_VMSCAN_KSWAPD_SLEEP, pgdat.nid)
-    set_node_field(vm, pgdat, "kswapd_waits", 1)
+    _set_asleep(vm, pgdat, 1)
     kswapd_sleeps(pgdat)
     return True
+
+
+def _set_asleep(vm: Vm, pgdat: PglistData, asleep: int) -> None:
+    """kswapd sleeps, on the queue where its wakers see it, or runs."""
+    set_node_field(vm, pgdat, "kswapd_waits", asleep)
+    set_node_field(vm, pgdat, "kswapd_asleep", asleep)
 
 
 def kswapd(vm: Vm, pgdat: PglistData) -> None:
@@ -166,7 +172,7 @@ def kswapd(vm: Vm, pgdat: PglistData) -> None:
     """
     had, vm.current.flags = vm.current.flags, vm.current.flags | PF_MEMALLOC | PF_KSWAPD
     kswapd_wakes(pgdat)
-    set_node_field(vm, pgdat, "kswapd_waits", 0)
+    _set_asleep(vm, pgdat, 0)
     highest_zoneidx = vm.arch.MAX_NR_ZONES - 1
     sleeps = False
     while not sleeps:
