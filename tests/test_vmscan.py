@@ -55,6 +55,7 @@ from memsim.words.page_flags import (
     NR_SWAPCACHE,
     NR_VMSCAN_IMMEDIATE,
     PG_active,
+    PG_reclaim,
     PG_referenced,
     PG_workingset,
 )
@@ -640,6 +641,48 @@ def test_dirty_folios_are_left_to_others_and_go_when_they_are_written() -> None:
     assert stat(machine, "NR_VMSCAN_IMMEDIATE") > 0
     assert machine.vm.nodes[0].vm_stat[NR_FILE_DIRTY] == 0
     assert not machine.vm.nodes[0].lruvec.flags & LRUVEC_WAKE_FLUSHERS
+    machine.validate()
+
+
+def test_memory_freed_lazily_goes_with_the_files_unless_it_is_written_to() -> None:
+    machine = small()
+    region = machine.mmap("heap", "1 MiB")
+    pfns = [machine.touch(region, index) for index in range(4)]
+    machine.lru_add_drain_all()
+    for index in range(3):
+        machine.madvise(region, index, "MADV_FREE")
+    machine.lru_add_drain_all()
+    assert listed(machine, LRU_INACTIVE_FILE) == pfns[2::-1]
+    machine.touch(region, 1, write=False)
+    machine.touch(region, 2)
+    vm, lruvec = machine.vm, machine.vm.nodes[0].lruvec
+    vm.folios.young[pfns[2]] = 0
+    shrink_inactive_list(vm, 32, lruvec, control(), LRU_INACTIVE_FILE)
+    # dropped; looked at once more, as its pte is young; written to: anonymous again, and active
+    assert vm.folios.mappings[region.id].i_pages.get(0) is None
+    assert listed(machine, LRU_INACTIVE_FILE) == [pfns[1]]
+    assert listed(machine, LRU_ACTIVE_ANON) == [pfns[2]]
+    assert machine.events()[-1].event.nr_unmap_fail == 1  # type: ignore[union-attr]
+    machine.madvise(region, 2, "MADV_COLD")
+    machine.lru_add_drain_all()
+    assert listed(machine, LRU_INACTIVE_ANON) == [pfns[2], pfns[3]]
+    assert vm.folios.flags[pfns[2]] & PG_workingset
+    machine.validate()
+
+
+def test_pages_that_a_file_needs_no_more_leave_no_shadow() -> None:
+    machine = small(cpus=2)
+    file = machine.open("f", "1 MiB")
+    clean, dirty = machine.read(file, 0, cpu=1), machine.write(file, 1)
+    entries = machine.vm.folios.mappings[file.id].i_pages
+    # it waits in a batch of another CPU, which holds it: all are drained, and then it goes
+    machine.madvise(file, 0, "POSIX_FADV_DONTNEED")
+    machine.madvise(file, 1, "POSIX_FADV_DONTNEED")
+    assert entries == {1: dirty}
+    assert machine.vm.folios.flags[dirty] & PG_reclaim
+    assert not machine.vm.page_state[clean]
+    machine.write_back()
+    assert not machine.vm.folios.flags[dirty] & PG_reclaim
     machine.validate()
 
 

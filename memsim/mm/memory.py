@@ -37,7 +37,7 @@ def handle_mm_fault(
     """
     entry = region.i_pages.get(index, NULL)
     if entry >= 0:
-        access(vm, entry)
+        access(vm, entry, write)
         return entry
     if xa_is_value(entry):
         return do_swap_page(vm, region, index, write, gfp_mask, nid)

@@ -110,9 +110,14 @@ def folio_remove_rmap(vm: Vm, folio: int) -> None:
         mod_node_page_state(vm, folio_pgdat(vm, folio), item, -folio_nr_pages(vm, folio))
 
 
-def access(vm: Vm, folio: int) -> None:
-    """A process uses its pte: the accessed bit is set, by the CPU alone."""
+def access(vm: Vm, folio: int, write: bool) -> None:
+    """A process uses its pte: the CPU alone sets its accessed bit, and the dirty one.
+
+    NOT MODELLED: dirty bits of ptes; of anonymous memory PG_dirty stands for them.
+    """
     folios = vm.folios
+    if write and folio_test_anon(vm, folio):
+        folio_set_flags(folios, folio, PG_dirty)
     set_word(folios, WORD_YOUNG, folio, max(folios.young[folio], 1))
 
 
@@ -139,9 +144,9 @@ def replace_folio(vm: Vm, old: int, new: int) -> None:
 
 
 def references_of_places(vm: Vm, folio: int) -> int:
-    """References that its mapping and its ptes hold: folio_expected_refs() is one more.
+    """References that its mapping and its ptes hold: folio_expected_ref_count().
 
-    Kernel: mm/migrate.c folio_expected_refs()
+    Kernel: include/linux/mm.h folio_expected_ref_count()
     """
     folios = vm.folios
     cached = not folio_test_anon(vm, folio) or folios.flags[folio] & PG_swapcache
