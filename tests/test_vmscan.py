@@ -42,6 +42,8 @@ from memsim.mm.vmscan.shrink_node import in_reclaim_compaction
 from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_NOPROGRESS, reclaim_throttle
 from memsim.mm.vmstat import high_wmark_pages
 from memsim.mm.workingset import pack_shadow, unpack_shadow, workingset_test_recent
+from memsim.trace.text import event_text, parse_line_event
+from memsim.trace.vmscan_events import READ_FROM_TEXT
 from memsim.words.gfp import GFP_DMA, GFP_NOFS
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES
 from memsim.words.page_flags import (
@@ -749,6 +751,39 @@ def test_what_a_machine_cannot_have_is_said() -> None:
         with pytest.raises(BadDescription) as refusal:
             Machine("16 MiB", **how)  # type: ignore[arg-type]
         assert "\n" not in str(refusal.value)
+
+
+#: Lines of a recorded kernel; it runs the multi-gen LRU, but the events are the same.
+RECORDED = """\
+mm_vmscan_kswapd_wake: nid=0 order=0
+mm_vmscan_kswapd_sleep: nid=0
+mm_vmscan_direct_reclaim_begin: order=0 gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO
+mm_vmscan_direct_reclaim_end: nr_reclaimed=64
+mm_vmscan_lru_isolate: classzone=3 order=0 nr_requested=4096 nr_scanned=148 nr_skipped=0 \
+nr_taken=64 lru=inactive_file
+mm_vmscan_lru_shrink_inactive: nid=0 nr_scanned=148 nr_reclaimed=61 nr_dirty=0 nr_writeback=0 \
+nr_congested=0 nr_immediate=0 nr_activate_anon=0 nr_activate_file=3 nr_ref_keep=0 nr_unmap_fail=0 \
+priority=6 flags=RECLAIM_WB_FILE|RECLAIM_WB_ASYNC
+mm_lru_insertion: folio=ffffea0000488800 pfn=0x12220 lru=0 flags=Ma bd\x20
+mm_lru_insertion: folio=ffffea000050d940 pfn=0x14365 lru=0 flags=Mf b\x20\x20
+"""
+
+
+@pytest.mark.parametrize("line", RECORDED.splitlines())
+def test_a_recorded_event_goes_from_text_and_back(line: str) -> None:
+    assert event_text(parse_line_event(line)) == line
+
+
+def test_events_go_through_the_ring_and_their_text() -> None:
+    machine = small(swap="4 MiB")
+    busy(machine)
+    seen = set()
+    for event in (traced.event for traced in machine.events()):
+        if isinstance(event, READ_FROM_TEXT):
+            seen.add(event.NAME)
+            again = parse_line_event(event_text(event))
+            assert again == event or event.NAME == "mm_vmscan_kswapd_wake"
+    assert len(seen) >= 9
 
 
 def test_an_isolation_event_reads_as_the_kernels() -> None:

@@ -38,6 +38,7 @@ from memsim.words.page_flags import (
     NR_FILE_PAGES,
     NR_SWAPCACHE,
     PG_active,
+    PG_anon_exclusive,
     PG_dirty,
     PG_reclaim,
     PG_referenced,
@@ -50,7 +51,7 @@ from memsim.words.page_flags import (
 
 #: What a folio keeps when its contents move. Kernel: mm/migrate.c folio_migrate_flags()
 _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workingset | PG_reclaim
-_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache
+_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
 
 
 def folio_mapping(vm: Vm, folio: int) -> AddressSpace:
@@ -68,7 +69,7 @@ def add_anon_folio(vm: Vm, region: AddressSpace, folio: int, index: int) -> None
 
     Kernel: mm/memory.c do_anonymous_page(), mm/rmap.c folio_add_new_anon_rmap()
     """
-    folio_set_flags(vm.folios, folio, PG_swapbacked | PG_uptodate)
+    folio_set_flags(vm.folios, folio, PG_swapbacked | PG_uptodate | PG_anon_exclusive)
     set_word(vm.folios, WORD_MAPPING, folio, region.id)
     set_word(vm.folios, WORD_INDEX, folio, index)
     folio_add_anon_rmap(vm, folio)

@@ -46,6 +46,7 @@ from memsim.words.page_flags import (
     NR_VMSCAN_WRITE,
     NR_WRITTEN,
     PG_active,
+    PG_anon_exclusive,
     PG_dirty,
     PG_reclaim,
     PG_referenced,
@@ -102,6 +103,7 @@ def try_to_unmap(vm: Vm, folio: int) -> None:
         if folios.flags[folio] & PG_swapbacked:
             swap_duplicate(vm, folios.private[folio])
             entry = xa_mk_value(folios.private[folio])
+        folio_clear_flags(folios, folio, PG_anon_exclusive)
         set_entry(vm, folio_mapping(vm, folio), folios.index[folio], entry)
     while folios.mapcount[folio]:
         folio_remove_rmap(vm, folio)
