@@ -24,8 +24,10 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
+from memsim.words.page_flags import NR_LRU_LISTS
 
 if TYPE_CHECKING:
+    from memsim.mm.folio import Folios, Lruvec
     from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
@@ -146,7 +148,8 @@ class PglistData:
 
     `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
     `allowed_zones[0 or 1][highest_zoneidx]` is what is left of it below a highest zone; the last
-    entry, which is that of no zone, -1, is empty.
+    entry, which is that of no zone, -1, is empty. `vm_stat` counts folios; it and `lruvec` are
+    made by reclaim_init().
     kswapd_order and kswapd_highest_zoneidx are what kswapd is asked for, by its waker; the latter
     is MAX_NR_ZONES when nobody asked. kswapd_waits: the queue kswapd_wait holds it, so its wakers
     see it; kswapd_asleep: it sleeps. A nap that is over by itself leaves it on the queue, awake,
@@ -155,8 +158,12 @@ class PglistData:
 
     __slots__ = (
         "allowed_zones", "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx",
-        "kswapd_order", "kswapd_waits", "nid", "node_zonelists", "node_zones", "totalreserve_pages",
+        "kswapd_order", "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones",
+        "totalreserve_pages", "vm_stat",
     )  # fmt: skip
+
+    lruvec: Lruvec
+    vm_stat: list[int]
 
     def __init__(self, nid: int, max_nr_zones: int) -> None:
         self.nid = nid
@@ -195,13 +202,16 @@ class Vm:
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
-        "totalreserve_pages", "slab", "vmalloc", "fields_seen", "system_ram", "_next_head",
+        "totalreserve_pages", "slab", "vmalloc", "folios", "fields_seen", "system_ram",
+        "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
     slab: SlabState
     #: vmalloc's state; vmalloc_init() makes it.
     vmalloc: VmallocState
+    #: Folios, their mappings and batches; reclaim_init() makes it.
+    folios: Folios
 
     def __init__(
         self,
@@ -236,6 +246,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
+        heads += nr_nodes * NR_LRU_LISTS
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)

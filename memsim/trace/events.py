@@ -16,6 +16,12 @@ from typing import ClassVar
 from memsim.trace.pressure_events import PRESSURE_EVENT_CLASSES, PressureEvent, pressure_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
+from memsim.trace.vmscan_events import (
+    FIRST_VMSCAN,
+    TP_VMSCAN_EVENTS,
+    VmscanEvent,
+    vmscan_event,
+)
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
@@ -55,7 +61,7 @@ TP_RECLAIM_RETRY_ZONE = 1 << RECLAIM_RETRY_ZONE
 TP_COMPACT_RETRY = 1 << COMPACT_RETRY
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 16) - 1
+TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_VMSCAN_EVENTS
 TP_STEPS = 1 << 29
 
 
@@ -179,7 +185,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent
+Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -214,7 +220,9 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= MM_VMSCAN_WAKEUP_KSWAPD:
+    if number >= FIRST_VMSCAN:
+        event = vmscan_event(number - FIRST_VMSCAN, record[2:])
+    elif number >= MM_VMSCAN_WAKEUP_KSWAPD:
         event = pressure_event(number - MM_VMSCAN_WAKEUP_KSWAPD, record[2:])
     elif number >= ALLOC_VMAP_AREA:
         event = vmalloc_event(number - ALLOC_VMAP_AREA, record[2:])
