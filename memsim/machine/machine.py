@@ -36,7 +36,7 @@ from memsim.mm.mmzone import (
     populated_zones,
 )
 from memsim.mm.page_alloc import alloc, free, pcp
-from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
+from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_isolate
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
@@ -265,7 +265,7 @@ class Machine(KvmallocRequests):
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
         zone = self._zone(pfn)
         name = f"isolate_pageblock(pfn {pfn})"
-        if not self._do(name, 0, lambda: set_migratetype_isolate(zone, pfn)):
+        if not self._do(name, 0, lambda: isolate_pageblock(zone, pfn)):
             raise BadRequest(f"the pageblock of pfn {pfn} is not wholly in zone {zone.name}")
 
     def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:

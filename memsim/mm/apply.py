@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.list import list_del, list_insert_after
+from memsim.mm.compaction.state import apply_compaction_step
 from memsim.mm.journal import all_fields
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.page_alloc.free_list import refill_from_deferred
@@ -15,6 +16,7 @@ from memsim.mm.restore import restore
 from memsim.mm.slub.apply import apply_slab_step
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
+from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.steps import (
     Field,
     ListAdd,
@@ -73,6 +75,8 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
     elif isinstance(step, VmallocStep):
         apply_vmalloc_step(vm, step, backwards)
+    elif isinstance(step, CompactionStep):
+        apply_compaction_step(vm, step, backwards)
     elif not isinstance(step, Split | Merge) and hasattr(vm, "slab"):
         apply_slab_step(vm, step, backwards)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.lib.bits import align_up, clamp
+from memsim.mm.cma_area import cma_init_reserved_areas
 from memsim.mm.khugepaged import hugepage_init
 from memsim.mm.layout import NodeRange, Range
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
@@ -149,6 +150,7 @@ def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
     vm.system_ram = memory.free
     memblock_free_all(vm, memory.free)
     smp_init(vm, memory.free)
+    cma_init_reserved_areas(vm)
     init_per_zone_wmark_min(vm)
     setup_pcp_cacheinfo(vm)
     hugepage_init(vm, transparent_hugepage)

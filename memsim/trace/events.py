@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memsim.trace.compaction_events import COMPACTION_EVENTS, CompactionEvent, compaction_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
 from memsim.words.gfp import show_gfp_flags
@@ -48,7 +49,9 @@ TP_PURGE_VMAP_AREA_LAZY = 1 << PURGE_VMAP_AREA_LAZY
 TP_FREE_VMAP_AREA_NOFLUSH = 1 << FREE_VMAP_AREA_NOFLUSH
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 13) - 1
+#: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
+TP_COMPACTION = 1 << 24
+TP_KERNEL_EVENTS = (1 << 13) - 1 | TP_COMPACTION
 TP_STEPS = 1 << 29
 
 
@@ -172,7 +175,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent
+Event = PageEvent | SlabEvent | VmallocEvent | CompactionEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -207,7 +210,9 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= ALLOC_VMAP_AREA:
+    if number >= COMPACTION_EVENTS:
+        event = compaction_event(number, record[2:], names)
+    elif number >= ALLOC_VMAP_AREA:
         event = vmalloc_event(number - ALLOC_VMAP_AREA, record[2:])
     elif number >= KMALLOC:
         event = SLAB_EVENT_CLASSES[number - KMALLOC].of(record[2:], names)
