@@ -84,6 +84,8 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
         raise BadFree(f"pfn {pfn} is in a slab of cache {slab.slab_cache.name}: free its objects")
     if hasattr(vm, "vmalloc") and pfn in vm.vmalloc.init_mm.tables:
         raise BadFree(f"pfn {pfn} is a page table of the kernel")
+    if hasattr(vm, "folios") and vm.folios.refcount[pfn]:
+        raise BadFree(f"pfn {pfn} is a folio of a file or region: drop() that page of it")
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")

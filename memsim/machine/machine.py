@@ -22,8 +22,10 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.kvmalloc import KvmallocRequests
+from memsim.machine.pages import PageRequests
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
+from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.mmzone import (
@@ -55,7 +57,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests):
+class Machine(KvmallocRequests, PageRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -65,7 +67,7 @@ class Machine(KvmallocRequests):
     slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does; slab_nomerge
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
-    where there is one.
+    where there is one. reclaim=True: files and regions have LRU lists.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -89,6 +91,7 @@ class Machine(KvmallocRequests):
         slab_nomerge: bool = False,
         random_kmalloc_caches: bool = False,
         vmalloc: bool = False,
+        reclaim: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -103,6 +106,9 @@ class Machine(KvmallocRequests):
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         if vmalloc:
             vmalloc_init(vm)
+        check_switch("reclaim", reclaim)
+        if reclaim:
+            reclaim_init(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod

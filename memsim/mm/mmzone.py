@@ -23,9 +23,11 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
+from memsim.words.page_flags import NR_LRU_LISTS
 
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
+    from memsim.mm.folio import Folios, Lruvec
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
 
@@ -153,13 +155,18 @@ class PglistData:
 
     `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
     `allowed_zones[0 or 1][highest_zoneidx]` is what is left of it below a highest zone; the last
-    entry, which is that of no zone, -1, is empty.
+    entry, which is that of no zone, -1, is empty. `vm_stat` counts folios; it and `lruvec` are
+    made by reclaim_init().
     """
 
     __slots__ = (
-        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "nid",
+        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "lruvec", "nid",
         "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
+        "vm_stat",
     )  # fmt: skip
+
+    lruvec: Lruvec
+    vm_stat: list[int]
 
     def __init__(self, nid: int) -> None:
         self.nid = nid
@@ -195,15 +202,18 @@ class Vm:
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
-        "totalreserve_pages", "slab", "vmalloc", "fields_seen", "system_ram", "_next_head",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
+        "totalreserve_pages", "slab", "vmalloc", "folios", "fields_seen", "system_ram",
+        "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
     slab: SlabState
     #: vmalloc's state; vmalloc_init() makes it.
     vmalloc: VmallocState
+    #: Folios, their mappings and batches; reclaim_init() makes it.
+    folios: Folios
 
     def __init__(
         self,
@@ -235,6 +245,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
+        heads += nr_nodes * NR_LRU_LISTS
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)

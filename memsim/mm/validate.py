@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from memsim.mm.folio_validate import FOLIO_INVARIANTS
 from memsim.mm.mmzone import (
     PG_BUDDY,
     PG_INUSE,
@@ -204,6 +205,10 @@ def broken_invariants(vm: Vm) -> Iterator[str]:
         for check in INVARIANTS:
             for where in check(zone):
                 yield f"{zone.name}: {check.__doc__} {where}"
+    if hasattr(vm, "folios"):
+        for of_folios in FOLIO_INVARIANTS:
+            for where in of_folios(vm):
+                yield f"folios: {of_folios.__doc__} {where}"
 
 
 def validate(vm: Vm) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from memsim.trace.compaction_steps import CompactionStep, compaction_step, is_compaction_step
+from memsim.trace.folio_steps import FolioStep, folio_step, is_folio_step
 from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
 
@@ -346,6 +347,7 @@ OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = (
     ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
     | CompactionStep
+    | FolioStep
 )  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.
@@ -415,6 +417,8 @@ def decode(record: array[int]) -> Step:
         return vmalloc_step(seq, kind, record[2:])
     if is_compaction_step(kind):
         return compaction_step(seq, kind, record[2:])
+    if is_folio_step(kind):
+        return folio_step(seq, kind, record[2:])
     if kind in _SLAB_STEPS:
         step, nr_arguments = _SLAB_STEPS[kind]
         return step(seq, *record[2 : 2 + nr_arguments])
