@@ -23,6 +23,7 @@ from memsim.machine.checks import (
 )
 from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.machine.pages import PageRequests
+from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.folio import reclaim_init
@@ -318,6 +319,15 @@ class Machine(KvmallocRequests, PageRequests):
     def validate(self) -> None:
         """Check every invariant of mm/validate.py; ValidationError names the broken one."""
         validation.validate(self.vm)
+
+    def why(self) -> str:
+        """How the last operation's requests went through the slow path: a line for each decision.
+
+        Each names the kernel's function. BadRequest with steps=False, and when nothing was asked.
+        """
+        if not self.history:
+            raise BadRequest("nothing was asked for yet, or steps=False keeps no record of it")
+        return slow_path_told(self.vm, self._steps_of(self.history[-1]))
 
     # Inside
 

@@ -19,6 +19,7 @@ from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
 from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep, ZoneStat
+from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import (
     Field,
     ListAdd,
@@ -75,6 +76,8 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, Field):
         zone = vm.zones[step.zone_id]
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
+    elif isinstance(step, NodeField):
+        setattr(vm.nodes[step.nid], step.field, step.old if backwards else step.new)
     elif isinstance(step, VmallocStep):
         apply_vmalloc_step(vm, step, backwards)
     elif isinstance(step, CompactionStep):
@@ -84,7 +87,7 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, FolioStep):
         if hasattr(vm, "folios"):
             apply_folio_step(vm, step, backwards)
-    elif not isinstance(step, Split | Merge) and hasattr(vm, "slab"):
+    elif not isinstance(step, Split | Merge | SlowPath) and hasattr(vm, "slab"):
         apply_slab_step(vm, step, backwards)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
+from memsim.mm.task import Task
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
 from memsim.words.mmzone import (
@@ -28,6 +29,7 @@ from memsim.words.page_flags import NR_LRU_LISTS
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
     from memsim.mm.folio import Folios, Lruvec
+    from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
 
@@ -156,11 +158,14 @@ class PglistData:
     `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
     `allowed_zones[0 or 1][highest_zoneidx]` is what is left of it below a highest zone; the last
     entry, which is that of no zone, -1, is empty. `vm_stat` counts folios; it and `lruvec` are
-    made by reclaim_init().
+    made by reclaim_init(). kcompactd_* are what kcompactd is asked for.
+    kswapd_order and kswapd_highest_zoneidx are what kswapd is asked for, by its waker; the latter
+    is MAX_NR_ZONES when nobody asked. kswapd_waits: kswapd_wait holds it, so it can be woken.
     """
 
     __slots__ = (
-        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "lruvec", "nid",
+        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "kswapd_failures",
+        "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec", "nid",
         "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
         "vm_stat",
     )  # fmt: skip
@@ -168,8 +173,12 @@ class PglistData:
     lruvec: Lruvec
     vm_stat: list[int]
 
-    def __init__(self, nid: int) -> None:
+    def __init__(self, nid: int, max_nr_zones: int) -> None:
         self.nid = nid
+        self.kswapd_order = 0
+        self.kswapd_highest_zoneidx = max_nr_zones
+        self.kswapd_failures = 0
+        self.kswapd_waits = 1
         self.node_zones: list[Zone] = []
         self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
         self.allowed_zones: list[list[list[Zone]]] = []
@@ -197,8 +206,9 @@ class Vm:
 
     __slots__ = (
         "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
-        "trace", "cpu", "capture_control", "nodes", "zones", "arch", "cpu_to_node",
-        "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
+        "trace", "cpu", "current", "pressure", "capture_control", "nodes", "zones", "arch",
+        "cpu_to_node", "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA",
+        "MIGRATE_ISOLATE",
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
@@ -230,6 +240,9 @@ class Vm:
         self.nr_cpus = nr_cpus
         self.trace = trace
         self.cpu = 0
+        self.current = Task()
+        #: Who reclaims, compacts and kills; None: nobody.
+        self.pressure: Pressure | None = None
         #: Ranges of pfns, [start, end), whose pages boot gave to the buddy allocator.
         self.system_ram: list[tuple[int, int]] = []
         #: current->capture_control: of the task that runs now.

@@ -211,7 +211,7 @@ def _zone_path(zone: Zone) -> str:
 
 def _restore_node(vm: Vm, nid: int, node: Field) -> None:
     node["nid"].integer(nid, nid)
-    pgdat = PglistData(nid)
+    pgdat = PglistData(nid, vm.arch.MAX_NR_ZONES)
     vm.nodes.append(pgdat)
     for idx, field in enumerate(_zones(vm, node)):
         field["idx"].integer(idx, idx)

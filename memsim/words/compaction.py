@@ -28,6 +28,15 @@ MIN_COMPACT_PRIORITY = COMPACT_PRIO_SYNC_FULL
 MIN_COMPACT_COSTLY_PRIORITY = DEF_COMPACT_PRIORITY = COMPACT_PRIO_SYNC_LIGHT
 INIT_COMPACT_PRIORITY = COMPACT_PRIO_ASYNC
 
+#: Kernel: include/trace/events/mmflags.h COMPACTION_PRIORITY
+COMPACTION_PRIORITY = ("COMPACT_PRIO_SYNC_FULL", "COMPACT_PRIO_SYNC_LIGHT", "COMPACT_PRIO_ASYNC")
+
+COMPACTION_FAILED = 1
+COMPACTION_WITHDRAWN = 2
+COMPACTION_PROGRESS = 3
+#: As tracepoints print them, from 1 on. Kernel: include/trace/events/mmflags.h COMPACTION_FEEDBACK
+COMPACTION_FEEDBACK = ("failed", "withdrawn", "progress")
+
 #: Pages isolated at a time. Kernel: SWAP_CLUSTER_MAX
 COMPACT_CLUSTER_MAX = 32
 #: Compaction is skipped up to 1 << this times.
@@ -76,3 +85,13 @@ NODE_COMPACT_FIELDS = (
 def compact_gap(order: int) -> int:
     """Free pages beyond the watermark that compaction needs. Kernel: compact_gap()."""
     return 2 << order
+
+
+def compact_result_to_feedback(result: int) -> int:
+    """How a compact_result looks from afar: COMPACTION_FAILED, WITHDRAWN or PROGRESS.
+
+    Kernel: include/trace/events/mmflags.h compact_result_to_feedback()
+    """
+    if result == COMPACT_COMPLETE:
+        return COMPACTION_FAILED
+    return COMPACTION_PROGRESS if result == COMPACT_SUCCESS else COMPACTION_WITHDRAWN

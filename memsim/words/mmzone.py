@@ -16,6 +16,8 @@ from memsim.lib.bits import PAGE_SIZE as PAGE_SIZE
 MAX_PAGE_ORDER = 10
 NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
 PAGE_ALLOC_COSTLY_ORDER = 3
+#: Kernel: mm/internal.h
+MAX_RECLAIM_RETRIES = 16
 HPAGE_PMD_ORDER = 9
 PAGEBLOCK_ORDER = 9
 #: Kernel: arch/x86/include/asm/sparsemem.h SECTION_SIZE_BITS

@@ -64,6 +64,7 @@ class Compactions:
             order, cc.migratetype, priority = self._direct[context]
             cc.order = cc.search_order = order
             cc.direct_compaction = True
+            # only the highest priority ignores skip bits
             cc.ignore_skip_hint = priority == MIN_COMPACT_PRIORITY
             self.captures[context] = CaptureControl(zone, order, cc.migratetype)
 

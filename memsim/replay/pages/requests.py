@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, fast_path
+from memsim.mm.page_alloc.alloc import fast_path
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
+from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.zone_walk import get_page_from_freelist
 from memsim.replay.pages.base import Base, Miss, Request
 from memsim.replay.pages.misses import why_page
