@@ -21,10 +21,13 @@ from memsim.machine.checks import (
     check_switch,
     whole,
 )
+from memsim.machine.compaction import CompactionRequests
 from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.machine.pages import PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
+from memsim.mm.compaction.kcompactd import kcompactd_run
+from memsim.mm.compaction.pressure import CompactionPressure
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
@@ -58,7 +61,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests):
+class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -110,6 +113,8 @@ class Machine(KvmallocRequests, PageRequests):
         check_switch("reclaim", reclaim)
         if reclaim:
             reclaim_init(vm)
+            kcompactd_run(vm)
+            vm.pressure = CompactionPressure(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod
