@@ -5,7 +5,7 @@ from __future__ import annotations
 from memsim import Machine
 from memsim.machine.pages import Pages
 from memsim.mm.compaction.kcompactd import kcompactd_run
-from memsim.mm.compaction.pressure import CompactionPressure
+from memsim.mm.compaction.pressure import ReclaimAndCompaction
 from memsim.mm.folio import reclaim_init
 
 #: Pages before the one zone of a movable machine.
@@ -17,7 +17,7 @@ def movable_machine(nr_pages: int, *, start_pfn: int = START, cpus: int = 1) -> 
     machine = Machine.of_pages(nr_pages, start_pfn=start_pfn, cpus=cpus)
     reclaim_init(machine.vm)
     kcompactd_run(machine.vm)
-    machine.vm.pressure = CompactionPressure(machine.vm)
+    machine.vm.pressure = ReclaimAndCompaction(machine.vm)
     return machine
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import pytest
+from folio_states import listed, small, state_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -15,7 +15,6 @@ from memsim.machine.pages import Pages
 from memsim.mm import swap
 from memsim.mm.filemap import folio_alloc
 from memsim.mm.folio import folio_get
-from memsim.mm.folio_validate import lru_folios
 from memsim.mm.mm_inline import folio_isolate_lru
 from memsim.mm.rmap import replace_folio
 from memsim.words.errors import ValidationError
@@ -30,35 +29,6 @@ from memsim.words.page_flags import (
     PG_dirty,
     PG_referenced,
 )
-
-
-def state_of(machine: Machine) -> dict[str, Any]:
-    """Everything that steps may change: pages, folios, lists, counters, mappings, batches."""
-    vm = machine.vm
-    folios = vm.folios
-    numbers = ("anon_cost", "file_cost", "nonresident_age", "refaults_anon", "refaults_file")
-    return {
-        "pages": machine.snapshot(),
-        "words": [list(words) for words in folios.words],
-        "mappings": {
-            m.id: (m.kind, m.name, dict(m.i_pages), m.nrpages) for m in folios.mappings.values()
-        },
-        "next": folios.next_mapping,
-        "batches": [[list(batch) for batch in batches] for batches in folios.fbatches],
-        "lists": [[lru_folios(vm, node.nid, lru) for lru in range(5)] for node in vm.nodes],
-        "counters": [list(node.vm_stat) for node in vm.nodes],
-        "lruvec": [[getattr(node.lruvec, name) for name in numbers] for node in vm.nodes],
-    }
-
-
-def small(**how: Any) -> Machine:
-    """A machine whose folios one can count."""
-    return Machine("16 MiB", reclaim=True, min_free_kbytes=256, **how)
-
-
-def listed(machine: Machine, lru: int) -> list[int]:
-    """The folios of node 0's list."""
-    return lru_folios(machine.vm, 0, lru)
 
 
 def test_a_folio_waits_until_its_batch_of_31_is_full() -> None:

@@ -16,6 +16,7 @@ from memsim.machine.checks import (
     check_cpu,
     check_free,
     check_order,
+    check_reclaim,
     check_request,
     check_slab_options,
     check_switch,
@@ -27,7 +28,7 @@ from memsim.machine.pages import PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.compaction.kcompactd import kcompactd_run
-from memsim.mm.compaction.pressure import CompactionPressure
+from memsim.mm.compaction.pressure import ReclaimAndCompaction
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
@@ -48,6 +49,7 @@ from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot
+from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
 from memsim.mm.vmstat_work import refresh_cpu_vm_stats
@@ -71,7 +73,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does; slab_nomerge
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
-    where there is one. reclaim=True: files and regions have LRU lists.
+    where there is one. reclaim=True: pages of files and regions are reclaimed
+    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -96,6 +99,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
         random_kmalloc_caches: bool = False,
         vmalloc: bool = False,
         reclaim: bool = False,
+        swap: int | str = 0,
+        swappiness: int = 60,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -110,11 +115,13 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         if vmalloc:
             vmalloc_init(vm)
-        check_switch("reclaim", reclaim)
+        slots = check_reclaim(reclaim, swap, swappiness)
         if reclaim:
             reclaim_init(vm)
             kcompactd_run(vm)
-            vm.pressure = CompactionPressure(vm)
+            swapon(vm, slots)
+            vm.folios.swappiness = swappiness
+            vm.pressure = ReclaimAndCompaction(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod

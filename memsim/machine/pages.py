@@ -13,19 +13,22 @@ memsim.words.errors.BadRequest: index=256: data has pages 0 to 255
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from memsim.lib.bits import nr_pages_of
 from memsim.lib.sizes import parse_size
 from memsim.lib.text import one_line
 from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
-from memsim.machine.history import History
+from memsim.machine.history import History, T
 from memsim.mm import filemap, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
-from memsim.mm.rmap import zap_anon
+from memsim.mm.mmzone import PglistData
+from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
 from memsim.words.mmzone import NULL
+from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 from memsim.words.slab import NUMA_NO_NODE
 
 #: The largest file or region, in pages: 1 TiB.
@@ -83,14 +86,16 @@ class PageRequests(History):
         check_switch("write", write)
         mapping = self._page_of(region, ANON, index)
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
-        call = lambda: memory.handle_mm_fault(self.vm, mapping, index, gfp, node)  # noqa: E731
+        call = lambda: memory.handle_mm_fault(  # noqa: E731
+            self.vm, mapping, index, write, gfp, node
+        )
         return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
 
     def drop(self, pages: Pages, index: int, *, cpu: int = 0) -> None:
         """Give back a page of a file (truncated there) or of a region (unmapped)."""
         mapping = self._page_of(pages, None, index)
         check_cpu(self.vm, cpu)
-        call = zap_anon if mapping.is_anon else filemap.truncate
+        call = memory.zap_pte if mapping.is_anon else filemap.truncate
         self._do(f"drop({pages.name}, {index})", cpu, lambda: call(self.vm, mapping, index))
 
     def close(self, pages: Pages, *, cpu: int = 0) -> None:
@@ -99,12 +104,47 @@ class PageRequests(History):
         check_cpu(self.vm, cpu)
         self._do(f"close({pages.name})", cpu, lambda: self._close(mapping))
 
+    def kswapd(self, *, nid: int = 0) -> None:
+        """Wake a node's kswapd, whatever it was asked for, and let it run until it sleeps.
+
+        Without this it runs by itself behind the operation that woke it. Kernel: mm/vmscan.c
+        """
+        self._folios()
+        check_nid(self.vm, nid)
+        pgdat = self.vm.nodes[max(nid, 0)]
+        self._run_kswapd(pgdat)
+
+    def write_back(self) -> None:
+        """Write all dirty pages of files, at once. Kernel: mm/page-writeback.c."""
+        self._folios()
+        self._do("write_back()", 0, lambda: filemap.write_back(self.vm))
+
     def lru_add_drain_all(self) -> None:
         """Empty the batches of every CPU. Kernel: mm/swap.c lru_add_drain_all()."""
         self._folios()
         self._do("lru_add_drain_all()", 0, lambda: swap.lru_add_drain_all(self.vm))
 
     # Inside
+
+    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+        """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
+        result = super()._do(name, cpu, call)
+        if hasattr(self.vm, "folios"):
+            for pgdat in self.vm.nodes:
+                if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
+                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm))
+                if not pgdat.kswapd_asleep:
+                    self._run_kswapd(pgdat)
+        return result
+
+    def _run_kswapd(self, pgdat: PglistData) -> None:
+        cpu = self._cpu_of(pgdat)
+        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat))
+
+    def _cpu_of(self, pgdat: PglistData) -> int:
+        """The first CPU of a node; the first of all where it has none."""
+        here = [cpu for cpu, nid in enumerate(self.vm.cpu_to_node) if nid == pgdat.nid]
+        return here[0] if here else 0
 
     def _folios(self) -> None:
         if not hasattr(self.vm, "folios"):
@@ -154,7 +194,7 @@ class PageRequests(History):
         return pfn
 
     def _close(self, mapping: AddressSpace) -> None:
-        call = zap_anon if mapping.is_anon else filemap.truncate
+        call = memory.zap_pte if mapping.is_anon else filemap.truncate
         for index in sorted(mapping.i_pages):
             call(self.vm, mapping, index)
         forget_mapping(self.vm, mapping)

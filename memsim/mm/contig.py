@@ -24,6 +24,7 @@ from memsim.mm.page_isolation import (
     undo_isolate_page_range,
 )
 from memsim.mm.swap import folio_put, lru_add_drain, lru_add_drain_all
+from memsim.mm.vmscan.clean_pages import reclaim_clean_pages_from_list
 from memsim.trace.compaction_events import MM_ALLOC_CONTIG_MIGRATE_RANGE_INFO
 from memsim.trace.events import TP_COMPACTION
 from memsim.trace.folio_steps import WORD_REFCOUNT
@@ -111,15 +112,14 @@ def contig_gfp_mask(gfp_mask: int) -> int:
 def _alloc_contig_migrate_range(cc: CompactControl, start: int, end: int, migratetype: int) -> int:
     """Move what is in [start, end) away: 0, or -EBUSY, -ENOMEM.
 
-    NOT MODELLED: reclaim_clean_pages_from_list(), which drops clean pages of files instead; here
-    they move too. With lru_cache_disable() nothing waits in a batch: they are emptied at once.
+    Clean pages of files are dropped instead. lru_cache_disable(): nothing waits in a batch.
     Kernel: mm/page_alloc.c __alloc_contig_migrate_range()
     """
     vm, zone = cc.zone.vm, cc.zone
     targets = MigrationTargetControl(vm, zone.node, cc.gfp_mask)
     if hasattr(vm, "folios"):
         lru_add_drain_all(vm)
-    pfn, ret, tries, mapped, migrated = start, 0, 0, 0, 0
+    pfn, ret, tries, mapped, migrated, reclaimed = start, 0, 0, 0, 0, 0
     while pfn < end or cc.migratepages:
         if not cc.migratepages:
             cc.nr_migratepages = 0
@@ -132,6 +132,9 @@ def _alloc_contig_migrate_range(cc: CompactControl, start: int, end: int, migrat
             if tries == _MAX_TRIES:
                 ret = -EBUSY
                 break
+        nr_reclaimed = reclaim_clean_pages_from_list(zone, cc.migratepages)
+        cc.nr_migratepages -= nr_reclaimed
+        reclaimed += nr_reclaimed
         mapped += _mapped(vm, cc.migratepages)
         ret, _ = migrate_pages(vm, cc.migratepages, targets, cc.mode, MR_CONTIG_RANGE)
         if hasattr(vm, "folios"):
@@ -144,7 +147,7 @@ def _alloc_contig_migrate_range(cc: CompactControl, start: int, end: int, migrat
         putback_movable_pages(vm, cc.migratepages)
     if vm.trace.mask & TP_COMPACTION:
         # in 6.12 the last four are not in the order of the event's fields
-        values = (migratetype, migrated, 0, mapped)
+        values = (migratetype, migrated, reclaimed, mapped)
         vm.trace.emit(MM_ALLOC_CONTIG_MIGRATE_RANGE_INFO, start, end, *values)
     return min(ret, 0)
 

@@ -8,25 +8,37 @@ Kernel: mm/filemap.c
 from __future__ import annotations
 
 from memsim.mm.folio import (
+    FILE,
     AddressSpace,
     folio_clear_flags,
     folio_get,
     folio_nr_pages,
-    folio_pgdat,
     folio_set_flags,
     folio_zone,
-    mod_node_page_state,
+    mod_folio_state,
     mod_zone_folio_state,
     set_entry,
+    set_lruvec_field,
     set_word,
+    xa_is_value,
 )
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.alloc import alloc_pages
-from memsim.mm.swap import folio_add_lru, folio_mark_accessed, folio_put
+from memsim.mm.swap import folio_add_lru, folio_mark_accessed, folio_put, folio_rotate_reclaimable
+from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING, WORD_REFCOUNT
 from memsim.words.gfp import __GFP_WRITE
 from memsim.words.mmzone import NR_ZONE_WRITE_PENDING, NULL
-from memsim.words.page_flags import NR_DIRTIED, NR_FILE_DIRTY, NR_FILE_PAGES, PG_dirty, PG_uptodate
+from memsim.words.page_flags import (
+    LRUVEC_WAKE_FLUSHERS,
+    NR_DIRTIED,
+    NR_FILE_DIRTY,
+    NR_FILE_PAGES,
+    NR_WRITTEN,
+    PG_dirty,
+    PG_reclaim,
+    PG_uptodate,
+)
 
 
 def folio_alloc(vm: Vm, gfp_mask: int, nid: int, order: int = 0) -> int:
@@ -46,18 +58,20 @@ def filemap_get_folio(mapping: AddressSpace, index: int) -> int:
     return entry if entry >= 0 else NULL
 
 
-def filemap_add_folio(vm: Vm, mapping: AddressSpace, folio: int, index: int) -> int:
-    """Give a folio to the page cache, and queue it for the LRU list: the entry that was there.
+def filemap_add_folio(vm: Vm, mapping: AddressSpace, folio: int, index: int, gfp_mask: int) -> None:
+    """Give a folio to the page cache, and queue it for the LRU list.
 
+    Refaults count, but not of a folio that is about to be written: __GFP_WRITE.
     Kernel: mm/filemap.c filemap_add_folio(), __filemap_add_folio()
     """
     folio_get(vm.folios, folio)
     set_word(vm.folios, WORD_MAPPING, folio, mapping.id)
     set_word(vm.folios, WORD_INDEX, folio, index)
     shadow = set_entry(vm, mapping, index, folio)
-    _mod_folio_state(vm, folio, NR_FILE_PAGES, 1)
+    mod_folio_state(vm, folio, NR_FILE_PAGES, 1)
+    if xa_is_value(shadow) and not gfp_mask & __GFP_WRITE:
+        workingset_refault(vm, folio, shadow)
     folio_add_lru(vm, folio)
-    return shadow
 
 
 def _filemap_remove_folio(vm: Vm, folio: int, shadow: int = NULL) -> None:
@@ -67,7 +81,7 @@ def _filemap_remove_folio(vm: Vm, folio: int, shadow: int = NULL) -> None:
     """
     folios = vm.folios
     mapping = folios.mappings[folios.mapping[folio]]
-    _mod_folio_state(vm, folio, NR_FILE_PAGES, -1)
+    mod_folio_state(vm, folio, NR_FILE_PAGES, -1)
     if folios.flags[folio] & PG_dirty:
         folio_account_cleaned(vm, folio)
     set_entry(vm, mapping, folios.index[folio], shadow)
@@ -86,7 +100,7 @@ def filemap_read(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid: 
         folio = folio_alloc(vm, gfp_mask, nid)
         if folio == NULL:
             return NULL
-        filemap_add_folio(vm, mapping, folio, index)
+        filemap_add_folio(vm, mapping, folio, index, gfp_mask)
         folio_set_flags(vm.folios, folio, PG_uptodate)
         folio_put(vm, folio)
     folio_mark_accessed(vm, folio)
@@ -103,7 +117,7 @@ def filemap_write(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid:
         folio = folio_alloc(vm, gfp_mask | __GFP_WRITE, nid)
         if folio == NULL:
             return NULL
-        filemap_add_folio(vm, mapping, folio, index)
+        filemap_add_folio(vm, mapping, folio, index, gfp_mask | __GFP_WRITE)
         folio_put(vm, folio)
     folio_set_flags(vm.folios, folio, PG_uptodate)
     folio_mark_dirty(vm, folio)
@@ -129,8 +143,8 @@ def folio_mark_dirty(vm: Vm, folio: int) -> None:
     if vm.folios.flags[folio] & PG_dirty:
         return
     folio_set_flags(vm.folios, folio, PG_dirty)
-    _mod_folio_state(vm, folio, NR_FILE_DIRTY, 1)
-    _mod_folio_state(vm, folio, NR_DIRTIED, 1)
+    mod_folio_state(vm, folio, NR_FILE_DIRTY, 1)
+    mod_folio_state(vm, folio, NR_DIRTIED, 1)
     mod_zone_folio_state(folio_zone(vm, folio), NR_ZONE_WRITE_PENDING, folio_nr_pages(vm, folio))
 
 
@@ -146,13 +160,28 @@ def folio_clear_dirty_for_io(vm: Vm, folio: int) -> bool:
     return True
 
 
+def write_back(vm: Vm) -> None:
+    """Write all dirty folios of files, file by file; it is done at once.
+
+    One that reclaim waits for (PG_reclaim) goes to the tail of its inactive list.
+    NOT MODELLED: who does it when (dirty limits, flusher threads), and how long it takes.
+    Kernel: mm/page-writeback.c write_cache_pages(), mm/filemap.c folio_end_writeback()
+    """
+    for mapping in list(vm.folios.mappings.values()):
+        if mapping.kind != FILE:
+            continue
+        for _, folio in sorted(mapping.i_pages.items()):
+            if folio >= 0 and folio_clear_dirty_for_io(vm, folio):
+                mod_folio_state(vm, folio, NR_WRITTEN, 1)
+                if vm.folios.flags[folio] & PG_reclaim:
+                    folio_clear_flags(vm.folios, folio, PG_reclaim)
+                    folio_rotate_reclaimable(vm, folio)
+    for pgdat in vm.nodes:
+        flags = pgdat.lruvec.flags & ~LRUVEC_WAKE_FLUSHERS
+        set_lruvec_field(vm, pgdat.lruvec, "flags", flags)
+
+
 def folio_account_cleaned(vm: Vm, folio: int) -> None:
     """One dirty folio less. Kernel: mm/page-writeback.c folio_account_cleaned()."""
-    _mod_folio_state(vm, folio, NR_FILE_DIRTY, -1)
+    mod_folio_state(vm, folio, NR_FILE_DIRTY, -1)
     mod_zone_folio_state(folio_zone(vm, folio), NR_ZONE_WRITE_PENDING, -folio_nr_pages(vm, folio))
-
-
-def _mod_folio_state(vm: Vm, folio: int, item: int, sign: int) -> None:
-    """Kernel: mm/memcontrol.c __lruvec_stat_mod_folio()."""
-    pgdat = folio_pgdat(vm, folio)
-    mod_node_page_state(vm, pgdat, item, sign * folio_nr_pages(vm, folio))

@@ -10,17 +10,20 @@ include/linux/mmzone.h struct lruvec
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memsim.lib.flat import Ints, zeroed_ints
 from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_ORDER, PglistData, Vm, Zone, page_zone
+from memsim.mm.swap_info import SwapInfo
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import (
     BATCHES,
     MAPPING_ENTRY,
     MAPPING_GONE,
     MAPPING_NEW,
-    NODE_FIELD,
     NODE_FIELDS,
+    NODE_STAT,
     PAGE_WORD,
     WORD_FLAGS,
     WORD_INDEX,
@@ -35,6 +38,9 @@ from memsim.trace.folio_steps import (
 from memsim.trace.trace import Trace
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import NR_LRU_LISTS, NR_VM_NODE_STAT_ITEMS
+
+if TYPE_CHECKING:
+    from memsim.mm.shrinker import Shrinker
 
 #: The bit of a mapping's id that says it is an anonymous region: a folio may outlive it.
 #: Kernel: include/linux/page-flags.h
@@ -74,14 +80,17 @@ class Lruvec:
     NOT MODELLED: one for each memcg; all folios are the root's.
     """
 
-    __slots__ = ("anon_cost", "file_cost", "lists", "nonresident_age", "pgdat", "refaults_anon",
-                 "refaults_file")  # fmt: skip
+    __slots__ = (
+        "anon_cost", "file_cost", "flags", "lists", "nonresident_age", "pgdat", "refaults_anon",
+        "refaults_file",
+    )  # fmt: skip
 
     def __init__(self, pgdat: PglistData, lists: list[int]) -> None:
         self.pgdat = pgdat
         self.lists = lists
         self.anon_cost = self.file_cost = 0
         self.nonresident_age = 0
+        self.flags = 0
         self.refaults_anon = self.refaults_file = 0
 
 
@@ -94,7 +103,8 @@ class Folios:
 
     __slots__ = (
         "fbatches", "flags", "index", "mapcount", "mapping", "mappings", "next_mapping",
-        "private", "refcount", "swapper_space", "trace", "words", "young",
+        "private", "reclaimed_slab", "refcount", "shrinkers", "swap", "swapper_space",
+        "swappiness", "trace", "words", "young",
     )  # fmt: skip
 
     def __init__(self, vm: Vm) -> None:
@@ -107,6 +117,13 @@ class Folios:
         self.refcount = self.words[WORD_REFCOUNT]
         self.young = self.words[WORD_YOUNG]
         self.private = self.words[WORD_PRIVATE]
+        #: How readily anonymous memory is swapped: /proc/sys/vm/swappiness, from 0 to 200.
+        self.swappiness = 60
+        #: Caches that reclaim asks, and whole pages that they gave back in this pass.
+        self.shrinkers: list[Shrinker] = []
+        self.reclaimed_slab = 0
+        #: The swap device; mm/swapfile.py swapon() puts another in its place.
+        self.swap = SwapInfo()
         #: The swap cache: its index is a slot of the swap device.
         self.swapper_space = AddressSpace(2, SWAP, vm.trace.number_of("swapper_space"))
         self.mappings = {2: self.swapper_space}
@@ -230,7 +247,7 @@ def mod_node_page_state(vm: Vm, pgdat: PglistData, item: int, delta: int) -> Non
     """
     old = pgdat.vm_stat[item]
     if delta and vm.trace.mask & TP_STEPS:
-        vm.trace.step(NODE_FIELD, pgdat.nid, item, old, old + delta)
+        vm.trace.step(NODE_STAT, pgdat.nid, item, old, old + delta)
     pgdat.vm_stat[item] = old + delta
 
 
@@ -246,12 +263,18 @@ def mod_zone_folio_state(zone: Zone, item: int, delta: int) -> None:
     zone.vm_stat[item] = old + delta
 
 
+def mod_folio_state(vm: Vm, folio: int, item: int, sign: int) -> None:
+    """Count a folio's pages in its node, or take them away. Kernel: __lruvec_stat_mod_folio()."""
+    pgdat = folio_pgdat(vm, folio)
+    mod_node_page_state(vm, pgdat, item, sign * folio_nr_pages(vm, folio))
+
+
 def set_lruvec_field(vm: Vm, lruvec: Lruvec, name: str, value: int) -> None:
     """Change a number of a lruvec."""
     old = getattr(lruvec, name)
     if old != value and vm.trace.mask & TP_STEPS:
         field = _NODE_FIELD[f"lruvec.{name}"]
-        vm.trace.step(NODE_FIELD, lruvec.pgdat.nid, field, old, value)
+        vm.trace.step(NODE_STAT, lruvec.pgdat.nid, field, old, value)
     setattr(lruvec, name, value)
 
 

@@ -16,8 +16,11 @@ from memsim.trace.folio_steps import (
     MappingEntry,
     MappingGone,
     MappingNew,
-    NodeField,
+    NodeStat,
     PageWord,
+    ShrinkerDeferred,
+    SwapField,
+    SwapSlot,
 )
 from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
 
@@ -34,14 +37,21 @@ def apply_folio_step(vm: Vm, step: FolioStep, backwards: bool) -> None:
             put_entry(vm.folios.mappings[step.mapping], step.index, old, new)
         case LruAdd() | LruDel():
             _link(vm, step, isinstance(step, LruAdd) != backwards)
-        case NodeField():
-            _set_node_field(vm, step, step.old if backwards else step.new)
+        case NodeStat():
+            _set_node_stat(vm, step, step.old if backwards else step.new)
         case BatchAdd() | BatchDel():
             batch = vm.folios.fbatches[step.cpu][BATCHES.index(step.batch)]
             if isinstance(step, BatchAdd) != backwards:
                 batch.append(step.pfn)
             else:
                 batch.pop()
+        case SwapSlot():
+            vm.folios.swap.swap_map[step.slot] = step.old if backwards else step.new
+        case SwapField():
+            setattr(vm.folios.swap, step.field, step.old if backwards else step.new)
+        case ShrinkerDeferred():
+            deferred = vm.folios.shrinkers[step.shrinker].nr_deferred
+            deferred[step.nid] = step.old if backwards else step.new
         case MappingNew() | MappingGone():
             _make_or_forget(vm, step, isinstance(step, MappingNew) != backwards)
         case _:  # a ZoneStat is a matter of zones: apply.py
@@ -56,7 +66,7 @@ def _link(vm: Vm, step: LruAdd | LruDel, joins: bool) -> None:
         list_del(vm.next, vm.prev, step.pfn)
 
 
-def _set_node_field(vm: Vm, step: NodeField, value: int) -> None:
+def _set_node_stat(vm: Vm, step: NodeStat, value: int) -> None:
     pgdat = vm.nodes[step.nid]
     group, _, name = step.field.rpartition(".")
     if group:

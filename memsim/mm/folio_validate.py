@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from memsim.lib.list import list_for_each
-from memsim.mm.folio import AddressSpace, folio_nr_pages
+from memsim.mm.folio import AddressSpace, folio_nr_pages, xa_is_value, xa_to_value
 from memsim.mm.mm_inline import folio_lru_list
 from memsim.mm.mmzone import PG_INUSE, PG_LRU, Vm, page_zone
 from memsim.mm.rmap import folio_test_anon, references_of_places
+from memsim.mm.swap_info import SWAP_HAS_CACHE, SWAP_MAP_BAD
 from memsim.trace.folio_steps import BATCHES
 from memsim.words.mmzone import NR_ZONE_LRU_BASE
 from memsim.words.page_flags import (
@@ -22,6 +23,8 @@ from memsim.words.page_flags import (
     NR_FILE_DIRTY,
     NR_FILE_MAPPED,
     NR_FILE_PAGES,
+    NR_ISOLATED_ANON,
+    NR_ISOLATED_FILE,
     NR_LRU_BASE,
     NR_LRU_LISTS,
     NR_SWAPCACHE,
@@ -182,8 +185,34 @@ def _counters(vm: Vm) -> Iterator[str]:
             yield f"node {nid}: {NODE_STAT_ITEMS[item]} {counted}, there are {nr_pages}"
 
 
+def _swap_map(vm: Vm) -> Iterator[str]:
+    """A slot counts the ptes that name it, and its place in the swap cache; the others are free."""
+    folios, swap = vm.folios, vm.folios.swap
+    counts = [0] * len(swap.swap_map)
+    counts[0] = SWAP_MAP_BAD
+    for mapping in folios.mappings.values():
+        for index, entry in mapping.i_pages.items():
+            if mapping is folios.swapper_space:
+                counts[index] += SWAP_HAS_CACHE if entry >= 0 else 0
+            elif mapping.is_anon and xa_is_value(entry):
+                counts[xa_to_value(entry)] += 1
+    for slot, (counted, mapped) in enumerate(zip(counts, swap.swap_map, strict=True)):
+        if counted != mapped:
+            yield f"slot {slot}: swap_map {mapped:#x}, counted {counted:#x}"
+    if counts.count(0) != swap.nr_swap_pages:
+        yield f"nr_swap_pages {swap.nr_swap_pages}, free {counts.count(0)}"
+
+
+def _isolated(vm: Vm) -> Iterator[str]:
+    """Nothing is isolated: NR_ISOLATED_ANON and NR_ISOLATED_FILE are 0."""
+    for pgdat in vm.nodes:
+        for item in (NR_ISOLATED_ANON, NR_ISOLATED_FILE):
+            if pgdat.vm_stat[item]:
+                yield f"node {pgdat.nid}: {NODE_STAT_ITEMS[item]} {pgdat.vm_stat[item]}"
+
+
 #: Every invariant of folios; its sentence is the docstring.
 FOLIO_INVARIANTS: tuple[Callable[[Vm], Iterator[str]], ...] = (
     _links, _right_list, _nr_lru, _words, _entries, _places, _references, _batches, _flags,
-    _counters,
+    _counters, _swap_map, _isolated,
 )  # fmt: skip

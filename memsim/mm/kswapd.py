@@ -10,6 +10,7 @@ from __future__ import annotations
 from memsim.mm.journal import set_node_field
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.page_alloc.watermark import zone_watermark_ok_safe
+from memsim.mm.pressure import Pressure
 from memsim.mm.vmstat import high_wmark_pages, set_pgdat_percpu_threshold
 from memsim.trace.events import MM_VMSCAN_WAKEUP_KSWAPD, TP_MM_VMSCAN_WAKEUP_KSWAPD
 from memsim.trace.slowpath_steps import Decision
@@ -90,10 +91,19 @@ def wakeup_kswapd(zone: Zone, gfp_flags: int, order: int, highest_zoneidx: int) 
         return Decision.KSWAPD_HOPELESS if hopeless else Decision.KSWAPD_BALANCED
     if vm.trace.mask & TP_MM_VMSCAN_WAKEUP_KSWAPD:
         vm.trace.emit(MM_VMSCAN_WAKEUP_KSWAPD, pgdat.nid, highest_zoneidx, order, gfp_flags)
-    # its waker takes it off the queue (autoremove_wake_function()), long before it runs
-    set_node_field(vm, pgdat, "kswapd_waits", 0)
-    vm.pressure.kswapd_wake(pgdat)
+    _wake_up(vm.pressure, vm, pgdat)
     return Decision.KSWAPD_WOKEN
+
+
+def _wake_up(pressure: Pressure, vm: Vm, pgdat: PglistData) -> None:
+    """Its waker takes kswapd off the queue, long before it runs; but not if it is awake already.
+
+    Then each request wakes it again. Kernel: kernel/sched/wait.c autoremove_wake_function()
+    """
+    if pgdat.kswapd_asleep:
+        set_node_field(vm, pgdat, "kswapd_asleep", 0)
+        set_node_field(vm, pgdat, "kswapd_waits", 0)
+        pressure.kswapd_wake(pgdat)
 
 
 def _ask_kswapd(vm: Vm, pgdat: PglistData, order: int, highest_zoneidx: int) -> None:

@@ -16,7 +16,7 @@ from memsim.mm.folio import (
     mod_zone_folio_state,
     set_folio_state,
 )
-from memsim.mm.mmzone import PG_LRU, PglistData, Vm
+from memsim.mm.mmzone import PG_LRU, PglistData, Vm, Zone
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import LRU_ADD, LRU_DEL
 from memsim.words.mmzone import NR_ZONE_LRU_BASE
@@ -70,12 +70,11 @@ def folio_lru_list(vm: Vm, folio: int) -> int:
     return lru + ((flags & PG_active) != 0)
 
 
-def update_lru_size(vm: Vm, folio: int, lru: int, nr_pages: int) -> None:
+def update_lru_size(vm: Vm, zone: Zone, lru: int, nr_pages: int) -> None:
     """Count pages that joined a list, or left it, for the node and for the zone.
 
     Kernel: include/linux/mm_inline.h update_lru_size()
     """
-    zone = folio_zone(vm, folio)
     mod_node_page_state(vm, vm.nodes[zone.node], NR_LRU_BASE + lru, nr_pages)
     mod_zone_folio_state(zone, NR_ZONE_LRU_BASE + lru, nr_pages)
 
@@ -87,7 +86,7 @@ def lruvec_add_folio(vm: Vm, folio: int, tail: bool = False) -> None:
     Kernel: include/linux/mm_inline.h lruvec_add_folio(), lruvec_add_folio_tail()
     """
     lru = folio_lru_list(vm, folio)
-    update_lru_size(vm, folio, lru, folio_nr_pages(vm, folio))
+    update_lru_size(vm, folio_zone(vm, folio), lru, folio_nr_pages(vm, folio))
     link_folio(vm, folio_pgdat(vm, folio), lru, folio, tail)
 
 
@@ -95,7 +94,7 @@ def lruvec_del_folio(vm: Vm, folio: int) -> None:
     """Take a folio off its list. Kernel: include/linux/mm_inline.h lruvec_del_folio()."""
     lru = folio_lru_list(vm, folio)
     unlink_folio(vm, folio_pgdat(vm, folio), lru, folio)
-    update_lru_size(vm, folio, lru, -folio_nr_pages(vm, folio))
+    update_lru_size(vm, folio_zone(vm, folio), lru, -folio_nr_pages(vm, folio))
 
 
 def link_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool) -> None:

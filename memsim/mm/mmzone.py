@@ -160,13 +160,15 @@ class PglistData:
     entry, which is that of no zone, -1, is empty. `vm_stat` counts folios; it and `lruvec` are
     made by reclaim_init(). kcompactd_* are what kcompactd is asked for.
     kswapd_order and kswapd_highest_zoneidx are what kswapd is asked for, by its waker; the latter
-    is MAX_NR_ZONES when nobody asked. kswapd_waits: kswapd_wait holds it, so it can be woken.
+    is MAX_NR_ZONES when nobody asked. kswapd_waits: the queue kswapd_wait holds it, so its wakers
+    see it; kswapd_asleep: it sleeps. A nap that is over by itself leaves it on the queue, awake,
+    until it runs.
     """
 
     __slots__ = (
-        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "kswapd_failures",
-        "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec", "nid",
-        "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
+        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "kswapd_asleep",
+        "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec",
+        "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
         "vm_stat",
     )  # fmt: skip
 
@@ -178,7 +180,7 @@ class PglistData:
         self.kswapd_order = 0
         self.kswapd_highest_zoneidx = max_nr_zones
         self.kswapd_failures = 0
-        self.kswapd_waits = 1
+        self.kswapd_waits = self.kswapd_asleep = 1
         self.node_zones: list[Zone] = []
         self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
         self.allowed_zones: list[list[list[Zone]]] = []

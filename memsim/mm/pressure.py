@@ -55,6 +55,16 @@ class Pressure:
         """
         return False
 
+    def compaction_suitable(self, zone: Zone, order: int, highest_zoneidx: int) -> bool:
+        """Could compaction make such a block now? Kernel: mm/compaction.c compaction_suitable()."""
+        return False
+
+    def reset_isolation_suitable(self, pgdat: PglistData) -> None:
+        """kswapd goes to sleep: compaction may look everywhere again.
+
+        Kernel: mm/compaction.c reset_isolation_suitable()
+        """
+
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
         return 0

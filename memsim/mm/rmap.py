@@ -30,7 +30,7 @@ from memsim.trace.folio_steps import (
     WORD_PRIVATE,
     WORD_YOUNG,
 )
-from memsim.words.mmzone import NR_ZONE_WRITE_PENDING, NULL
+from memsim.words.mmzone import NR_ZONE_WRITE_PENDING
 from memsim.words.page_flags import (
     NR_ANON_MAPPED,
     NR_FILE_DIRTY,
@@ -114,17 +114,6 @@ def access(vm: Vm, folio: int) -> None:
     """A process uses its pte: the accessed bit is set, by the CPU alone."""
     folios = vm.folios
     set_word(folios, WORD_YOUNG, folio, max(folios.young[folio], 1))
-
-
-def zap_anon(vm: Vm, region: AddressSpace, index: int) -> None:
-    """Unmap what lies at an index of a region, and let go of it. A swap entry is the caller's.
-
-    Kernel: mm/memory.c zap_pte_range()
-    """
-    folio = set_entry(vm, region, index, NULL)
-    if folio >= 0:
-        folio_remove_rmap(vm, folio)
-        folio_put(vm, folio)
 
 
 def replace_folio(vm: Vm, old: int, new: int) -> None:

@@ -21,6 +21,7 @@ from memsim.mm.folio import (
 )
 from memsim.mm.mm_inline import (
     clear_lru_flags,
+    folio_lru_list,
     folio_set_lru,
     folio_test_clear_lru,
     folio_test_lru,
@@ -29,8 +30,21 @@ from memsim.mm.mm_inline import (
 )
 from memsim.mm.mmzone import PG_ORDER, Vm
 from memsim.mm.page_alloc.free import free_unref_folios, free_unref_page
+from memsim.mm.workingset import workingset_activation
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import BATCH_ADD, BATCH_DEL, BATCHES, WORD_REFCOUNT
+from memsim.trace.vmscan_events import (
+    MM_LRU_ACTIVATE,
+    MM_LRU_INSERTION,
+    PAGEMAP_ANONYMOUS,
+    PAGEMAP_FILE,
+    PAGEMAP_MAPPED,
+    PAGEMAP_SWAPBACKED,
+    PAGEMAP_SWAPCACHE,
+    TP_MM_LRU_ACTIVATE,
+    TP_MM_LRU_INSERTION,
+    emit,
+)
 from memsim.words.page_flags import (
     PG_active,
     PG_dirty,
@@ -99,6 +113,19 @@ def lru_add(vm: Vm, folio: int) -> None:
     Kernel: mm/swap.c lru_add()
     """
     lruvec_add_folio(vm, folio)
+    if vm.trace.mask & TP_MM_LRU_INSERTION:
+        emit(
+            vm.trace, MM_LRU_INSERTION, folio, folio_lru_list(vm, folio), _pagemap_flags(vm, folio)
+        )
+
+
+def _pagemap_flags(vm: Vm, folio: int) -> int:
+    """Kernel: include/trace/events/pagemap.h trace_pagemap_flags()."""
+    folios = vm.folios
+    flags = PAGEMAP_ANONYMOUS if folios.mapping[folio] & PAGE_MAPPING_ANON else PAGEMAP_FILE
+    flags |= PAGEMAP_MAPPED if folios.mapcount[folio] else 0
+    flags |= PAGEMAP_SWAPCACHE if folios.flags[folio] & PG_swapcache else 0
+    return flags | (PAGEMAP_SWAPBACKED if folios.flags[folio] & PG_swapbacked else 0)
 
 
 def lru_activate(vm: Vm, folio: int) -> None:
@@ -108,6 +135,8 @@ def lru_activate(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     lruvec_add_folio(vm, folio)
+    if vm.trace.mask & TP_MM_LRU_ACTIVATE:
+        emit(vm.trace, MM_LRU_ACTIVATE, folio)
 
 
 def lru_deactivate(vm: Vm, folio: int) -> None:
@@ -235,6 +264,7 @@ def folio_mark_accessed(vm: Vm, folio: int) -> None:
         else:
             _lru_cache_activate_folio(vm, folio)
         folio_clear_flags(vm.folios, folio, PG_referenced)
+        workingset_activation(vm, folio)
 
 
 def folio_deactivate(vm: Vm, folio: int) -> None:

@@ -15,8 +15,8 @@ class Task:
     """
 
     __slots__ = (
-        "fatal_signal_pending", "flags", "in_interrupt", "in_serving_softirq", "oom_victim",
-        "rt_or_dl",
+        "bh_disabled", "fatal_signal_pending", "flags", "in_hardirq", "in_serving_softirq",
+        "oom_victim", "rt_or_dl",
     )  # fmt: skip
 
     def __init__(self, flags: int = 0) -> None:
@@ -26,8 +26,18 @@ class Task:
         self.fatal_signal_pending = False
         #: rt_or_dl_task(): a realtime or deadline task.
         self.rt_or_dl = False
-        #: It is the request of an interrupt, hard or soft; in_serving_softirq: of a soft one.
-        self.in_interrupt = self.in_serving_softirq = False
+        #: Who asks is an interrupt that came into it, hard or soft; or it holds soft ones off.
+        self.in_hardirq = self.in_serving_softirq = self.bh_disabled = False
+
+
+def in_task(task: Task) -> bool:
+    """Is it the task itself that asks? Kernel: include/linux/preempt.h in_task()."""
+    return not task.in_hardirq and not task.in_serving_softirq
+
+
+def in_interrupt(task: Task) -> bool:
+    """An interrupt, or a task that holds them off? Kernel: include/linux/preempt.h in_interrupt()."""
+    return task.in_hardirq or task.in_serving_softirq or task.bh_disabled
 
 
 def memalloc_noreclaim_save(task: Task) -> int:

@@ -17,6 +17,12 @@ from memsim.trace.compaction_events import COMPACTION_EVENTS, CompactionEvent, c
 from memsim.trace.pressure_events import PRESSURE_EVENT_CLASSES, PressureEvent, pressure_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
+from memsim.trace.vmscan_events import (
+    FIRST_VMSCAN,
+    TP_VMSCAN_EVENTS,
+    VmscanEvent,
+    vmscan_event,
+)
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
@@ -58,7 +64,7 @@ TP_COMPACT_RETRY = 1 << COMPACT_RETRY
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
 #: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
 TP_COMPACTION = 1 << 24
-TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_COMPACTION
+TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
 TP_STEPS = 1 << 29
 
 
@@ -182,7 +188,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | CompactionEvent
+Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent | CompactionEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -219,6 +225,8 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     event: Event
     if number >= COMPACTION_EVENTS:
         event = compaction_event(number, record[2:], names)
+    elif number >= FIRST_VMSCAN:
+        event = vmscan_event(number - FIRST_VMSCAN, record[2:])
     elif number >= MM_VMSCAN_WAKEUP_KSWAPD:
         event = pressure_event(number - MM_VMSCAN_WAKEUP_KSWAPD, record[2:])
     elif number >= ALLOC_VMAP_AREA:

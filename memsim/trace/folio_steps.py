@@ -17,10 +17,13 @@ MAPPING_NEW = 66
 MAPPING_GONE = 67
 LRU_ADD = 68
 LRU_DEL = 69
-NODE_FIELD = 70
+NODE_STAT = 70
 ZONE_STAT = 71
 BATCH_ADD = 72
 BATCH_DEL = 73
+SWAP_SLOT = 74
+SWAP_FIELD = 75
+SHRINKER = 76
 
 #: Words of a folio, by the number that stands in a record; each is a flat array of mm/folio.py.
 WORDS = ("flags", "mapping", "index", "mapcount", "refcount", "young", "private")
@@ -38,8 +41,11 @@ BATCHES = (
 NODE_FIELDS = (
     *NODE_STAT_ITEMS,
     "lruvec.anon_cost", "lruvec.file_cost", "lruvec.nonresident_age", "lruvec.refaults_anon",
-    "lruvec.refaults_file",
+    "lruvec.refaults_file", "lruvec.flags",
 )  # fmt: skip
+
+#: Numbers of the swap device, by the number that stands in a record.
+SWAP_FIELDS = ("nr_swap_pages", "cluster_next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +122,10 @@ class LruDel(LruMove):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeField:
+class NodeStat:
     """A number of a node changed: `field` is one of NODE_FIELDS."""
 
-    NAME: ClassVar[str] = "sim:node_field"
+    NAME: ClassVar[str] = "sim:node_stat"
     seq: int
     nid: int
     field: str
@@ -163,9 +169,44 @@ class BatchDel(BatchMove):
     NAME: ClassVar[str] = "sim:batch_del"
 
 
+@dataclass(frozen=True, slots=True)
+class SwapSlot:
+    """A slot of the swap device has another count: swap_map."""
+
+    NAME: ClassVar[str] = "sim:swap_slot"
+    seq: int
+    slot: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwapField:
+    """A number of the swap device changed."""
+
+    NAME: ClassVar[str] = "sim:swap_field"
+    seq: int
+    field: str
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkerDeferred:
+    """A shrinker has so much put off for a node: nr_deferred."""
+
+    NAME: ClassVar[str] = "sim:shrinker"
+    seq: int
+    shrinker: int
+    nid: int
+    old: int
+    new: int
+
+
 FolioStep = (
-    PageWord | MappingEntry | MappingNew | MappingGone | LruAdd | LruDel | NodeField | ZoneStat
-    | BatchAdd | BatchDel
+    PageWord | MappingEntry | MappingNew | MappingGone | LruAdd | LruDel | NodeStat | ZoneStat
+    | BatchAdd | BatchDel | SwapSlot | SwapField
+    | ShrinkerDeferred
 )  # fmt: skip
 
 #: Each kind's class, how many integers its record has, which of them is a name, and of which list.
@@ -176,10 +217,13 @@ _KINDS: dict[int, tuple[Callable[..., FolioStep], int, int, tuple[str, ...]]] = 
     MAPPING_GONE: (MappingGone, 3, -1, ()),
     LRU_ADD: (LruAdd, 4, 1, LRU_NAMES),
     LRU_DEL: (LruDel, 4, 1, LRU_NAMES),
-    NODE_FIELD: (NodeField, 4, 1, NODE_FIELDS),
+    NODE_STAT: (NodeStat, 4, 1, NODE_FIELDS),
     ZONE_STAT: (ZoneStat, 4, -1, ()),
     BATCH_ADD: (BatchAdd, 3, 1, BATCHES),
     BATCH_DEL: (BatchDel, 3, 1, BATCHES),
+    SWAP_SLOT: (SwapSlot, 3, -1, ()),
+    SHRINKER: (ShrinkerDeferred, 4, -1, ()),
+    SWAP_FIELD: (SwapField, 3, 0, SWAP_FIELDS),
 }
 
 

@@ -19,7 +19,9 @@ NODE = 22
 SLOWPATH = 23
 
 #: Numbers of a node, by the number that stands in a record.
-NODE_FIELD_NAMES = ("kswapd_order", "kswapd_highest_zoneidx", "kswapd_failures", "kswapd_waits")
+NODE_FIELD_NAMES = (
+    "kswapd_order", "kswapd_highest_zoneidx", "kswapd_failures", "kswapd_waits", "kswapd_asleep",
+)  # fmt: skip
 
 
 class Decision(IntEnum):

@@ -347,9 +347,7 @@ OF_A_CACHE = (
 OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = (
     ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
-    | CompactionStep
-    | FolioStep
-    | SlowPathStep
+    | CompactionStep | FolioStep | SlowPathStep
 )  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.

@@ -10,8 +10,11 @@ from memsim.trace.folio_steps import (
     LruMove,
     MappingEntry,
     MappingNew,
-    NodeField,
+    NodeStat,
     PageWord,
+    ShrinkerDeferred,
+    SwapField,
+    SwapSlot,
     ZoneStat,
 )
 from memsim.words.mmzone import ZONE_STAT_ITEMS
@@ -28,8 +31,14 @@ def narrate_folio(step: FolioStep) -> str:
         case MappingEntry():
             was, now = _entry(step.old), _entry(step.new)
             return f"mapping {step.mapping} had {was} at index {step.index} and has {now} now"
-        case NodeField():
+        case NodeStat():
             return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
+        case SwapSlot():
+            return f"swap_map[{step.slot}]: {step.old:#x} becomes {step.new:#x}"
+        case SwapField():
+            return f"{step.field} of the swap device: {step.old} becomes {step.new}"
+        case ShrinkerDeferred():
+            return f"nr_deferred of a shrinker, node {step.nid}: {step.old} becomes {step.new}"
         case ZoneStat():
             return f"{ZONE_STAT_ITEMS[step.item]}: {step.old} becomes {step.new}"
         case _ if isinstance(step, LruMove):

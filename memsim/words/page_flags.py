@@ -37,6 +37,9 @@ NR_LRU_LISTS = len(LRU_NAMES)
 #: Those that reclaim looks at. Kernel: for_each_evictable_lru()
 EVICTABLE_LRUS = range(LRU_UNEVICTABLE)
 
+#: Folios that reclaim takes at once. Kernel: include/linux/swap.h
+SWAP_CLUSTER_MAX = 32
+
 #: enum node_stat_item of the reference kernel's configuration.
 NODE_STAT_ITEMS = (
     "NR_INACTIVE_ANON", "NR_ACTIVE_ANON", "NR_INACTIVE_FILE", "NR_ACTIVE_FILE", "NR_UNEVICTABLE",
@@ -71,3 +74,10 @@ NR_VMSCAN_IMMEDIATE = NODE_STAT_ITEMS.index("NR_VMSCAN_IMMEDIATE")
 NR_DIRTIED = NODE_STAT_ITEMS.index("NR_DIRTIED")
 NR_WRITTEN = NODE_STAT_ITEMS.index("NR_WRITTEN")
 NR_SWAPCACHE = NODE_STAT_ITEMS.index("NR_SWAPCACHE")
+
+#: Bits of Lruvec.flags: enum lruvec_flags, and besides it two of enum pgdat_flags.
+LRUVEC_NODE_CONGESTED = 1 << 1
+LRUVEC_PGDAT_DIRTY = 1 << 2
+LRUVEC_PGDAT_WRITEBACK = 1 << 3
+#: memsim's own: reclaim found a whole batch dirty, so wakeup_flusher_threads() was called.
+LRUVEC_WAKE_FLUSHERS = 1 << 4

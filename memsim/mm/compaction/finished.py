@@ -70,11 +70,8 @@ def should_proactive_compact_node(vm: Vm, pgdat: PglistData) -> bool:
 
 
 def kswapd_is_running(pgdat: PglistData) -> bool:
-    """Does kswapd reclaim on this node? Kernel: mm/compaction.c kswapd_is_running().
-
-    NOT MODELLED: that it runs at the same moment; one who runs does so alone.
-    """
-    return False
+    """Is kswapd awake on this node? Kernel: mm/compaction.c kswapd_is_running()."""
+    return not pgdat.kswapd_asleep
 
 
 def _compact_finished(cc: CompactControl) -> int:

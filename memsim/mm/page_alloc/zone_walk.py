@@ -11,6 +11,7 @@ from memsim.mm.mmzone import PG_INUSE, Vm, Zone
 from memsim.mm.page_alloc.highatomic import reserve_highatomic_pageblock
 from memsim.mm.page_alloc.rmqueue import rmqueue
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.task import in_interrupt, in_task
 from memsim.mm.vmstat import high_wmark_pages, wmark_pages
 from memsim.words.alloc_flags import (
     ALLOC_CMA,
@@ -126,7 +127,7 @@ def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
                 alloc_flags |= ALLOC_HIGHATOMIC
         if alloc_flags & ALLOC_MIN_RESERVE:
             alloc_flags &= ~ALLOC_CPUSET
-    elif vm.current.rt_or_dl and not vm.current.in_interrupt:
+    elif vm.current.rt_or_dl and in_task(vm.current):
         alloc_flags |= ALLOC_MIN_RESERVE
     return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
 
@@ -141,9 +142,9 @@ def _gfp_pfmemalloc_flags(vm: Vm, gfp_mask: int) -> int:
         return 0
     if gfp_mask & __GFP_MEMALLOC:
         return ALLOC_NO_WATERMARKS
-    if current.flags & PF_MEMALLOC and (current.in_serving_softirq or not current.in_interrupt):
+    if current.flags & PF_MEMALLOC and (current.in_serving_softirq or not in_interrupt(current)):
         return ALLOC_NO_WATERMARKS
-    return ALLOC_OOM if current.oom_victim and not current.in_interrupt else 0
+    return ALLOC_OOM if current.oom_victim and not in_interrupt(current) else 0
 
 
 def _zone_has_room(zone: Zone, order: int, alloc_flags: int, ac: AllocContext) -> bool:
