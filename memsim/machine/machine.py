@@ -22,10 +22,13 @@ from memsim.machine.checks import (
     check_switch,
     whole,
 )
+from memsim.machine.compaction import CompactionRequests
 from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.machine.pages import PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
+from memsim.mm.compaction.kcompactd import kcompactd_run
+from memsim.mm.compaction.pressure import ReclaimAndCompaction
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
 from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
@@ -40,7 +43,7 @@ from memsim.mm.mmzone import (
     populated_zones,
 )
 from memsim.mm.page_alloc import alloc, free, pcp
-from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
+from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_isolate
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
@@ -48,7 +51,6 @@ from memsim.mm.show_mem import allocation_failure_report, warns
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
-from memsim.mm.vmscan.reclaim import Reclaim
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
 from memsim.mm.vmstat_work import refresh_cpu_vm_stats
 from memsim.trace.events import Traced
@@ -61,7 +63,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests):
+class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -116,9 +118,10 @@ class Machine(KvmallocRequests, PageRequests):
         slots = check_reclaim(reclaim, swap, swappiness)
         if reclaim:
             reclaim_init(vm)
+            kcompactd_run(vm)
             swapon(vm, slots)
             vm.folios.swappiness = swappiness
-            vm.pressure = Reclaim(vm)
+            vm.pressure = ReclaimAndCompaction(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod
@@ -281,7 +284,7 @@ class Machine(KvmallocRequests, PageRequests):
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
         zone = self._zone(pfn)
         name = f"isolate_pageblock(pfn {pfn})"
-        if not self._do(name, 0, lambda: set_migratetype_isolate(zone, pfn)):
+        if not self._do(name, 0, lambda: isolate_pageblock(zone, pfn)):
             raise BadRequest(f"the pageblock of pfn {pfn} is not wholly in zone {zone.name}")
 
     def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.list import list_del, list_insert_after
+from memsim.mm.compaction.state import apply_compaction_step
 from memsim.mm.folio_apply import apply_folio_step
 from memsim.mm.journal import all_fields
 from memsim.mm.mmzone import Vm, Zone
@@ -16,6 +17,7 @@ from memsim.mm.restore import restore
 from memsim.mm.slub.apply import apply_slab_step
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
+from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep, ZoneStat
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import (
@@ -78,6 +80,8 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
         setattr(vm.nodes[step.nid], step.field, step.old if backwards else step.new)
     elif isinstance(step, VmallocStep):
         apply_vmalloc_step(vm, step, backwards)
+    elif isinstance(step, CompactionStep):
+        apply_compaction_step(vm, step, backwards)
     elif isinstance(step, ZoneStat):
         vm.zones[step.zone_id].vm_stat[step.item] = step.old if backwards else step.new
     elif isinstance(step, FolioStep):

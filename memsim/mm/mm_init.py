@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, align_up, clamp, nr_pages_of
+from memsim.mm.cma_area import cma_init_reserved_areas
 from memsim.mm.khugepaged import hugepage_init
 from memsim.mm.layout import NodeRange, Range
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
@@ -161,6 +162,7 @@ def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
     vm.system_ram = memory.free
     memblock_free_all(vm, memory.free)
     smp_init(vm, memory.free)
+    cma_init_reserved_areas(vm)
     init_per_zone_wmark_min(vm)
     setup_pcp_cacheinfo(vm)
     hugepage_init(vm, transparent_hugepage)

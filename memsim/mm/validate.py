@@ -113,14 +113,15 @@ def _pageblock_type(zone: Zone) -> Iterator[str]:
 
 
 def _merged(zone: Zone) -> Iterator[str]:
-    """No two free buddies stay apart, but at pageblock size and above when types forbid a merge."""
+    """No two free buddies stay apart, but whole pageblocks that are isolated, or of such types."""
     blocks = {(page, order): mt for page, order, mt in free_blocks(zone)}
     for (page, order), migratetype in blocks.items():
         other = blocks.get((page ^ (1 << order), order))
         if other is None or order == MAX_PAGE_ORDER:
             continue
         both = migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(other)
-        if order < zone.vm.pageblock_order or migratetype == other or both:
+        alike = migratetype == other != zone.vm.MIGRATE_ISOLATE
+        if order < zone.vm.pageblock_order or alike or both:
             yield f"{page:#x} and its buddy, order {order}"
 
 

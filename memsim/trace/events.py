@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memsim.trace.compaction_events import COMPACTION_EVENTS, CompactionEvent, compaction_event
 from memsim.trace.pressure_events import PRESSURE_EVENT_CLASSES, PressureEvent, pressure_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
@@ -61,7 +62,9 @@ TP_RECLAIM_RETRY_ZONE = 1 << RECLAIM_RETRY_ZONE
 TP_COMPACT_RETRY = 1 << COMPACT_RETRY
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_VMSCAN_EVENTS
+#: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
+TP_COMPACTION = 1 << 24
+TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
 TP_STEPS = 1 << 29
 
 
@@ -185,7 +188,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent
+Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent | CompactionEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -220,7 +223,9 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= FIRST_VMSCAN:
+    if number >= COMPACTION_EVENTS:
+        event = compaction_event(number, record[2:], names)
+    elif number >= FIRST_VMSCAN:
         event = vmscan_event(number - FIRST_VMSCAN, record[2:])
     elif number >= MM_VMSCAN_WAKEUP_KSWAPD:
         event = pressure_event(number - MM_VMSCAN_WAKEUP_KSWAPD, record[2:])

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.snapshot import Snapshot
+from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
 from memsim.trace.vmalloc_steps import VmallocStep
+from memsim.views.narrate_compaction import narrate_compaction
 from memsim.views.narrate_folio import narrate_folio
 from memsim.views.narrate_slab import narrate_slab
 from memsim.views.narrate_vmalloc import narrate_vmalloc
@@ -74,6 +76,8 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
             return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
         case _ if isinstance(step, VmallocStep):
             return narrate_vmalloc(step)
+        case _ if isinstance(step, CompactionStep):
+            return narrate_compaction(step)
         case _ if isinstance(step, FolioStep):
             return narrate_folio(step)
         case _:

@@ -135,10 +135,15 @@ def _remove_mapping(vm: Vm, folio: int, *, reclaimed: bool) -> bool:
 
 
 def shrink_folio_list(
-    vm: Vm, isolated: list[int], pgdat: PglistData, sc: ScanControl
+    vm: Vm,
+    isolated: list[int],
+    pgdat: PglistData,
+    sc: ScanControl,
+    ignore_references: bool = False,
 ) -> tuple[int, list[int], ReclaimStat]:
     """(pages freed, folios that stay isolated, in their order; what was found).
 
+    ignore_references: they have to go, used lately or not.
     Kernel: mm/vmscan.c shrink_folio_list()
     """
     stat, nr_reclaimed = ReclaimStat(), 0
@@ -147,7 +152,7 @@ def shrink_folio_list(
     for folio in isolated:
         nr_pages = folio_nr_pages(vm, folio)
         sc.nr_scanned += nr_pages
-        fate = _fate(vm, folio, pgdat, sc, stat)
+        fate = _fate(vm, folio, pgdat, sc, stat, ignore_references)
         if fate == _FREED:
             nr_reclaimed += nr_pages
             batch_free(vm, free, folio)
@@ -170,7 +175,9 @@ def _activate(vm: Vm, folio: int, stat: ReclaimStat) -> None:
     stat.nr_activate[folio_is_file_lru(vm, folio)] += folio_nr_pages(vm, folio)
 
 
-def _fate(vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimStat) -> int:
+def _fate(
+    vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimStat, ignore: bool
+) -> int:
     """Freed, kept or activated. NOT MODELLED: locks of folios that others hold, poisoned pages."""
     folios, nr_pages = vm.folios, folio_nr_pages(vm, folio)
     if not sc.may_unmap and folios.mapcount[folio]:
@@ -178,7 +185,7 @@ def _fate(vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimS
     _count_dirty(vm, folio, stat)
     if folios.flags[folio] & PG_writeback:
         return _under_writeback(vm, folio, pgdat, stat)
-    references = folio_check_references(vm, folio)
+    references = FOLIOREF_RECLAIM if ignore else folio_check_references(vm, folio)
     if references == FOLIOREF_ACTIVATE:
         return _ACTIVATE
     if references == FOLIOREF_KEEP:

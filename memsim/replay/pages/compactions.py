@@ -1,13 +1,19 @@
 """Compactions of the recording, followed closely enough to make the model's fast searches.
 
-The trace tells when a compaction starts, goes on, scans and migrates; which free block a fast
-search takes, and how it leaves the lists, is the model's own answer. So is the block that a task
-which compacts for itself captures.
+The trace tells when a compaction starts, goes on, scans and migrates: which pages can move depends
+on who holds them, and of that it says nothing. Which free block a fast search takes, and how it
+leaves the lists, is the model's own answer. So is the block that a task which compacts for itself
+captures.
 """
 
 from __future__ import annotations
 
-from memsim.mm.compaction import CompactControl, fast_find_migrateblock, fast_isolate_freepages
+from memsim.mm.compaction.control import CompactControl
+from memsim.mm.compaction.fast_search import (
+    TargetSearch,
+    fast_find_migrateblock,
+    search_free_lists,
+)
 from memsim.mm.mmzone import CaptureControl, Vm, page_zone
 from memsim.words.compaction import MIN_COMPACT_PRIORITY
 from memsim.words.gfp import gfp_migratetype
@@ -122,8 +128,12 @@ class Compactions:
         cc = running.cc
         cc.free_pfn = free_pfn
         cc.nr_freepages = 0
-        cc.nr_migratepages = running.nr_migratepages()
-        page = fast_isolate_freepages(cc)
+        cc.nr_migratepages = max(1, running.nr_migratepages())
+        page = search_free_lists(cc, TargetSearch(cc)) if cc.order > 0 else NULL
+        if page == NULL:
+            cc.fast_search_fail += 1
+        for blocks in cc.freepages:
+            blocks.clear()
         running.isolated += cc.nr_freepages
         return page, cc.nr_freepages.bit_length() - 1 if page != NULL else 0
 
