@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
+from memsim.mm.oom_kill.task import OomState
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
 from memsim.words.mmzone import (
@@ -181,7 +182,7 @@ class Vm:
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
-        "totalreserve_pages", "slab", "vmalloc", "fields_seen", "system_ram", "_next_head",
+        "totalreserve_pages", "slab", "vmalloc", "oom", "fields_seen", "system_ram", "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
@@ -238,6 +239,8 @@ class Vm:
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
         self.totalreserve_pages = 0
+        #: Tasks, swap's size, and what the OOM killer knows.
+        self.oom = OomState()
         #: What journal.py last saw in each zone's fields, by zone id.
         self.fields_seen: list[list[int]] = []
 

@@ -1,7 +1,8 @@
 """The kernel's tracepoints of the page allocator: names, fields, and the one-line text form.
 
 A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers and texts
-only: an event outlives the page it speaks of. Those of slab and vmalloc have files of their own.
+only: an event outlives the page it speaks of. Those of slab, vmalloc and the OOM killer have files
+of their own.
 
 Kernel: include/trace/events/kmem.h
 """
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memsim.trace.oom_events import OOM_EVENT_CLASSES, OomEvent
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
 from memsim.words.gfp import show_gfp_flags
@@ -31,6 +33,12 @@ KMEM_CACHE_FREE = 9
 ALLOC_VMAP_AREA = 10
 PURGE_VMAP_AREA_LAZY = 11
 FREE_VMAP_AREA_NOFLUSH = 12
+OOM_SCORE_ADJ_UPDATE = 13
+MARK_VICTIM = 14
+WAKE_REAPER = 15
+START_TASK_REAPING = 16
+FINISH_TASK_REAPING = 17
+SKIP_TASK_REAPING = 18
 
 #: Bits of Trace.mask. The last one turns steps on.
 TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
@@ -46,9 +54,15 @@ TP_KMEM_CACHE_FREE = 1 << KMEM_CACHE_FREE
 TP_ALLOC_VMAP_AREA = 1 << ALLOC_VMAP_AREA
 TP_PURGE_VMAP_AREA_LAZY = 1 << PURGE_VMAP_AREA_LAZY
 TP_FREE_VMAP_AREA_NOFLUSH = 1 << FREE_VMAP_AREA_NOFLUSH
+TP_OOM_SCORE_ADJ_UPDATE = 1 << OOM_SCORE_ADJ_UPDATE
+TP_MARK_VICTIM = 1 << MARK_VICTIM
+TP_WAKE_REAPER = 1 << WAKE_REAPER
+TP_START_TASK_REAPING = 1 << START_TASK_REAPING
+TP_FINISH_TASK_REAPING = 1 << FINISH_TASK_REAPING
+TP_SKIP_TASK_REAPING = 1 << SKIP_TASK_REAPING
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 13) - 1
+TP_KERNEL_EVENTS = (1 << 19) - 1
 TP_STEPS = 1 << 29
 
 
@@ -172,7 +186,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent
+Event = PageEvent | SlabEvent | VmallocEvent | OomEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -181,7 +195,7 @@ PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
 )  # fmt: skip
 SLAB_EVENT_CLASSES: tuple[type[SlabEvent], ...] = (Kmalloc, Kfree, KmemCacheAlloc, KmemCacheFree)
 EVENT_CLASSES: tuple[type[Event], ...] = (
-    *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES,
+    *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES, *OOM_EVENT_CLASSES,
 )  # fmt: skip
 _NR_FIELDS = tuple(len(cls.__slots__) for cls in PAGE_EVENT_CLASSES)
 
@@ -207,7 +221,9 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= ALLOC_VMAP_AREA:
+    if number >= OOM_SCORE_ADJ_UPDATE:
+        event = OOM_EVENT_CLASSES[number - OOM_SCORE_ADJ_UPDATE].of(record[2:], names)
+    elif number >= ALLOC_VMAP_AREA:
         event = vmalloc_event(number - ALLOC_VMAP_AREA, record[2:])
     elif number >= KMALLOC:
         event = SLAB_EVENT_CLASSES[number - KMALLOC].of(record[2:], names)

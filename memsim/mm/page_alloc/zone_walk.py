@@ -111,7 +111,15 @@ def alloc_flags_nofragment(ac: AllocContext, gfp_mask: int) -> int:
 
 
 def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
-    """alloc_flags of the slow path: who may use reserves.
+    """alloc_flags of the slow path: who may use reserves, and CMA areas.
+
+    Kernel: mm/page_alloc.c gfp_to_alloc_flags()
+    """
+    return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags_of_mask(gfp_mask, order))
+
+
+def alloc_flags_of_mask(gfp_mask: int, order: int) -> int:
+    """alloc_flags of the slow path, as far as the mask alone tells.
 
     NOT MODELLED: realtime tasks, which get ALLOC_MIN_RESERVE.
     Kernel: mm/page_alloc.c gfp_to_alloc_flags()
@@ -125,7 +133,7 @@ def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
                 alloc_flags |= ALLOC_HIGHATOMIC
         if alloc_flags & ALLOC_MIN_RESERVE:
             alloc_flags &= ~ALLOC_CPUSET
-    return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
+    return alloc_flags
 
 
 def _gfp_pfmemalloc_flags(gfp_mask: int) -> int:
