@@ -1,8 +1,8 @@
 """What the kernel logs when a request fails: warn_alloc() and show_mem(), of the model's state.
 
 NOT MODELLED: the stack, and every counter that the page allocator does not own (LRU lists, slab,
-page tables): those are printed as 0; swap but for its size; that warn_alloc() speaks once in ten
-seconds (__ratelimit()).
+page tables): those are printed as 0, of a zone as a snapshot had them; swap but for its size; that
+warn_alloc() speaks once in ten seconds (__ratelimit()).
 
 Kernel: mm/page_alloc.c warn_alloc(), mm/show_mem.c
 """

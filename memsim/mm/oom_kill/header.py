@@ -11,7 +11,7 @@ from __future__ import annotations
 from memsim.lib.bits import bitmap_print_list
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.constraint import OomControl, mems_allowed
-from memsim.mm.oom_kill.lines import TASKS_HEAD, Chosen, Invoked, TaskRow
+from memsim.mm.oom_kill.lines import TASKS_HEAD, Chosen, Invoked, MemcgUse, TaskRow
 from memsim.mm.oom_kill.select import is_candidate, scanned
 from memsim.mm.oom_kill.task import Memcg, Task, find_lock_task_mm, get_mm_rss
 from memsim.mm.show_mem import K, mem_info
@@ -39,13 +39,11 @@ def memcg_lines(memcg: Memcg) -> list[str]:
 
     NOT MODELLED: what memory.stat would have: memcg.stat is printed, in its order.
     """
-    return [
-        f"memory: usage {K(memcg.usage)}kB, limit {K(memcg.max)}kB, failcnt {memcg.failcnt}",
-        f"swap: usage {K(memcg.swap_usage)}kB, limit {K(memcg.swap_max)}kB, "
-        f"failcnt {memcg.swap_failcnt}",
-        f"Memory cgroup stats for {memcg.path}:",
-        *(f"{name} {value}" for name, value in memcg.stat),
-    ]
+    use = MemcgUse(
+        K(memcg.usage), K(memcg.max), memcg.failcnt, K(memcg.swap_usage), K(memcg.swap_max),
+        memcg.swap_failcnt,
+    )  # fmt: skip
+    return use.lines(memcg.path, memcg.stat)
 
 
 def dump_tasks(vm: Vm, oc: OomControl) -> None:

@@ -33,6 +33,30 @@ class Invoked(NamedTuple):
         )
 
 
+class MemcgUse(NamedTuple):
+    """What a memcg has and may have, in kB. Kernel: mm/memcontrol.c mem_cgroup_print_oom_meminfo().
+
+    A swap_limit below 0: the log is of a kernel that does not tell it.
+    """
+
+    usage: int
+    limit: int
+    failcnt: int
+    swap_usage: int = 0
+    swap_limit: int = -1
+    swap_failcnt: int = 0
+
+    def lines(self, path: str, stat: list[tuple[str, int]]) -> list[str]:
+        """As they are printed; stat has the rows of memory.stat."""
+        return [
+            f"memory: usage {self.usage}kB, limit {self.limit}kB, failcnt {self.failcnt}",
+            f"swap: usage {self.swap_usage}kB, limit {self.swap_limit}kB, "
+            f"failcnt {self.swap_failcnt}",
+            f"Memory cgroup stats for {path}:",
+            *(f"{name} {value}" for name, value in stat),
+        ]
+
+
 class TaskRow(NamedTuple):
     """A row of the table of tasks, sizes in pages. Kernel: mm/oom_kill.c dump_task()."""
 
