@@ -167,7 +167,7 @@ def get_mm_rss(mm: Mm) -> int:
 
 
 def is_global_init(task: Task) -> bool:
-    """Is it in the process with pid 1? Kernel: include/linux/sched.h is_global_init()."""
+    """Is it in the process with pid 1? Kernel: include/linux/pid.h is_global_init()."""
     return task.tgid == 1
 
 
