@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help setup lab test test-long exercises slides site bench check lock clean
+.PHONY: help setup lab demo lite test test-long exercises slides site bench check lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -23,6 +23,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml tools/setup
 
 lab: setup ## open JupyterLab on your own copy of the lessons, my-course/
 	@exec tools/lab $(VENV) $(ARGS)
+
+demo: setup ## the allocators under a workload, in a browser, without code (Voila)
+	@exec tools/demo $(VENV) $(ARGS)
+
+lite: setup ## build lite/, the course with its Python in the browser: files for any web server
+	@exec tools/lite $(VENV)
 
 test: setup ## unit, property, doctest, floor, notebook and browser tests
 	$(PYTEST) $(ARGS)
@@ -48,11 +54,12 @@ check: setup ## ruff, mypy --strict, and the floors of the house
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
 lock: setup ## pin the newest that fits in requirements.lock (after a change of pyproject.toml)
-	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra dask --extra test --group build --group axe \
+	$(BIN)/uv pip compile pyproject.toml --extra course --extra teach --extra demo --extra dask --extra test \
+	    --group build --group axe --group lite \
 	    --universal --python-version 3.11 --generate-hashes --upgrade --quiet --no-config \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
 
 clean: ## remove what tools left behind, .venv too
-	rm -rf $(VENV) build dist slides site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lite lite build dist slides site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -68,7 +68,7 @@ def _lesson(item: pytest.Item) -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. For tests marked `browser`."""
+    """A headless Chromium that knows no other host's address. For tests marked `browser`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -79,6 +79,7 @@ def browser() -> Iterator[Browser]:
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
                 "--disable-background-networking",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             ],
         )
         yield chromium

@@ -103,17 +103,23 @@ class OpenLesson:
         self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
 
 
+def complaints_of(page: Any) -> list[str]:
+    """What the page complains about from now on: errors, and requests to any other machine."""
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda r: said.append(r.url) if _is_outside(r.url) else None)
+    return said
+
+
 class LabPage:
     """JupyterLab in a page of its own, and what that page has complained about."""
 
     def __init__(self, browser: Any, lab: Any) -> None:
-        self.said: list[str] = []
         context = browser.new_context(viewport=DESKTOP)
         context.set_default_timeout(60_000)
         self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
-        self.page.on("request", lambda r: self.said.append(r.url) if _is_outside(r.url) else None)
+        self.said = complaints_of(self.page)
         self.page.goto(f"{lab.url}/lab?token={lab.token}&reset")
         self.page.wait_for_selector(".jp-DirListing-item")
         self.page.evaluate("jupyterapp.restored")

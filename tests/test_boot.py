@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from memsim import Machine
-from memsim.mm.e820 import E820_TYPE_RAM, E820_TYPE_RESERVED, E820Entry, e820_update_table
-from memsim.mm.percpu import SIZE_SUM, units_per_alloc
+from memsim.mm.e820 import (
+    E820_TYPE_RAM,
+    E820_TYPE_RESERVED,
+    E820_TYPE_SOFT_RESERVED,
+    E820Entry,
+    e820_memblock_setup,
+    e820_update_table,
+)
+from memsim.mm.memblock.add import memblock_add_node
+from memsim.mm.memblock.region import Memblock
+from memsim.mm.percpu import SIZE_SUM, pcpu_embed_first_chunk, units_per_alloc
 from memsim.mm.setup_arch import Boot, Firmware, large_system_hash_size
 from memsim.proc.dmesg import parse_firmware
 from memsim.words.errors import BadDescription, BadInput
@@ -115,7 +124,7 @@ def test_a_machine_that_cannot_boot_is_one_line(firmware: Firmware, said: str) -
         ("nothing", "no line has"),
         ("BIOS-e820: [mem 0x10-0x0] usable", "line 1: .* ends before it begins"),
         ("\nBIOS-e820: [mem 0x0-0xfff] good", "line 2: type 'good': should be one of usable"),
-        ("BIOS-e820: [mem 0x0-0xfff] usable\n" * 400, "400 e820 entries: should be 323 at most"),
+        ("BIOS-e820: [mem 0x0-0xfff] usable\n" * 3201, "3201 e820 entries: should be 3200 at most"),
     ],
 )
 def test_a_log_that_tells_no_firmware_is_one_line(text: str, said: str) -> None:
@@ -123,11 +132,80 @@ def test_a_log_that_tells_no_firmware_is_one_line(text: str, said: str) -> None:
         parse_firmware(text)
 
 
+def test_a_type_without_a_name_is_its_number() -> None:
+    lines = ("BIOS-e820: [mem 0x0-0xfff] usable", "BIOS-e820: [mem 0x800-0x17ff] type 20")
+    table = e820_update_table(parse_firmware("\n".join(lines)).e820)
+    assert table == [usable(0, 0x800), E820Entry(0x800, 0x1800, 20)]
+
+
+def test_soft_reserved_memory_is_no_ram_and_in_use() -> None:
+    memblock = Memblock()
+    soft = E820Entry(MIB, 2 * MIB, E820_TYPE_SOFT_RESERVED)
+    e820_memblock_setup(memblock, [usable(0, MIB), soft])
+    assert [(r.base, r.size) for r in memblock.memory.regions] == [(0, MIB)]
+    assert [(r.base, r.size) for r in memblock.reserved.regions] == [(MIB, MIB)]
+
+
+def test_an_array_that_grows_before_there_is_a_mapping_lies_below_1_mib() -> None:
+    pieces = [usable(256 * MIB + i * 8192, 256 * MIB + i * 8192 + 4096) for i in range(150)]
+    firmware = Firmware([usable(0, 0x9F000), usable(MIB, 256 * MIB), *pieces])
+    _, early = Machine.from_firmware(firmware)
+    assert (early.memblock.memory.max, early.memblock.memory.array) == (256, 0x9D000)
+    assert len(early.memblock.memory.regions) == 151
+
+
+def of_nodes(*nodes: tuple[int, int, int]) -> Firmware:
+    """1 GiB of RAM, and what SRAT says of it in MiB."""
+    ranges = [(nid, start * MIB, end * MIB) for nid, start, end in nodes]
+    return Firmware([usable(0, 1024 * MIB)], ranges)
+
+
+def test_where_srat_leaves_out_much_all_ram_is_node_0() -> None:
+    machine, early = Machine.from_firmware(of_nodes((0, 0, 512), (1, 600, 1024)), cpus=2)
+    assert {r.nid for r in early.ram()} == {0}
+    assert (len(machine.vm.nodes), early.cpu_to_node) == (1, [0, 0])
+    assert "NUMA: no nodes coverage for 88MB of 1023MB RAM" in early.memblock.log
+
+
+def test_a_node_that_srat_names_and_has_no_ram_is_one_line() -> None:
+    with pytest.raises(BadDescription, match="a node has no RAM"):
+        Machine.from_firmware(of_nodes((0, 0, 1024), (1, 2048, 4096)))
+
+
+def test_struct_pages_of_a_section_are_the_first_nodes() -> None:
+    """Sections are 128 MiB; each run of one node's is a piece, 2 MiB a section."""
+    _, early = Machine.from_firmware(of_nodes((0, 0, 192), (1, 192, 512), (0, 512, 1024)))
+    memmaps = [t for t in early.taken if t.what.startswith("memmap")]
+    found = [(t.what[-1], (t.end - t.start) // MIB) for t in memmaps]
+    assert found == [("0", 4), ("1", 4), ("0", 8)]
+
+
+def test_areas_are_those_of_their_cpus_and_the_first_cpus_node_is_first() -> None:
+    memblock = Memblock()
+    for nid, start in ((0, 64 * MIB), (1, 128 * MIB)):
+        memblock_add_node(memblock, start, 64 * MIB, nid, 0)
+    areas = pcpu_embed_first_chunk(memblock, [1, 0, 1, 0])
+    assert [start // (64 * MIB) - 1 for start, _ in areas] == [1, 0, 1, 0]
+    assert memblock.reserved.total_size == 4 * SIZE_SUM
+    assert pcpu_embed_first_chunk(memblock, [0] * 400) == []
+    assert memblock.reserved.total_size == 4 * SIZE_SUM
+
+
 def test_areas_of_cpus_share_a_piece_where_that_leaves_little_unused() -> None:
     """As recorded: one CPU has a piece of 2 MiB, two of one node share one, two nodes have two."""
     assert [units_per_alloc(cpus) for cpus in ([1], [2], [1, 1])] == [1, 2, 1]
     assert units_per_alloc([4]) == 4
     assert SIZE_SUM == 66 * 4096
+
+
+def test_a_hash_table_for_which_there_is_no_room_is_halved() -> None:
+    """As alloc_large_system_hash() tries: down to a page. 1 GiB of pages would have 1 MiB."""
+    early = Boot(Firmware([]), [0])
+    memblock_add_node(early.memblock, MIB, 600 << 10, 0, 0)
+    early._nr_kernel_pages = 1 << 18
+    early._hash_tables()
+    assert [(t.end - t.start) >> 10 for t in early.taken] == [512, 64]
+    assert not early.memblock.panic
 
 
 @pytest.mark.parametrize(

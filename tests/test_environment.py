@@ -117,6 +117,12 @@ def test_the_lock_serves_other_systems() -> None:
     assert all(locked[package].count("--hash") > 10 for package in ("pyzmq", "debugpy", "rpds-py"))
 
 
+def test_binder_installs_the_course_extra_at_the_lock_s_versions() -> None:
+    script = (ROOT / "binder" / "postBuild").read_text()
+    course = pyproject()["project"]["optional-dependencies"]["course"]
+    assert f"pinned '{'|'.join(map(name, course))}'" in script
+
+
 def ask(lab: Any, path: str) -> Any:
     """What JupyterLab's REST interface answers."""
     request = Request(lab.url + path, headers={"Authorization": f"token {lab.token}"})

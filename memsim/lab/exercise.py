@@ -13,6 +13,7 @@ from typing import Any
 
 from memsim.lab.cases import Case
 from memsim.lab.checked import Checked
+from memsim.lab.guard import NO_ALARM, has_alarm
 from memsim.lab.hint_box import HintBox
 from memsim.lab.hints import Hint, Hints
 from memsim.lab.places import find, find_all
@@ -80,6 +81,8 @@ class Exercise:
         return self._checked(names, cases, 0)
 
     def _checked(self, names: Mapping[str, Any], cases: Sequence[Case], hidden: int) -> Checked:
+        if not has_alarm():
+            print(NO_ALARM)
         changed, session = _SEAL.broken(), Session(self.spec, names, self._own)
         verdicts = [session.verdict(case) for case in cases]
         changed = changed or _SEAL.broken()

@@ -27,6 +27,15 @@ _TURN = 1e-6
 _USUAL_TURN = sys.getswitchinterval()
 
 
+#: Said before a check where there are no threads, so nothing is stopped: in a browser.
+NO_ALARM = "Nothing stops code without an end here: if no result comes, Kernel, Restart Kernel."
+
+
+def has_alarm() -> bool:
+    """Can what takes too long be stopped here?"""
+    return sys.platform != "emscripten"
+
+
 class _Stop(BaseException):
     """The time is up, or too much was printed."""
 

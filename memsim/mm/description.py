@@ -111,6 +111,7 @@ def boot_firmware(firmware: Firmware, cpus: int, trace: Trace) -> tuple[Vm, Boot
     ram = early.ram()
     if ram[-1].end_pfn > MAX_RAM >> PAGE_SHIFT:
         raise BadDescription(f"e820: RAM up to {ram[-1].end_pfn >> 18} GiB: should be 4096 at most")
+    nodes = 1 + max(nid for nid, _, _ in early.nodes)
     if {r.nid for r in ram} != set(range(nodes)):
         raise BadDescription("nodes: a node has no RAM: NOT MODELLED")
     vm = Vm(ram[-1].end_pfn, cpus, nodes, trace)

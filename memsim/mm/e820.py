@@ -5,12 +5,13 @@ Ranges are bytes [start, end). Kernel: arch/x86/kernel/e820.c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SIZE
-from memsim.mm.memblock.add import memblock_add
+from memsim.mm.memblock.add import memblock_add, memblock_reserve
 from memsim.mm.memblock.region import Memblock
 from memsim.mm.memblock.remove import memblock_trim_memory
 
@@ -48,21 +49,29 @@ class E820Entry(NamedTuple):
 def e820_update_table(entries: Iterable[E820Entry]) -> list[E820Entry]:
     """Sorted and without overlaps: where ranges overlap, the greatest type number wins.
 
-    So what one entry calls reserved is not RAM, whatever another says.
+    So what one entry calls reserved is not RAM, whatever another says. NOT MODELLED: that
+    neighbours of persistent and soft reserved memory stay apart. Cost: n log n.
     Kernel: arch/x86/kernel/e820.c e820__update_table()
     """
-    told = [entry for entry in entries if entry.start < entry.end]
-    borders = sorted({border for entry in told for border in (entry.start, entry.end)})
+    begin: dict[int, list[int]] = {}
+    end_: dict[int, list[int]] = {}
+    for entry in entries:
+        if entry.start < entry.end:
+            begin.setdefault(entry.start, []).append(entry.type)
+            end_.setdefault(entry.end, []).append(entry.type)
+    overlapping: Counter[int] = Counter()
     table: list[E820Entry] = []
-    for start, end in pairwise(borders):
-        types = [entry.type for entry in told if entry.start <= start and end <= entry.end]
-        if not types:
+    for start, end in pairwise(sorted(begin.keys() | end_.keys())):
+        overlapping.update(begin.get(start, ()))
+        overlapping.subtract(end_.get(start, ()))
+        current_type = max(+overlapping, default=0)
+        if not current_type:
             continue
         before = table[-1] if table else None
-        if before and before.end == start and before.type == max(types):
+        if before and before.end == start and before.type == current_type:
             table[-1] = before._replace(end=end)
         else:
-            table.append(E820Entry(start, end, max(types)))
+            table.append(E820Entry(start, end, current_type))
     return table
 
 
@@ -94,6 +103,8 @@ def e820_memblock_setup(memblock: Memblock, table: Iterable[E820Entry]) -> None:
     """RAM, whole pages of it, becomes memblock's. Kernel: e820.c e820__memblock_setup()."""
     memblock.can_resize = True
     for entry in table:
-        if entry.type == E820_TYPE_RAM:
+        if entry.type == E820_TYPE_SOFT_RESERVED:
+            memblock_reserve(memblock, entry.start, entry.end - entry.start)
+        elif entry.type == E820_TYPE_RAM:
             memblock_add(memblock, entry.start, entry.end - entry.start)
     memblock_trim_memory(memblock, PAGE_SIZE)

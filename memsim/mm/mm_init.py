@@ -1,6 +1,6 @@
 """Boot: nodes and zones from ranges of RAM, every free page to the buddy allocator, then marks.
 
-NOT MODELLED: memblock (what the kernel itself keeps is described, not computed), and the order in
+What is free is told: by a description, or by memblock (setup_arch.py). NOT MODELLED: the order in
 which deferred struct pages are initialised. Blocks go to the tails, in ascending order.
 
 Kernel: mm/mm_init.c free_area_init(), mm/memblock.c __free_pages_memory()
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memsim.lib.bits import align_up, clamp
+from memsim.lib.bits import PAGE_SHIFT, align_up, clamp, nr_pages_of
 from memsim.mm.khugepaged import hugepage_init
 from memsim.mm.layout import NodeRange, Range
 from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
@@ -108,6 +108,18 @@ def memblock_free_all(vm: Vm, free_ranges: list[Range]) -> None:
                 zone.managed_pages += high - low
     for zone in vm.zones:
         fold_zone_diffs(zone, vm.cpu)
+
+
+def memblock_free_late(vm: Vm, base: int, size: int) -> None:
+    """Give the whole pages of bytes [base, base + size) to the buddy allocator, after all others.
+
+    Kernel: mm/memblock.c memblock_free_late()
+    """
+    for pfn in range(nr_pages_of(base), base + size >> PAGE_SHIFT):
+        for zone in populated_zones(vm):
+            if zone_spans_pfn(zone, pfn):
+                free_one_page(zone, pfn, 0, FPI_TO_TAIL)
+                zone.managed_pages += 1
 
 
 def _free_pages_memory(zone: Zone, start: int, end: int) -> None:

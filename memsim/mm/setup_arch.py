@@ -10,6 +10,7 @@ Kernel: arch/x86/kernel/setup.c setup_arch(), init/main.c start_kernel()
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, align_up, nr_pages_of
@@ -19,11 +20,21 @@ from memsim.mm.memblock.add import memblock_reserve
 from memsim.mm.memblock.alloc import (
     memblock_alloc,
     memblock_alloc_exact_nid_raw,
+    memblock_alloc_low,
     memblock_phys_alloc_range,
     memblock_phys_alloc_try_nid,
 )
-from memsim.mm.memblock.iterate import for_each_free_mem_range, for_each_mem_pfn_range
-from memsim.mm.memblock.region import Memblock, memblock_is_region_memory
+from memsim.mm.memblock.iterate import (
+    for_each_free_mem_range,
+    for_each_mem_pfn_range,
+    memblock_validate_numa_coverage,
+    numa_valid_node,
+)
+from memsim.mm.memblock.region import (
+    Memblock,
+    memblock_end_of_DRAM,
+    memblock_is_region_memory,
+)
 from memsim.mm.memblock.remove import memblock_set_node
 from memsim.mm.percpu import pcpu_embed_first_chunk
 from memsim.words.memblock import (
@@ -46,6 +57,8 @@ SIZEOF_STRUCT_PAGE = 64
 EARLY_PAGES = 5
 SMALL_BYTES = 7 << PAGE_SHIFT
 _MAX_DMA_ADDRESS = 16 * _MIB
+#: Kernel: arch/x86/mm/numa.c dummy_numa_init()
+_DUMMY_NUMA = [(0, 0, PHYS_ADDR_MAX)]
 #: Kernel: include/linux/swiotlb.h IO_TLB_SIZE, kernel/dma/swiotlb.c struct io_tlb_slot
 _SWIOTLB_SIZE, _IO_TLB_SIZE, _SIZEOF_IO_TLB_SLOT = 64 * _MIB, 2048, 24
 #: Kernel: mm/mm_init.c ADAPT_SCALE_BASE, ADAPT_SCALE_NPAGES
@@ -83,12 +96,14 @@ class Boot:
     def __init__(self, firmware: Firmware, cpu_to_node: list[int]) -> None:
         self.firmware, self.cpu_to_node = firmware, cpu_to_node
         self.memblock = Memblock()
+        #: Those that hold: SRAT's, or all of it is node 0.
+        self.nodes: Sequence[tuple[int, int, int]] = ()
         self.taken: list[Taken] = []
 
     def run(self) -> None:
         """All of it. Where memory does not suffice, `memblock.panic` says for what."""
         steps = (
-            self._reserve, self._memory, self._numa, self._page_tables, self._node_data,
+            self._reserve, self._memory, self._page_tables, self._numa, self._node_data,
             self._small, self._memmap, self._percpu, self._hash_tables, self._swiotlb,
         )  # fmt: skip
         for step in steps:
@@ -108,6 +123,7 @@ class Boot:
         Kernel: e820__memblock_setup(), reserve_real_mode()
         """
         table = trim_bios_range(e820_update_table(self.firmware.e820))
+        self.memblock.current_limit = _MIB  # an array that grows now goes where there is a mapping
         e820_memblock_setup(self.memblock, table)
         self._keep("the first MiB", 0, _MIB)
         start, end = self.firmware.image
@@ -116,18 +132,34 @@ class Boot:
         elif not memblock_is_region_memory(self.memblock, start, end - start):
             self.memblock.panic = f"no usable memory for the image at {start:#x}-{end - 1:#x}"
 
-    def _numa(self) -> None:
-        """Kernel: mm/numa_memblks.c numa_register_meminfo()."""
-        memory = self.memblock.memory
-        for nid, start, end in self.firmware.nodes or [(0, 0, PHYS_ADDR_MAX)]:
-            memblock_set_node(self.memblock, start, end - start, memory, nid)
-
     def _page_tables(self) -> None:
-        """Kernel: arch/x86/mm/init.c init_mem_mapping()."""
-        end = self.memblock.memory.regions[-1].end
+        """All RAM gets into the kernel's own mapping, and can be taken from now on.
+
+        Kernel: arch/x86/mm/init.c init_mem_mapping()
+        """
+        end = memblock_end_of_DRAM(self.memblock)
         for _ in range(EARLY_PAGES):
             found = memblock_phys_alloc_range(self.memblock, PAGE_SIZE, PAGE_SIZE, 0, end)
             self._note("page tables", found, PAGE_SIZE)
+        self.memblock.current_limit = end
+
+    def _numa(self) -> None:
+        """Say of which node RAM is; where SRAT leaves out more than 1 MiB, all is node 0.
+
+        NOT MODELLED: so it is where ranges of two nodes overlap (numa_cleanup_meminfo()).
+        Kernel: arch/x86/mm/numa.c x86_numa_init(), mm/numa_memblks.c numa_memblks_init()
+        """
+        self._set_nodes(self.firmware.nodes or _DUMMY_NUMA)
+        if not memblock_validate_numa_coverage(self.memblock, _MIB):
+            self._set_nodes(_DUMMY_NUMA)
+            self.cpu_to_node = [0] * len(self.cpu_to_node)
+
+    def _set_nodes(self, nodes: Sequence[tuple[int, int, int]]) -> None:
+        memblock, self.nodes = self.memblock, nodes
+        for type_ in (memblock.memory, memblock.reserved):
+            memblock_set_node(memblock, 0, PHYS_ADDR_MAX, type_, NUMA_NO_NODE)
+        for nid, start, end in nodes:
+            memblock_set_node(memblock, start, end - start, memblock.memory, nid)
 
     def _node_data(self) -> None:
         """Kernel: mm/numa.c alloc_node_data()."""
@@ -141,30 +173,37 @@ class Boot:
         self._note("small requests", found, SMALL_BYTES)
 
     def _memmap(self) -> None:
-        """Struct pages of all sections that have RAM, whole sections.
+        """Struct pages of all sections that have RAM: a piece for each run of one node's.
 
-        Kernel: mm/sparse.c sparse_init_nid(), sparse_buffer_init()
+        NOT MODELLED: smaller pieces, where there is no room for one.
+        Kernel: mm/sparse.c sparse_init(), sparse_buffer_init()
         """
         section_map_size = PAGES_PER_SECTION * SIZEOF_STRUCT_PAGE
-        for nid in self._nodes():
-            size = len(self._sections(nid)) * section_map_size
+        for nid, sections in groupby(self._section_nids()):
+            size = len(list(sections)) * section_map_size
             found = memblock_alloc_exact_nid_raw(
                 self.memblock, size, section_map_size, _MAX_DMA_ADDRESS,
-                MEMBLOCK_ALLOC_ACCESSIBLE or self.memblock.current_limit, nid,
+                MEMBLOCK_ALLOC_ACCESSIBLE, nid,
             )  # fmt: skip
             self._note(f"memmap of node {nid}", found, size)
 
-    def _sections(self, nid: int) -> set[int]:
-        """Sections of 128 MiB with RAM of the node."""
-        found: set[int] = set()
-        for start, end, _ in for_each_mem_pfn_range(self.memblock, nid):
-            found.update(range(start // PAGES_PER_SECTION, (end - 1) // PAGES_PER_SECTION + 1))
-        return found
+    def _section_nids(self) -> list[int]:
+        """The node of each section (128 MiB) with RAM; one of two nodes is the lower RAM's.
+
+        Kernel: mm/sparse.c memory_present()
+        """
+        nids: dict[int, int] = {}
+        for nid, start, end in self.ram():
+            for section in range(start // PAGES_PER_SECTION, (end - 1) // PAGES_PER_SECTION + 1):
+                nids.setdefault(section, nid)
+        return list(nids.values())
 
     def _percpu(self) -> None:
         """Kernel: arch/x86/kernel/setup_percpu.c setup_per_cpu_areas()."""
         self._nr_kernel_pages = self._nr_free_pages()
         areas = pcpu_embed_first_chunk(self.memblock, self.cpu_to_node)
+        if not areas:
+            self.memblock.panic = "no room for percpu areas"
         for cpu, (start, end) in enumerate(areas):
             self._note(f"percpu area of CPU {cpu}", start, end - start)
 
@@ -177,24 +216,27 @@ class Boot:
             return
         for name, scale in (("dentry cache", 13), ("inode cache", 14)):
             size = large_system_hash_size(self._nr_kernel_pages, scale)
-            found = memblock_alloc(self.memblock, size, SMP_CACHE_BYTES)
+            while not (found := memblock_alloc(self.memblock, size, SMP_CACHE_BYTES)):
+                if size <= PAGE_SIZE:
+                    break
+                size >>= 1
             self._note(f"hash table of the {name}", found, size)
 
     def _swiotlb(self) -> None:
         """Where RAM lies above 4 GiB, devices that cannot reach it get a buffer below.
 
-        Kernel: kernel/dma/swiotlb.c swiotlb_init_remap()
+        NOT MODELLED: a smaller one, where there is no room. Kernel: swiotlb_init_remap()
         """
-        if self.memblock.memory.regions[-1].end <= _GIB4:
+        if memblock_end_of_DRAM(self.memblock) <= _GIB4:
             return
-        found = memblock_phys_alloc_range(self.memblock, _SWIOTLB_SIZE, PAGE_SIZE, 0, _GIB4)
+        found = memblock_alloc_low(self.memblock, _SWIOTLB_SIZE, PAGE_SIZE)
         self._note("swiotlb", found, _SWIOTLB_SIZE)
         size = _SWIOTLB_SIZE // _IO_TLB_SIZE * _SIZEOF_IO_TLB_SLOT
         found = memblock_alloc(self.memblock, align_up(size, PAGE_SIZE), PAGE_SIZE)
         self._note("swiotlb's slots", found, size)
 
     def _nodes(self) -> list[int]:
-        return sorted({nid for _, _, nid in for_each_mem_pfn_range(self.memblock, NUMA_NO_NODE)})
+        return sorted({r.nid for r in self.ram()})
 
     def _nr_free_pages(self) -> int:
         """Kernel: mm/mm_init.c calc_nr_kernel_pages()."""
@@ -210,9 +252,9 @@ class Boot:
         self.taken.append(Taken(what, found, found + size))
 
     def ram(self) -> list[NodeRange]:
-        """RAM by node, in pfns."""
+        """RAM by node, in pfns; what is of no node, in no zone either."""
         ranges = for_each_mem_pfn_range(self.memblock, NUMA_NO_NODE)
-        return [NodeRange(nid, start, end) for start, end, nid in ranges]
+        return [NodeRange(nid, start, end) for start, end, nid in ranges if numa_valid_node(nid)]
 
     def free_ranges(self) -> list[Range]:
         """What nobody has taken, whole pages of it: the buddy allocator's.
@@ -236,5 +278,5 @@ def large_system_hash_size(nr_kernel_pages: int, scale: int) -> int:
         adapt <<= 2
     numentries = max(numentries >> scale - PAGE_SHIFT, PAGE_SIZE // _SIZEOF_BUCKET)
     at_most = (nr_kernel_pages << PAGE_SHIFT >> 4) // _SIZEOF_BUCKET
-    numentries = min(1 << (numentries - 1).bit_length(), at_most)
+    numentries = min(1 << (numentries - 1).bit_length(), at_most, 1 << 31)
     return _SIZEOF_BUCKET << numentries.bit_length() - 1

@@ -11,14 +11,16 @@ import re
 from memsim.mm.e820 import E820_TYPE_NAMES, E820Entry
 from memsim.mm.setup_arch import Firmware
 from memsim.words.errors import BadInput
+from memsim.words.memblock import MAX_NUMNODES
 
 _RANGE = r"\[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]"
 _E820 = re.compile(rf"BIOS-e820: {_RANGE} (.*?)\s*$")
 _SRAT = re.compile(rf"SRAT: Node (\d{{1,4}}) PXM \d+ {_RANGE}")
 _RAMDISK = re.compile(rf"RAMDISK: {_RANGE}")
 _TYPES = {name: number for number, name in E820_TYPE_NAMES.items()}
+_OTHER_TYPE = re.compile(r"type (\d{1,10})$")
 #: As many as a kernel has room for. Kernel: arch/x86/include/asm/e820/types.h E820_MAX_ENTRIES
-_MAX_ENTRIES = 131 + 3 * 64
+_MAX_ENTRIES = 128 + 3 * MAX_NUMNODES
 
 
 def parse_firmware(text: str) -> Firmware:
@@ -47,6 +49,8 @@ def _range(found: re.Match[str], first: int, number: int) -> tuple[int, int]:
 
 
 def _type(name: str, number: int) -> int:
+    if other := _OTHER_TYPE.match(name):
+        return int(other[1])
     if name not in _TYPES:
         known = ", ".join(_TYPES)
         raise BadInput(f"dmesg: line {number}: type {name[:40]!r}: should be one of {known}")

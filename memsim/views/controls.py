@@ -30,13 +30,13 @@ def status(text: str, role: str = "status") -> str:
     return f'<div role="{role}" style="border-left: {border}; {style}">{html.escape(text)}</div>'
 
 
-def scrolling(inner: str, attributes: str) -> str:
-    """HTML that keeps to the width of its cell and scrolls sideways where it is wider.
+def scrolling(inner: str, attributes: str, height: str = "none") -> str:
+    """HTML that keeps to the width of its cell, and to a height, and scrolls where it is larger.
 
     With a tabindex it scrolls by keys too, which JupyterLab would take for its own.
     """
-    style = 'data-lm-suppress-shortcuts="true" style="width: 0; min-width: 100%; overflow-x: auto"'
-    return f"<div {attributes} {style}>{inner}</div>"
+    style = f"width: 0; min-width: 100%; max-height: {height}; overflow: auto"
+    return f'<div {attributes} data-lm-suppress-shortcuts="true" style="{style}">{inner}</div>'
 
 
 class _Names(anywidget.AnyWidget):

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SIZE, align_up
 from memsim.mm.memblock.find import memblock_find_in_range
-from memsim.mm.memblock.region import Memblock, MemblockRegion, MemblockType, memblock_cap_size
+from memsim.mm.memblock.region import (
+    Memblock,
+    MemblockRegion,
+    MemblockType,
+    memblock_cap_size,
+    memblock_insert_region,
+)
 from memsim.words.errno import ENOMEM
 from memsim.words.memblock import MAX_NUMNODES, MEMBLOCK_NONE, SIZEOF_MEMBLOCK_REGION
 
@@ -40,51 +46,52 @@ def memblock_add_range(
     if not size:
         return 0
     parts = _missing(memblock, type_, base, base + size, nid, flags)
-    # the kernel counts first, as its array may be full; what is counted is inserted afterwards
-    while len(type_.regions) + len(parts) > type_.max:
-        if memblock_double_array(memblock, type_, base, size) < 0:
-            return -ENOMEM
-        parts = _missing(memblock, type_, base, base + size, nid, flags, warn=False)
+    # where room may not suffice the kernel counts first, and looks (and warns) once more to insert
+    if parts and 2 * len(type_.regions) + 1 > type_.max:
+        while len(type_.regions) + len(parts) > type_.max:
+            if memblock_double_array(memblock, type_, base, size) < 0:
+                return -ENOMEM
+        parts = _missing(memblock, type_, base, base + size, nid, flags)
+    for idx, start, end in parts:
+        memblock_insert_region(type_, idx, start, end - start, nid, flags)
     if parts:
-        memblock_merge_regions(type_, *_insert(type_, parts, nid, flags))
+        memblock_merge_regions(type_, parts[0][0], parts[-1][0] + 1)
     return 0
 
 
-def _insert(
-    type_: MemblockType, parts: list[tuple[int, int]], nid: int, flags: int
-) -> tuple[int, int]:
-    """Put them in their places: the first one's number, and the one behind the last one's."""
-    new = [MemblockRegion(start, end - start, nid, flags) for start, end in parts]
-    type_.regions = sorted([*type_.regions, *new], key=lambda region: region.base)
-    return type_.regions.index(new[0]), type_.regions.index(new[-1]) + 1
-
-
 def _missing(
-    memblock: Memblock, type_: MemblockType, base: int, end: int, nid: int, flags: int,
-    *, warn: bool = True,
-) -> list[tuple[int, int]]:  # fmt: skip
-    """What of [base, end) no region has."""
-    parts = []
+    memblock: Memblock, type_: MemblockType, base: int, end: int, nid: int, flags: int
+) -> list[tuple[int, int, int]]:
+    """What of [base, end) no region has, lowest first: the number it gets, start and end."""
+    parts: list[tuple[int, int, int]] = []
+    idx = 0
     for region in type_.regions:
         if region.base >= end:
             break
+        idx += 1
         if region.end <= base:
             continue
         if region.base > base:
-            if warn and (nid, flags) != (region.nid, region.flags):
-                _warn_unlike(memblock, type_, region)
-            parts.append((base, region.base))
+            _warn_unlike(memblock, type_, region, nid, flags)
+            parts.append((idx - 1 + len(parts), base, region.base))
         base = min(region.end, end)
     if base < end:
-        parts.append((base, end))
+        parts.append((idx + len(parts), base, end))
     return parts
 
 
-def _warn_unlike(memblock: Memblock, type_: MemblockType, region: MemblockRegion) -> None:
-    """The kernel's WARN_ON() for a range that runs into one of another node or with other flags."""
-    place = f"[{region.base:#018x}-{region.end - 1:#018x}]"
-    what = f"memblock_add_range(): {type_.name} {place} has another node or flags"
-    memblock.log.append(f"WARNING: mm/memblock.c {what}")
+def _warn_unlike(
+    memblock: Memblock, type_: MemblockType, region: MemblockRegion, nid: int, flags: int
+) -> None:
+    """The kernel's WARN_ON() for a range that runs into one of another node, or with other flags.
+
+    The kernel itself prints where it is, not which region.
+    """
+    place = f"{type_.name} [{region.base:#018x}-{region.end - 1:#018x}]"
+    for other, what in ((region.nid != nid, "node"), (region.flags != flags, "flags")):
+        if other:
+            told = f"WARNING: mm/memblock.c memblock_add_range(): {place}: another {what}"
+            memblock.log.append(told)
 
 
 def memblock_merge_regions(type_: MemblockType, start_rgn: int, end_rgn: int) -> None:
@@ -119,7 +126,7 @@ def memblock_double_array(
     Kernel: mm/memblock.c memblock_double_array()
     """
     if not memblock.can_resize:
-        memblock.panic = f"memblock: cannot resize {type_.name} array"
+        memblock.panic = memblock.panic or f"memblock: cannot resize {type_.name} array"
         return -1
     old_size = align_up(type_.max * SIZEOF_MEMBLOCK_REGION, PAGE_SIZE)
     new_size = align_up(2 * type_.max * SIZEOF_MEMBLOCK_REGION, PAGE_SIZE)

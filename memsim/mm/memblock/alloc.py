@@ -1,7 +1,8 @@
 """Memory for early boot: a gap is found, and noted as in use.
 
 What the kernel returns as a pointer is a physical address here; 0 is no memory.
-NOT MODELLED: contents; the panic of callers who need it; requests after slab is there.
+NOT MODELLED: contents (so no memblock_alloc_raw() and memblock_alloc_try_nid_raw()); the panic of
+callers who need it; requests after slab is there.
 Kernel: mm/memblock.c memblock_alloc_range_nid() and what stands on it
 """
 
@@ -15,7 +16,12 @@ from memsim.mm.memblock.find import (
 )
 from memsim.mm.memblock.iterate import numa_valid_node
 from memsim.mm.memblock.region import Memblock
-from memsim.words.memblock import MEMBLOCK_ALLOC_ACCESSIBLE, MEMBLOCK_MIRROR, SMP_CACHE_BYTES
+from memsim.words.memblock import (
+    ARCH_LOW_ADDRESS_LIMIT,
+    MEMBLOCK_ALLOC_ACCESSIBLE,
+    MEMBLOCK_MIRROR,
+    SMP_CACHE_BYTES,
+)
 from memsim.words.slab import NUMA_NO_NODE
 
 
@@ -46,6 +52,11 @@ def memblock_phys_alloc_range(
 ) -> int:
     """Within a range, of any node. Kernel: mm/memblock.c memblock_phys_alloc_range()."""
     return memblock_alloc_range_nid(memblock, size, align, start, end, NUMA_NO_NODE, False)
+
+
+def memblock_phys_alloc(memblock: Memblock, size: int, align: int) -> int:
+    """Anywhere. Kernel: include/linux/memblock.h memblock_phys_alloc()."""
+    return memblock_phys_alloc_range(memblock, size, align, 0, MEMBLOCK_ALLOC_ACCESSIBLE)
 
 
 def memblock_phys_alloc_try_nid(memblock: Memblock, size: int, align: int, nid: int) -> int:
@@ -92,3 +103,13 @@ def memblock_alloc_from(memblock: Memblock, size: int, align: int, min_addr: int
     """From an address on, if possible. Kernel: include/linux/memblock.h memblock_alloc_from()."""
     end = MEMBLOCK_ALLOC_ACCESSIBLE
     return memblock_alloc_try_nid(memblock, size, align, min_addr, end, NUMA_NO_NODE)
+
+
+def memblock_alloc_low(memblock: Memblock, size: int, align: int) -> int:
+    """Below 4 GiB. Kernel: include/linux/memblock.h memblock_alloc_low()."""
+    return memblock_alloc_try_nid(memblock, size, align, 0, ARCH_LOW_ADDRESS_LIMIT, NUMA_NO_NODE)
+
+
+def memblock_alloc_node(memblock: Memblock, size: int, align: int, nid: int) -> int:
+    """Of the node if possible. Kernel: include/linux/memblock.h memblock_alloc_node()."""
+    return memblock_alloc_try_nid(memblock, size, align, 0, MEMBLOCK_ALLOC_ACCESSIBLE, nid)

@@ -5,10 +5,15 @@ Kernel: mm/memblock.c memblock_find_in_range_node(), memblock_find_in_range()
 
 from __future__ import annotations
 
-from memsim.lib.bits import PAGE_SIZE, clamp
+from memsim.lib.bits import PAGE_SIZE, align_down, align_up, clamp
 from memsim.mm.memblock.iterate import for_each_free_mem_range, for_each_free_mem_range_reverse
 from memsim.mm.memblock.region import Memblock
-from memsim.words.memblock import MEMBLOCK_ALLOC_ACCESSIBLE, MEMBLOCK_MIRROR, MEMBLOCK_NONE
+from memsim.words.memblock import (
+    MEMBLOCK_ALLOC_ACCESSIBLE,
+    MEMBLOCK_ALLOC_NOLEAKTRACE,
+    MEMBLOCK_MIRROR,
+    MEMBLOCK_NONE,
+)
 from memsim.words.slab import NUMA_NO_NODE
 
 
@@ -21,7 +26,7 @@ def _memblock_find_range_bottom_up(
     """
     for first, last, _ in for_each_free_mem_range(memblock, nid, flags):
         this_end = clamp(last, start, end)
-        candidate = _round_up(clamp(first, start, end), align)
+        candidate = align_up(clamp(first, start, end), align)
         if candidate < this_end and this_end - candidate >= size:
             return candidate
     return 0
@@ -35,14 +40,10 @@ def _memblock_find_range_top_down(
         this_end = clamp(last, start, end)
         if this_end < size:
             continue
-        candidate = this_end - size & -align
+        candidate = align_down(this_end - size, align)
         if candidate >= clamp(first, start, end):
             return candidate
     return 0
-
-
-def _round_up(value: int, align: int) -> int:
-    return value + align - 1 & -align
 
 
 def memblock_find_in_range_node(
@@ -53,7 +54,7 @@ def memblock_find_in_range_node(
     end may be MEMBLOCK_ALLOC_ACCESSIBLE: up to current_limit. Nothing is changed.
     Kernel: mm/memblock.c memblock_find_in_range_node()
     """
-    if end == MEMBLOCK_ALLOC_ACCESSIBLE:
+    if end in (MEMBLOCK_ALLOC_ACCESSIBLE, MEMBLOCK_ALLOC_NOLEAKTRACE):
         end = memblock.current_limit
     start = max(start, PAGE_SIZE)
     end = max(start, end)

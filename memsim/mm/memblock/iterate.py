@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memsim.lib.bits import PAGE_SHIFT, nr_pages_of
-from memsim.mm.memblock.region import Memblock, MemblockRegion
+from memsim.mm.memblock.region import Memblock, MemblockRegion, memblock_phys_mem_size
 from memsim.words.memblock import (
     MAX_NUMNODES,
     MEMBLOCK_DRIVER_MANAGED,
@@ -86,3 +86,17 @@ def for_each_mem_pfn_range(memblock: Memblock, nid: int) -> Iterator[MemRange]:
         start, end = nr_pages_of(region.base), region.end >> PAGE_SHIFT
         if start < end and (not numa_valid_node(nid) or nid == region.nid):
             yield start, end, region.nid
+
+
+def memblock_validate_numa_coverage(memblock: Memblock, threshold_bytes: int) -> bool:
+    """Is there no more RAM without a node than this? Where there is more, SRAT is not believed.
+
+    Kernel: mm/memblock.c memblock_validate_numa_coverage()
+    """
+    ranges = for_each_mem_pfn_range(memblock, MAX_NUMNODES)
+    missing = sum(end - start for start, end, nid in ranges if not numa_valid_node(nid))
+    if missing << PAGE_SHIFT <= threshold_bytes:
+        return True
+    sizes = f"{missing << PAGE_SHIFT >> 20}MB of {memblock_phys_mem_size(memblock) >> 20}MB RAM"
+    memblock.log.append(f"NUMA: no nodes coverage for {sizes}")
+    return False

@@ -54,7 +54,7 @@ def mem_cgroup_get_oom_group(victim: Task, oom_domain: Memcg | None) -> Memcg | 
 
 
 def _kill_group(vm: Vm, memcg: Memcg, message: str) -> None:
-    """Kernel: mm/oom_kill.c oom_kill_memcg_member(), mm/memcontrol.c mem_cgroup_print_oom_group()."""
+    """All of the group but who is spared. Kernel: mm/oom_kill.c oom_kill_memcg_member()."""
     vm.oom.log.append(f"Tasks in {memcg.path} are going to be killed due to memory.oom.group set")
     for process in scanned(vm, memcg):
         if process.signal.oom_score_adj != OOM_SCORE_ADJ_MIN and not is_global_init(process):

@@ -21,7 +21,7 @@ _SINGLE = {
     "notebooks/LICENSE.md": "licence.html",
 }
 #: What is no page, but linked to.
-_FILES = {"LICENSE": "LICENSE.txt"}
+_FILES = {"LICENSE": "LICENSE.txt", "notebooks/demo.ipynb": "demo.ipynb"}
 
 
 @dataclass(frozen=True)
