@@ -282,6 +282,7 @@ def test_a_failure_of_the_model_is_explained_by_the_check_that_refused(
         (FRAGMENTED.replace("free:400000kB", "free:4x0kB"), "line 6: 'free:4x0kB' is not"),
         (FRAGMENTED.replace("min:4000kB ", ""), "line 6: no min: in it"),
         (FRAGMENTED.replace("Node 0 DMA32:", "Node 0 Normal:"), "line 8: free blocks of a zone"),
+        ("a: page allocation failure: order:0, mode:0x0\n" * 1001, "line 1001: more than 1000"),
         (OLD.replace("   80]     0    80", "   80]     0"), "line 12: 7 numbers for 8 columns"),
     ],
 )

@@ -65,8 +65,8 @@ TASKS = re.compile(r"\[ *pid *\] +(uid +tgid .{1,200}) name$", _FLAGS)
 TASK = re.compile(r"\[ *(\d{1,10})\] +((?:-?\d{1,20} +){3,16})(.{1,64})$", _FLAGS)
 CHOSEN = re.compile(
     r"oom-kill:constraint=(CONSTRAINT_[A-Z_]{1,20}),nodemask=(\(null\)|[\d,-]{1,200}),"
-    r"cpuset=(.{1,255}?),mems_allowed=([\d,-]{1,200}),(?:global_oom|oom_memcg=(.{1,4096}?)),"
-    r"task_memcg=(.{1,4096}?),task=(.{1,64}?),pid=(\d{1,10}),uid=(\d{1,10})$",
+    r"cpuset=([^,]{1,255}),mems_allowed=([\d,-]{1,200}),(?:global_oom|oom_memcg=([^,]{1,4096})),"
+    r"task_memcg=([^,]{1,4096}),task=(.{1,64}?),pid=(\d{1,10}),uid=(\d{1,10})$",
     _FLAGS,
 )
 KILLED = re.compile(

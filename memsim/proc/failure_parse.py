@@ -23,6 +23,7 @@ _MAX_LINE = 4096
 #: Orders that a report may tell of: arm64 with pages of 64 KiB has 14.
 _MAX_ORDERS = 16
 _MAX_TASKS = 100_000
+_MAX_REPORTS = 1000
 _HOW = "paste the report as `dmesg` prints it, from its first line to its last"
 
 _LAST_KEYS = {(before, behind): key for key, before, behind in LAST_LINES}
@@ -55,6 +56,7 @@ class _Reader:
         #: The columns of the table of tasks that is read, behind pid.
         self.columns: list[str] = []
         self.is_memcg_stat = False
+        self.zones: dict[tuple[int, str], ZoneMem] = {}
 
     def read(self, line: Line) -> None:
         """One more line of the log."""
@@ -75,7 +77,9 @@ class _Reader:
                 raise line.bad(f"not as the kernel prints it, or cut off; {_HOW}")
             return False
         self.reports.append(_invoked(found, line) if invoked else _failed(found, line))
-        self.columns, self.is_memcg_stat = [], False
+        if len(self.reports) > _MAX_REPORTS:
+            raise line.bad(f"more than {_MAX_REPORTS} reports: cut the log into parts")
+        self.columns, self.is_memcg_stat, self.zones = [], False, {}
         return True
 
 
@@ -152,14 +156,15 @@ def _node(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -
     report.lines[f"node {nid}"] = line.number
 
 
-def _zone(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
+def _zone(reader: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
     node = line.integer(found[1] or "0", "node", MAX_NODE)
     # kernels before 4.8 end a zone's line so
     counters = _counters(found[3].partition(" all_unreclaimable?")[0], line)
     for name in ("free", "min", "low", "high"):
         if name not in counters:
             raise line.bad(f"no {name}: in it; {_HOW}")
-    _mem(report).zones.append(ZoneMem(node, found[2], counters))
+    reader.zones[node, found[2]] = zone = ZoneMem(node, found[2], counters)
+    _mem(report).zones.append(zone)
     report.lines[f"zone {node} {found[2]}"] = line.number
 
 
@@ -170,9 +175,9 @@ def _reserve(_: _Reader, report: FailureReport, found: re.Match[str], line: Line
     zones[-1].lowmem_reserve = [int(word) for word in found[1].split()]
 
 
-def _blocks(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
+def _blocks(reader: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
     node = line.integer(found[1] or "0", "node", MAX_NODE)
-    zone = next((z for z in _mem(report).zones if (z.node, z.name) == (node, found[2])), None)
+    zone = reader.zones.get((node, found[2]))
     if zone is None:
         raise line.bad(f"free blocks of a zone without a line 'free:'; {_HOW}")
     blocks = list(forms.BLOCK.finditer(found[3]))
