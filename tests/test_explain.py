@@ -25,7 +25,7 @@ from memsim.mm.vmstat import min_wmark_pages
 from memsim.proc.explain import Explanation, explain_log
 from memsim.proc.explain.text import as_json, as_text
 from memsim.proc.explain.zones import ENOUGH, TOO_HIGH
-from memsim.proc.failure import write_report
+from memsim.proc.failure import totalpages, write_report
 from memsim.proc.failure_parse import parse_reports
 from memsim.words.errors import BadInput
 from memsim.words.gfp import __GFP_HIGH, gfp_zone
@@ -179,6 +179,21 @@ Nov 30 12:00:00 host kernel: oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null
 Nov 30 12:00:00 host kernel: Memory cgroup out of memory: Killed process 4242 (eater) total-vm:104000kB, anon-rss:101600kB, file-rss:800kB, shmem-rss:0kB, UID:1000 pgtables:360kB oom_score_adj:0
 Nov 30 12:00:02 host kernel: oom_reaper: reaped process 4242 (eater), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB
 """  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("swap", "total"),
+    [
+        ("swap: usage 0kB, limit 0kB", 25600),
+        ("swap: usage 0kB, limit 4000kB", 26600),
+        ("swap: usage 0kB, limit 9007199254740988kB", 25600),
+        ("memory+swap: usage 102400kB, limit 106400kB", 26600),
+    ],
+)
+def test_a_memcg_s_swap_counts_where_its_limit_is_told(swap: str, total: int) -> None:
+    text = MEMCG.replace("swap: usage 0kB, limit 0kB", swap)
+    assert totalpages(only(text).report) == total
+
 
 #: As 4.19 has it: other columns, and no node in the sum.
 OLD = """\
@@ -356,7 +371,7 @@ def test_explain_says_what_it_cannot_read(
     assert "no line has 'invoked oom-killer'" in capsys.readouterr().err
 
 
-def test_every_report_that_is_read_can_be_written(tmp_path: Path) -> None:
+def test_a_memcg_s_report_is_written_again() -> None:
     for report in parse_reports(MEMCG):
         assert write_report(report)[1:5] == [
             "memory: usage 102400kB, limit 102400kB, failcnt 37",

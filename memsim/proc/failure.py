@@ -20,7 +20,8 @@ from memsim.mm.oom_kill.lines import (
     TaskRow,
 )
 from memsim.mm.oom_kill.task import Mm, OomState, Task, add_process
-from memsim.mm.show_mem import failure_line
+from memsim.mm.show_mem import K, failure_line
+from memsim.words.oom import PAGE_COUNTER_MAX
 
 #: The name of the OOM killer's reports; others are named by what failed.
 OOM = "oom"
@@ -120,16 +121,25 @@ def _process(oom: OomState, row: TaskRow) -> Task:
 
 
 def totalpages(report: FailureReport) -> int:
-    """What 1000 of oom_score_adj weigh, in pages: memory and swap, or a memcg's limit."""
+    """What 1000 of oom_score_adj weigh, in pages: memory and swap, or a memcg's limit.
+
+    A memcg whose swap has no limit may use all of the machine's, which its report does not tell:
+    that counts as none.
+    """
     if report.memcg is not None:
-        return max((report.memcg.limit + max(report.memcg.swap_limit, 0)) // 4, 1)
+        swap = report.memcg.swap_limit
+        swap = swap if 0 <= swap < K(PAGE_COUNTER_MAX) else 0
+        return max((report.memcg.limit + swap) // K(1), 1)
     last = report.mem.last if report.mem is not None else {}
     managed = last.get("ram", 0) - last.get("reserved", 0)
-    return managed + last.get("total_swap", 0) // 4
+    return managed + last.get("total_swap", 0) // K(1)
 
 
 def points(report: FailureReport) -> list[tuple[TaskRow, int]]:
-    """Each task's oom_badness(), in the table's order; LONG_MIN: never killed."""
+    """Each task's oom_badness(), in the table's order; LONG_MIN: never killed.
+
+    NOT MODELLED: pages that are larger than 4 KiB, as arm64 may have them.
+    """
     total = totalpages(report)
     tasks = add_tasks(OomState(), report)
     return [(row, oom_badness(task, total)) for row, task in zip(report.tasks, tasks, strict=True)]

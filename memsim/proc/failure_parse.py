@@ -207,6 +207,8 @@ def _memcg(reader: _Reader, report: FailureReport, found: re.Match[str], line: L
         report.memcg = MemcgUse(usage, limit, failcnt)
         report.lines["memcg"] = line.number
     elif report.memcg is not None:
+        if found[1] == "memory+swap":  # cgroup v1 counts both together
+            usage, limit = max(usage - report.memcg.usage, 0), max(limit - report.memcg.limit, 0)
         report.memcg = report.memcg._replace(
             swap_usage=usage, swap_limit=limit, swap_failcnt=failcnt
         )
