@@ -33,6 +33,7 @@ from memsim.replay.rows.capture import Capture
 from memsim.replay.rows.fates import settle_frees
 from memsim.replay.rows.rows_of import rows_of_capture
 from memsim.replay.run import Replay
+from memsim.trace.events import TP_KERNEL_EVENTS
 from memsim.trace.text import event_text
 from memsim.words.gfp import __GFP_HARDWALL, __GFP_THISNODE
 from memsim.words.mmzone import NULL
@@ -557,7 +558,7 @@ def test_the_reaper_takes_what_is_private_and_gives_its_pages_back() -> None:
     pages = [machine.alloc_pages(GFP_HIGHUSER_MOVABLE) for _ in range(64)]
     mm = Mm(900, 64, 30, 5, 7, 8192, shared_filepages=10, pages=pages)
     victim = add_process(vm.oom, 100, "p", mm)
-    vm.trace.mask |= (1 << 19) - 1
+    vm.trace.mask |= TP_KERNEL_EVENTS
     oom(vm)
     seen = vm.trace.ring.written
     assert reaped(vm) == [
@@ -580,7 +581,7 @@ def test_the_reaper_gives_up_after_ten_attempts() -> None:
     vm = machine.vm
     mm = Mm(anonpages=9, mmap_locked=True)
     add_process(vm.oom, 100, "p", mm)
-    vm.trace.mask |= (1 << 19) - 1
+    vm.trace.mask |= TP_KERNEL_EVENTS
     oom(vm)
     assert reaped(vm) == ["oom_reaper: unable to reap pid:100 (p)"]
     names = [event_text(traced.event) for traced in machine.events()]
@@ -618,7 +619,7 @@ def test_oom_score_adj_goes_to_all_who_share_the_memory_but_over_vfork() -> None
     vm = machine.vm
     task = add_process(vm.oom, 100, "wl", Mm(anonpages=1))
     child = add_process(vm.oom, 101, "child", task.mm, vfork_parent=task)
-    vm.trace.mask |= (1 << 19) - 1
+    vm.trace.mask |= TP_KERNEL_EVENTS
     assert set_oom_score_adj(vm, child, 300) == 0
     assert (task.signal.oom_score_adj, child.signal.oom_score_adj) == (0, 300)
     sharer = add_process(vm.oom, 102, "sharer", task.mm)
@@ -634,3 +635,68 @@ def test_oom_score_adj_goes_to_all_who_share_the_memory_but_over_vfork() -> None
 def test_slab_is_told_of_when_it_has_more_than_all_lists() -> None:
     assert not unreclaimable_slab_is_most(MemInfo({"slab_unreclaimable": 5, "active_anon": 5}))
     assert unreclaimable_slab_is_most(MemInfo({"slab_unreclaimable": 6, "active_anon": 5}))
+
+
+# Rare turns
+
+
+def test_without_swappiness_a_memcg_s_limit_is_memory_alone() -> None:
+    vm, _ = machine_with(10)
+    vm.oom.total_swap_pages = 500
+    for swappiness, total in ((60, 700), (0, 400)):
+        oc = OomControl(
+            GFP_KERNEL, 0, memcg=Memcg("/app", max=400, swap_max=300, swappiness=swappiness)
+        )
+        assert constrained_alloc(vm, oc) == CONSTRAINT_MEMCG
+        assert oc.totalpages == total
+
+
+def test_a_member_of_the_group_without_memory_is_said_to_be_exiting() -> None:
+    vm, [_, victim, member] = machine_with(10, 900, 20)
+    victim.memcg = member.memcg = Memcg("/app", oom_group=True)
+    exit_mm(vm, member)
+    oom(vm)
+    assert vm.oom.log[-1] == (
+        "Out of memory: OOM victim 102 (p2) is already exiting. Skip killing the task"
+    )
+
+
+def test_who_dumps_core_is_not_taken_to_free_its_memory_soon() -> None:
+    vm, [asking, large] = machine_with(10, 900)
+    asking.signal.group_exit = asking.signal.core_state = True
+    oom(vm)
+    assert large.fatal_signal
+    assert not asking.memdie
+
+
+def test_what_was_given_back_before_the_reaper_came_is_skipped() -> None:
+    machine = Machine("64 MiB")
+    vm = machine.vm
+    victim = add_process(vm.oom, 100, "p", Mm(anonpages=9))
+    vm.trace.mask |= TP_KERNEL_EVENTS
+    oom(vm)
+    wake_oom_reaper(vm)
+    assert victim.mm is not None
+    victim.mm.flags |= MMF_OOM_SKIP
+    seen = vm.trace.ring.written
+    oom_reaper(vm)
+    names = [event_text(traced.event) for traced in machine.events(seen)]
+    assert names == ["skip_task_reaping: pid=100"]
+
+
+def test_a_second_thread_that_dies_has_the_same_oom_mm_and_is_queued_once() -> None:
+    vm, [leader] = machine_with(900)
+    thread = add_thread(leader, 150, "worker")
+    oom(vm)
+    vm.oom.current = thread
+    assert out_of_memory(vm, OomControl(GFP_NOFS, 0))
+    assert (leader.memdie, thread.memdie, vm.oom.oom_victims) == (True, True, 2)
+    assert vm.oom.waiting == [leader]
+
+
+def test_oom_score_adj_of_a_process_without_memory_is_kept() -> None:
+    vm, [task] = machine_with(10)
+    exit_mm(vm, task)
+    exit_mm(vm, task)
+    assert set_oom_score_adj(vm, task, 5) == 0
+    assert task.signal.oom_score_adj == 5
