@@ -43,9 +43,7 @@ from memsim.trace.events import (
 )
 from memsim.trace.pressure_events import ReclaimRetryZone, pressure_event_of
 from memsim.trace.ring import Record, Ring
-from memsim.trace.text import parse_fields
 from memsim.words.alloc_flags import ALLOC_KSWAPD
-from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, NULL
 from memsim.words.task import PF_KSWAPD, PF_MEMALLOC
 

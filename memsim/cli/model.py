@@ -1,4 +1,4 @@
-"""`memsim replay`, `proc` and `workload`: what the model does."""
+"""`memsim replay`, `proc`, `workload` and `explain`: what the model does."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from typing import Any
 from memsim.cli.told import (
     show_nothing,
 )
+from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
+from memsim.proc.explain import explain_log
+from memsim.proc.explain.text import as_json as explanation_as_json
+from memsim.proc.explain.text import as_text as explanation_as_text
 from memsim.proc.machine import machine_from_proc
 from memsim.replay.inexact import report as inexact_report
 from memsim.replay.inexact.run import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
-from memsim.replay.rows.unxz import STDIN
+from memsim.replay.rows.unxz import STDIN, contents
 from memsim.words.errors import BadInput
 from memsim.workload import PRESETS
 from memsim.workload import report as workload_report
+
+#: A log may have so many bytes; the kernel's own buffer has at most 32 MiB.
+_MAX_LOG = 32 << 20
 
 
 def add(commands: Any) -> None:
@@ -31,6 +38,7 @@ def add(commands: Any) -> None:
     _add_replay(commands)
     _add_proc(commands)
     _add_workload(commands)
+    _add_explain(commands)
 
 
 def _add_replay(commands: Any) -> None:
@@ -78,6 +86,19 @@ def _add_workload(commands: Any) -> None:
     work.add_argument("--seed", type=int, default=0, help="the same seed, the same run")
     work.add_argument("--json", action="store_true", help="print the outcome as JSON")
     work.set_defaults(run=_workload)
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain", help="a page allocation failure or an OOM kill from a kernel's log, line by line"
+    )
+    explain.add_argument(
+        "file", metavar="FILE", type=Path,
+        help="text of dmesg or journalctl with the report in it, .xz and .gz too; - for standard "
+        "input",
+    )  # fmt: skip
+    explain.add_argument("--json", action="store_true", help="print it as JSON")
+    explain.set_defaults(run=_explain)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -128,6 +149,17 @@ def _proc(options: argparse.Namespace) -> int:
         print(json.dumps(proc_report.as_json(machine, origin)))
     else:
         print(proc_report.as_text(machine, origin))
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    """`memsim explain FILE`."""
+    name = one_line(options.file, 200)
+    explained = explain_log(contents(options.file, _MAX_LOG).decode("utf-8", "replace"), name)
+    if options.json:
+        print(json.dumps(explanation_as_json(explained)))
+    else:
+        print(explanation_as_text(explained))
     return 0
 
 

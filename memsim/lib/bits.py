@@ -22,6 +22,24 @@ def align_up(value: int, size: int) -> int:
     return (value + size - 1) & ~(size - 1)
 
 
+def bitmap_print_list(mask: int) -> str:
+    """The set bits as %*pbl prints them: ranges, with commas between.
+
+    Kernel: lib/vsprintf.c bitmap_list_string()
+
+    >>> bitmap_print_list(0b101111)
+    '0-3,5'
+    """
+    ranges = []
+    start = 0
+    while mask >> start:
+        start += (mask >> start & -(mask >> start)).bit_length() - 1
+        length = (~(mask >> start) & (mask >> start) + 1).bit_length() - 1
+        ranges.append(f"{start}-{start + length - 1}" if length > 1 else str(start))
+        start += length
+    return ",".join(ranges)
+
+
 def clamp(value: int, low: int, high: int) -> int:
     """value, or the bound it passed. high is tested first: it counts even when it is below low.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
-from memsim.mm.task import Task
+from memsim.mm.current import Current
+from memsim.mm.oom_kill.task import OomState
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
 from memsim.words.mmzone import (
@@ -167,8 +168,8 @@ class PglistData:
 
     __slots__ = (
         "allowed_zones", "kcompactd_awake", "kcompactd_highest_zoneidx", "kcompactd_max_order",
-        "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec",
-        "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
+        "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order",
+        "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
         "vm_stat",
     )  # fmt: skip
 
@@ -216,7 +217,7 @@ class Vm:
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
-        "totalreserve_pages", "slab", "vmalloc", "folios", "fields_seen", "system_ram",
+        "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
         "_next_head",
     )  # fmt: skip
 
@@ -242,7 +243,7 @@ class Vm:
         self.nr_cpus = nr_cpus
         self.trace = trace
         self.cpu = 0
-        self.current = Task()
+        self.current = Current()
         #: Who reclaims, compacts and kills; None: nobody.
         self.pressure: Pressure | None = None
         #: Ranges of pfns, [start, end), whose pages boot gave to the buddy allocator.
@@ -284,6 +285,8 @@ class Vm:
         self.sysctl_compaction_proactiveness = 20
         self.sysctl_compact_unevictable_allowed = 1
         self.cma_areas: list[Cma] = []
+        #: Tasks, swap's size, and what the OOM killer knows.
+        self.oom = OomState()
         #: What journal.py last saw in each zone's fields, by zone id.
         self.fields_seen: list[list[int]] = []
 

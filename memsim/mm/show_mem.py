@@ -1,26 +1,51 @@
-"""What the kernel logs when a request fails: warn_alloc() and show_mem(), in its own layout.
+"""What the kernel logs when a request fails: warn_alloc() and show_mem(), of the model's state.
 
-NOT MODELLED: the stack, hugetlb, swap, and every counter that the page allocator does not own
-(LRU lists, slab, page tables): those are printed as 0.
+NOT MODELLED: the stack, and every counter that the page allocator does not own (LRU lists, slab,
+page tables): those are printed as 0, of a zone as a snapshot had them; swap but for its size; that
+warn_alloc() speaks once in ten seconds (__ratelimit()).
 
 Kernel: mm/page_alloc.c warn_alloc(), mm/show_mem.c
 """
 
 from __future__ import annotations
 
+from memsim.lib.bits import bitmap_print_list
+from memsim.mm.mem_info import HugePages, MemInfo, NodeMem, ZoneMem
 from memsim.mm.mmzone import PglistData, Vm, Zone, is_highmem, populated_zones
 from memsim.mm.page_alloc.free_list import free_area_empty
-from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, min_wmark_pages
+from memsim.mm.vmstat import (
+    high_wmark_pages,
+    low_wmark_pages,
+    min_wmark_pages,
+    nr_free_by_order,
+    zone_page_state,
+)
 from memsim.words.gfp import __GFP_DMA, __GFP_NOWARN, gfp_zone, show_gfp_flags
 from memsim.words.mmzone import (
     MAX_RECLAIM_RETRIES,
     NR_FREE_CMA_PAGES,
     NR_FREE_PAGES,
-    NR_PAGE_ORDERS,
+    NULL,
     PAGE_SHIFT,
     ZONE_DMA,
     ZONE_STAT_ITEMS,
 )
+
+#: A zone's counters by the names that show_mem() prints.
+_ZONE_ITEMS = {
+    "free": "NR_FREE_PAGES",
+    "active_anon": "NR_ZONE_ACTIVE_ANON",
+    "inactive_anon": "NR_ZONE_INACTIVE_ANON",
+    "active_file": "NR_ZONE_ACTIVE_FILE",
+    "inactive_file": "NR_ZONE_INACTIVE_FILE",
+    "unevictable": "NR_ZONE_UNEVICTABLE",
+    "writepending": "NR_ZONE_WRITE_PENDING",
+    "mlocked": "NR_MLOCK",
+    "bounce": "NR_BOUNCE",
+    "free_cma": "NR_FREE_CMA_PAGES",
+}
+#: Sizes of huge pages in kB, 1 GiB first, where there are any. Kernel: for_each_hstate()
+_HUGE_PAGE_SIZES = {"x86-64": (1 << 20, 2 << 10), "x86-32": (4 << 10,)}
 
 
 def K(pages: int) -> int:
@@ -56,95 +81,107 @@ def warn_alloc(vm: Vm, gfp_mask: int, what: str) -> None:
 
 def failure_report(vm: Vm, gfp_mask: int, what: str, comm: str) -> str:
     """What failed, and the state of all zones."""
-    nodes = ",".join(str(pgdat.nid) for pgdat in vm.nodes)
-    lines = [
-        f"{comm}: {what}, "
-        f"mode:{gfp_mask:#x}({show_gfp_flags(gfp_mask)}), nodemask=(null),"
-        f"cpuset=/,mems_allowed={nodes if len(vm.nodes) == 1 else f'0-{len(vm.nodes) - 1}'}",
-        "Mem-Info:",
-    ]
-    return "\n".join(lines + show_free_areas(vm, gfp_zone(gfp_mask, vm.arch)) + _totals(vm)) + "\n"
+    allowed = bitmap_print_list((1 << len(vm.nodes)) - 1)
+    first = failure_line(comm, what, gfp_mask, "(null)", "/", allowed)
+    return "\n".join([first, *mem_info(vm, gfp_zone(gfp_mask, vm.arch)).lines()]) + "\n"
 
 
-def show_free_areas(vm: Vm, max_zone_idx: int) -> list[str]:
-    """Counters of all, of each node and zone, and free blocks by order.
+def failure_line(
+    comm: str, what: str, gfp_mask: int, nodemask: str, cpuset: str, mems_allowed: str
+) -> str:
+    """The first line. Kernel: warn_alloc(), cpuset_print_current_mems_allowed()."""
+    return (
+        f"{comm}: {what}, mode:{gfp_mask:#x}({show_gfp_flags(gfp_mask)}), "
+        f"nodemask={nodemask},cpuset={cpuset},mems_allowed={mems_allowed}"
+    )
 
-    Kernel: mm/show_mem.c show_free_areas()
+
+def mem_info(vm: Vm, max_zone_idx: int, nodemask: int = NULL) -> MemInfo:
+    """Zones up to max_zone_idx, free blocks by order, totals; of the nodes in nodemask, or all.
+
+    What counts all zones, and not those that are shown, does so here too.
+    Kernel: mm/show_mem.c __show_mem(), show_free_areas()
     """
-    zones = [zone for zone in populated_zones(vm) if zone.idx <= max_zone_idx]
-    lines = _global_lines(zones)
-    lines += [_node_line(pgdat) for pgdat in vm.nodes if any(z in zones for z in pgdat.node_zones)]
-    for zone in zones:
-        lines += _zone_lines(zone)
-    return lines + [_free_blocks_line(zone) for zone in zones]
+    zones = [
+        zone
+        for zone in populated_zones(vm)
+        if zone.idx <= max_zone_idx and _is_shown(zone.node, nodemask)
+    ]
+    nodes = [pgdat for pgdat in vm.nodes if _is_shown(pgdat.nid, nodemask)]
+    return MemInfo(
+        _totals(vm, zones),
+        [_node(pgdat) for pgdat in nodes if _has_managed_zones(pgdat, max_zone_idx)],
+        [_zone(zone) for zone in zones],
+        [_no_huge_pages(pgdat, size) for pgdat in nodes for size in _HUGE_PAGE_SIZES[vm.arch.name]],
+        _last_lines(vm),
+    )
+
+
+def _is_shown(nid: int, nodemask: int) -> bool:
+    """Kernel: mm/show_mem.c show_mem_node_skip()."""
+    return nodemask == NULL or bool(nodemask >> nid & 1)
+
+
+def _has_managed_zones(pgdat: PglistData, max_zone_idx: int) -> bool:
+    """Kernel: mm/show_mem.c node_has_managed_zones()."""
+    return any(zone.managed_pages for zone in pgdat.node_zones[: max_zone_idx + 1])
 
 
 def _free_pcp(zone: Zone) -> int:
     return sum(pcp.count for pcp in zone.per_cpu_pageset)
 
 
-def _global_lines(zones: list[Zone]) -> list[str]:
-    free = sum(max(zone.vm_stat[NR_FREE_PAGES], 0) for zone in zones)
-    free_cma = sum(max(zone.vm_stat[NR_FREE_CMA_PAGES], 0) for zone in zones)
-    return [
-        "active_anon:0 inactive_anon:0 isolated_anon:0",
-        " active_file:0 inactive_file:0 isolated_file:0",
-        " unevictable:0 dirty:0 writeback:0",
-        " slab_reclaimable:0 slab_unreclaimable:0",
-        " mapped:0 shmem:0 pagetables:0",
-        " sec_pagetables:0 bounce:0",
-        " kernel_misc_reclaimable:0",
-        f" free:{free} free_pcp:{sum(map(_free_pcp, zones))} free_cma:{free_cma}",
-    ]
+def _totals(vm: Vm, shown: list[Zone]) -> dict[str, int]:
+    """Pages. free_pcp alone is of the zones shown."""
+    return {
+        "free": _global_zone_page_state(vm, NR_FREE_PAGES),
+        "free_pcp": sum(map(_free_pcp, shown)),
+        "free_cma": _global_zone_page_state(vm, NR_FREE_CMA_PAGES),
+    }
 
 
-_NODE_COUNTERS = (
-    "active_anon", "inactive_anon", "active_file", "inactive_file", "unevictable",
-    "isolated(anon)", "isolated(file)", "mapped", "dirty", "writeback", "shmem", "shmem_thp",
-    "shmem_pmdmapped", "anon_thp", "writeback_tmp", "kernel_stack", "pagetables",
-    "sec_pagetables",
-)  # fmt: skip
+def _global_zone_page_state(vm: Vm, item: int) -> int:
+    """Kernel: include/linux/vmstat.h global_zone_page_state()."""
+    return max(sum(zone.vm_stat[item] for zone in vm.zones), 0)
 
 
-def _node_line(pgdat: PglistData) -> str:
-    counters = " ".join(f"{name}:0kB" for name in _NODE_COUNTERS)
-    hopeless = "yes" if pgdat.kswapd_failures >= MAX_RECLAIM_RETRIES else "no"
-    return f"Node {pgdat.nid} {counters} all_unreclaimable? {hopeless}"
+def _node(pgdat: PglistData) -> NodeMem:
+    hopeless = pgdat.kswapd_failures >= MAX_RECLAIM_RETRIES
+    return NodeMem(pgdat.nid, all_unreclaimable=hopeless)
 
 
-def _zone_lines(zone: Zone) -> list[str]:
-    stat = {name: K(max(zone.vm_stat[i], 0)) for i, name in enumerate(ZONE_STAT_ITEMS)}
-    local_pcp = zone.per_cpu_pageset[zone.vm.cpu].count
-    reserve = " ".join(str(pages) for pages in zone.lowmem_reserve)
-    return [
-        f"Node {zone.node} {zone.name} free:{stat['NR_FREE_PAGES']}kB "
-        f"boost:{K(zone.watermark_boost)}kB min:{K(min_wmark_pages(zone))}kB "
-        f"low:{K(low_wmark_pages(zone))}kB high:{K(high_wmark_pages(zone))}kB "
-        f"reserved_highatomic:{K(zone.nr_reserved_highatomic)}KB "
-        f"active_anon:{stat['NR_ZONE_ACTIVE_ANON']}kB "
-        f"inactive_anon:{stat['NR_ZONE_INACTIVE_ANON']}kB "
-        f"active_file:{stat['NR_ZONE_ACTIVE_FILE']}kB "
-        f"inactive_file:{stat['NR_ZONE_INACTIVE_FILE']}kB "
-        f"unevictable:{stat['NR_ZONE_UNEVICTABLE']}kB "
-        f"writepending:{stat['NR_ZONE_WRITE_PENDING']}kB present:{K(zone.present_pages)}kB "
-        f"managed:{K(zone.managed_pages)}kB mlocked:{stat['NR_MLOCK']}kB "
-        f"bounce:{stat['NR_BOUNCE']}kB free_pcp:{K(_free_pcp(zone))}kB "
-        f"local_pcp:{K(local_pcp)}kB free_cma:{stat['NR_FREE_CMA_PAGES']}kB",
-        f"lowmem_reserve[]: {reserve}",
-    ]
+def _no_huge_pages(pgdat: PglistData, size: int) -> HugePages:
+    """NOT MODELLED: hugetlb, which is there and has no page."""
+    return HugePages(pgdat.nid, 0, 0, 0, size)
 
 
-def _free_blocks_line(zone: Zone) -> str:
-    """`Node 0 DMA: 1*4kB (M) 0*8kB … = 3960kB`. Kernel: mm/show_mem.c show_free_areas()."""
-    words = []
-    total = 0
-    for order in range(NR_PAGE_ORDERS):
-        nr_free = zone.free_area[order].nr_free
-        total += nr_free << order
-        words.append(f"{nr_free}*{K(1) << order}kB")
-        if nr_free:
-            words.append(f"({_migration_types(zone, order)})")
-    return f"Node {zone.node} {zone.name}: {' '.join(words)} = {K(total)}kB"
+def _zone(zone: Zone) -> ZoneMem:
+    stats = {
+        name: K(zone_page_state(zone, ZONE_STAT_ITEMS.index(item)))
+        for name, item in _ZONE_ITEMS.items()
+    }
+    pages = {
+        "boost": zone.watermark_boost,
+        "min": min_wmark_pages(zone),
+        "low": low_wmark_pages(zone),
+        "high": high_wmark_pages(zone),
+        "reserved_highatomic": zone.nr_reserved_highatomic,
+        "present": zone.present_pages,
+        "managed": zone.managed_pages,
+        "free_pcp": _free_pcp(zone),
+        "local_pcp": zone.per_cpu_pageset[zone.vm.cpu].count,
+    }
+    nr_free = nr_free_by_order(zone)
+    return ZoneMem(
+        zone.node,
+        zone.name,
+        stats | {name: K(count) for name, count in pages.items()},
+        list(zone.lowmem_reserve),
+        nr_free,
+        [_migration_types(zone, order) for order in range(len(nr_free))],
+        K(1),
+        K(sum(blocks << order for order, blocks in enumerate(nr_free))),
+    )
 
 
 def _migration_types(zone: Zone, order: int) -> str:
@@ -156,24 +193,19 @@ def _migration_types(zone: Zone, order: int) -> str:
     )
 
 
-def _totals(vm: Vm) -> list[str]:
-    """The last lines. Kernel: mm/show_mem.c __show_mem(), show_swap_cache_info()."""
+def _last_lines(vm: Vm) -> dict[str, int]:
+    """Kernel: mm/show_mem.c __show_mem(), mm/swap_state.c show_swap_cache_info()."""
     zones = populated_zones(vm)
     present = sum(zone.present_pages for zone in zones)
     managed = sum(zone.managed_pages for zone in zones)
-    highmem = sum(zone.present_pages for zone in zones if is_highmem(zone))
-    lines = [
-        "0 total pagecache pages",
-        "0 pages in swap cache",
-        "Free swap  = 0kB",
-        "Total swap = 0kB",
-        f"{present} pages RAM",
-        f"{highmem} pages HighMem/MovableOnly",
-        f"{present - managed} pages reserved",
-    ]
+    last = {"pagecache": 0, "swapcache": 0}
+    last |= {"free_swap": K(vm.oom.free_swap_pages), "total_swap": K(vm.oom.total_swap_pages)}
+    last["ram"] = present
+    last["highmem"] = sum(zone.present_pages for zone in zones if is_highmem(zone))
+    last["reserved"] = present - managed
     if vm.MIGRATE_CMA >= 0:
-        lines.append(f"{_cma_pages(zones)} pages cma reserved")
-    return [*lines, "0 pages hwpoisoned"]
+        last["cma_reserved"] = _cma_pages(zones)
+    return last | {"hwpoisoned": 0}
 
 
 def _cma_pages(zones: list[Zone]) -> int:

@@ -1,7 +1,8 @@
 """The kernel's tracepoints of the page allocator: names, fields, and the one-line text form.
 
 A frozen class for each event; its fields are the kernel's, in the kernel's order. Numbers and texts
-only: an event outlives the page it speaks of. Those of slab and vmalloc have files of their own.
+only: an event outlives the page it speaks of. Those of slab, vmalloc and the OOM killer have files
+of their own.
 
 Kernel: include/trace/events/kmem.h
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from memsim.trace.compaction_events import COMPACTION_EVENTS, CompactionEvent, compaction_event
+from memsim.trace.oom_events import OOM_EVENT_CLASSES, OomEvent
 from memsim.trace.pressure_events import PRESSURE_EVENT_CLASSES, PressureEvent, pressure_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
@@ -42,6 +44,12 @@ FREE_VMAP_AREA_NOFLUSH = 12
 MM_VMSCAN_WAKEUP_KSWAPD = 13
 RECLAIM_RETRY_ZONE = 14
 COMPACT_RETRY = 15
+OOM_SCORE_ADJ_UPDATE = 16
+MARK_VICTIM = 17
+WAKE_REAPER = 18
+START_TASK_REAPING = 19
+FINISH_TASK_REAPING = 20
+SKIP_TASK_REAPING = 21
 
 #: Bits of Trace.mask. The last one turns steps on.
 TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
@@ -60,11 +68,17 @@ TP_FREE_VMAP_AREA_NOFLUSH = 1 << FREE_VMAP_AREA_NOFLUSH
 TP_MM_VMSCAN_WAKEUP_KSWAPD = 1 << MM_VMSCAN_WAKEUP_KSWAPD
 TP_RECLAIM_RETRY_ZONE = 1 << RECLAIM_RETRY_ZONE
 TP_COMPACT_RETRY = 1 << COMPACT_RETRY
+TP_OOM_SCORE_ADJ_UPDATE = 1 << OOM_SCORE_ADJ_UPDATE
+TP_MARK_VICTIM = 1 << MARK_VICTIM
+TP_WAKE_REAPER = 1 << WAKE_REAPER
+TP_START_TASK_REAPING = 1 << START_TASK_REAPING
+TP_FINISH_TASK_REAPING = 1 << FINISH_TASK_REAPING
+TP_SKIP_TASK_REAPING = 1 << SKIP_TASK_REAPING
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
 #: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
 TP_COMPACTION = 1 << 24
-TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
+TP_KERNEL_EVENTS = (1 << 22) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
 TP_STEPS = 1 << 29
 
 
@@ -188,7 +202,8 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent | CompactionEvent
+PressedEvent = PressureEvent | OomEvent | VmscanEvent | CompactionEvent
+Event = PageEvent | SlabEvent | VmallocEvent | PressedEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -198,6 +213,7 @@ PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
 SLAB_EVENT_CLASSES: tuple[type[SlabEvent], ...] = (Kmalloc, Kfree, KmemCacheAlloc, KmemCacheFree)
 EVENT_CLASSES: tuple[type[Event], ...] = (
     *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES, *PRESSURE_EVENT_CLASSES,
+    *OOM_EVENT_CLASSES,
 )  # fmt: skip
 _NR_FIELDS = tuple(len(cls.__slots__) for cls in PAGE_EVENT_CLASSES)
 
@@ -227,6 +243,8 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
         event = compaction_event(number, record[2:], names)
     elif number >= FIRST_VMSCAN:
         event = vmscan_event(number - FIRST_VMSCAN, record[2:])
+    elif number >= OOM_SCORE_ADJ_UPDATE:
+        event = OOM_EVENT_CLASSES[number - OOM_SCORE_ADJ_UPDATE].of(record[2:], names)
     elif number >= MM_VMSCAN_WAKEUP_KSWAPD:
         event = pressure_event(number - MM_VMSCAN_WAKEUP_KSWAPD, record[2:])
     elif number >= ALLOC_VMAP_AREA:

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from memsim.trace.events import EVENT_CLASSES, SLAB_EVENT_CLASSES, Event, MmPageFreeBatched
+from memsim.trace.oom_events import OOM_EVENT_CLASSES, parse_oom_event
 from memsim.trace.pressure_events import PressureEvent, pressure_event_of
 from memsim.trace.vmscan_events import READ_FROM_TEXT, VmscanEvent, vmscan_event_of
 from memsim.words.gfp import parse_gfp_flags
@@ -31,6 +32,8 @@ def parse_event(name: str, text: str) -> Event:
     cls = _BY_NAME.get(name)
     if cls is None:
         raise ValueError(f"unknown event {name[:40]!r}")
+    if cls in OOM_EVENT_CLASSES:
+        return parse_oom_event(cls, text)
     # the one event that writes a colon
     words = parse_fields(text.replace("va_start: ", "va_start=", 1))
     if cls in SLAB_EVENT_CLASSES:

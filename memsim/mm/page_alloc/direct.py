@@ -5,11 +5,11 @@ Kernel: mm/page_alloc.c __alloc_pages_cpuset_fallback() to __alloc_pages_direct_
 
 from __future__ import annotations
 
+from memsim.mm.current import memalloc_noreclaim_restore, memalloc_noreclaim_save
 from memsim.mm.mmzone import page_zone
 from memsim.mm.page_alloc.slow_request import SlowRequest
 from memsim.mm.page_alloc.zone_walk import prep_new_page
 from memsim.mm.pressure import Pressure
-from memsim.mm.task import memalloc_noreclaim_restore, memalloc_noreclaim_save
 from memsim.trace.slowpath_steps import Decision
 from memsim.words.alloc_flags import ALLOC_CPUSET, ALLOC_NO_WATERMARKS, ALLOC_WMARK_HIGH
 from memsim.words.compaction import COMPACT_SKIPPED

@@ -6,12 +6,12 @@ prepare_alloc_pages()
 
 from __future__ import annotations
 
+from memsim.mm.current import in_interrupt, in_task
 from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone
 from memsim.mm.page_alloc.highatomic import reserve_highatomic_pageblock
 from memsim.mm.page_alloc.rmqueue import rmqueue
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
-from memsim.mm.task import in_interrupt, in_task
 from memsim.mm.vmstat import high_wmark_pages, wmark_pages
 from memsim.words.alloc_flags import (
     ALLOC_CMA,
@@ -114,7 +114,18 @@ def alloc_flags_nofragment(ac: AllocContext, gfp_mask: int) -> int:
 
 
 def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
-    """alloc_flags of the slow path: who may use reserves.
+    """alloc_flags of the slow path: who may use reserves, and CMA areas.
+
+    Kernel: mm/page_alloc.c gfp_to_alloc_flags()
+    """
+    alloc_flags = alloc_flags_of_mask(gfp_mask, order)
+    if gfp_mask & __GFP_DIRECT_RECLAIM and vm.current.rt_or_dl and in_task(vm.current):
+        alloc_flags |= ALLOC_MIN_RESERVE
+    return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
+
+
+def alloc_flags_of_mask(gfp_mask: int, order: int) -> int:
+    """alloc_flags of the slow path, as far as the mask alone tells.
 
     Kernel: mm/page_alloc.c gfp_to_alloc_flags()
     """
@@ -127,9 +138,7 @@ def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
                 alloc_flags |= ALLOC_HIGHATOMIC
         if alloc_flags & ALLOC_MIN_RESERVE:
             alloc_flags &= ~ALLOC_CPUSET
-    elif vm.current.rt_or_dl and in_task(vm.current):
-        alloc_flags |= ALLOC_MIN_RESERVE
-    return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
+    return alloc_flags
 
 
 def _gfp_pfmemalloc_flags(vm: Vm, gfp_mask: int) -> int:

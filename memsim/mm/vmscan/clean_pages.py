@@ -5,10 +5,10 @@ Kernel: mm/vmscan.c reclaim_clean_pages_from_list()
 
 from __future__ import annotations
 
+from memsim.mm.current import memalloc_noreclaim_restore, memalloc_noreclaim_save
 from memsim.mm.folio import folio_clear_flags, mod_node_page_state
 from memsim.mm.mm_inline import folio_is_file_lru
 from memsim.mm.mmzone import Vm, Zone
-from memsim.mm.task import memalloc_noreclaim_restore, memalloc_noreclaim_save
 from memsim.mm.vmscan.scan_control import ScanControl
 from memsim.mm.vmscan.shrink_folio_list import shrink_folio_list
 from memsim.words.gfp import GFP_KERNEL

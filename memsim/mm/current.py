@@ -8,7 +8,7 @@ from __future__ import annotations
 from memsim.words.task import PF_MEMALLOC
 
 
-class Task:
+class Current:
     """current: what it is in the middle of (PF_*), and from where it asks.
 
     NOT MODELLED: PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO, PF_MEMALLOC_PIN, which change masks.
@@ -30,12 +30,12 @@ class Task:
         self.in_hardirq = self.in_serving_softirq = self.bh_disabled = False
 
 
-def in_task(task: Task) -> bool:
+def in_task(task: Current) -> bool:
     """Is it the task itself that asks? Kernel: include/linux/preempt.h in_task()."""
     return not task.in_hardirq and not task.in_serving_softirq
 
 
-def in_interrupt(task: Task) -> bool:
+def in_interrupt(task: Current) -> bool:
     """An interrupt, or a task that holds soft ones off?
 
     Kernel: include/linux/preempt.h in_interrupt()
@@ -43,7 +43,7 @@ def in_interrupt(task: Task) -> bool:
     return task.in_hardirq or task.in_serving_softirq or task.bh_disabled
 
 
-def memalloc_noreclaim_save(task: Task) -> int:
+def memalloc_noreclaim_save(task: Current) -> int:
     """From here on the task does not reclaim. Returns what memalloc_noreclaim_restore() wants.
 
     Kernel: include/linux/sched/mm.h memalloc_noreclaim_save()
@@ -53,6 +53,6 @@ def memalloc_noreclaim_save(task: Task) -> int:
     return had
 
 
-def memalloc_noreclaim_restore(task: Task, had: int) -> None:
+def memalloc_noreclaim_restore(task: Current, had: int) -> None:
     """Back to what it was. Kernel: include/linux/sched/mm.h memalloc_noreclaim_restore()."""
     task.flags = task.flags & ~PF_MEMALLOC | had

@@ -1,0 +1,9 @@
+"""A report of a failure, explained line by line: what was asked, who refused, and what can be done.
+
+`zones` (who refused, on which mark) and `victim` (who was killed, and why) ← `request`, `memory`
+(what was asked; where memory is) ← `remedies` ← `explanation` ← `text`.
+"""
+
+from memsim.proc.explain.explanation import Explanation, explain_failure, explain_log
+
+__all__ = ["Explanation", "explain_failure", "explain_log"]
