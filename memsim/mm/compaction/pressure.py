@@ -17,7 +17,7 @@ from memsim.mm.vmscan.reclaim import Reclaim
 
 
 class ReclaimAndCompaction(Reclaim):
-    """Pressure that is answered by reclaim and by compaction: nobody kills."""
+    """Pressure that is answered by reclaim, compaction and the OOM killer."""
 
     def wakeup_kcompactd(self, pgdat: PglistData, order: int, highest_zoneidx: int) -> None:
         """kcompactd is asked; it runs when its turn comes."""

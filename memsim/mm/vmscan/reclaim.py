@@ -1,11 +1,15 @@
-"""Reclaim as the slow path asks for it.
+"""Reclaim, and at last the OOM killer, as the slow path asks for them.
 
-Kernel: mm/vmscan.c try_to_free_pages(), zone_reclaimable_pages()
+Kernel: mm/vmscan.c try_to_free_pages(), zone_reclaimable_pages(), mm/oom_kill.c out_of_memory()
 """
 
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm, Zone
+from memsim.mm.oom_kill.constraint import OomControl
+from memsim.mm.oom_kill.exit import exit_process
+from memsim.mm.oom_kill.out_of_memory import out_of_memory
+from memsim.mm.oom_kill.task import tsk_is_oom_victim
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.pressure import Pressure
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
@@ -14,7 +18,7 @@ from memsim.mm.vmscan.kswapd import kswapd
 
 
 class Reclaim(Pressure):
-    """Pressure that is answered by reclaim alone: nobody compacts or kills."""
+    """Pressure that is answered by reclaim and the OOM killer: nobody compacts."""
 
     def __init__(self, vm: Vm) -> None:
         self.vm = vm
@@ -32,3 +36,18 @@ class Reclaim(Pressure):
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
         return zone_reclaimable_pages(zone)
+
+    def out_of_memory(self, gfp_mask: int, order: int, ac: AllocContext) -> bool:
+        """Kill a task: was one chosen? Whoever is killed exits before the request goes on.
+
+        With init alone there is nobody to kill. NOT MODELLED: the panic that follows then; that
+        exiting takes time; that pages of files and regions are a task's, so a victim's death gives
+        back those of its Mm only. Kernel: mm/oom_kill.c out_of_memory()
+        """
+        processes = self.vm.oom.processes
+        if len(processes) < 2:
+            return False
+        helps = out_of_memory(self.vm, OomControl(gfp_mask, order, ac.zonelist))
+        for process in [task for task in processes if tsk_is_oom_victim(task)]:
+            exit_process(self.vm, process)
+        return helps
