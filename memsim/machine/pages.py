@@ -24,6 +24,7 @@ from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
 from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
@@ -211,7 +212,8 @@ class PageRequests(History):
     def _had(self, pfn: int) -> int:
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", "")
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
     def _close(self, mapping: AddressSpace) -> None:
