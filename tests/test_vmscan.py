@@ -586,6 +586,18 @@ def test_kswapd_gives_up_a_high_order_once_twice_the_block_was_freed() -> None:
     assert (sc.nr_reclaimed, sc.order) == (25 + (12775 >> 9), 0)
 
 
+def test_why_tells_of_the_request_and_not_of_who_it_woke() -> None:
+    machine = small()
+    file = machine.open("f", "32 MiB")
+    index = 0
+    while not machine.history[-1].daemon:
+        machine.read(file, index)
+        index += 1
+    assert machine.history[-1].name == "kswapd(0)"
+    assert machine.why().startswith("__alloc_pages_slowpath(): the fast path found nothing above")
+    assert "wakeup_kswapd(): kswapd of node 0 is woken, for order 0" in machine.why()
+
+
 def test_each_node_of_the_zonelist_is_shrunk_once_a_pass() -> None:
     machine = Machine(("32 MiB", "32 MiB"), cpus=2, reclaim=True)
     file = machine.open("f", "40 MiB")
