@@ -25,9 +25,9 @@ from memsim.mm.vmscan.balance import (
     scan_balance,
     scan_fractions,
 )
-from memsim.mm.vmscan.direct import allow_direct_reclaim, do_try_to_free_pages
+from memsim.mm.vmscan.direct import allow_direct_reclaim, do_try_to_free_pages, shrink_zones
 from memsim.mm.vmscan.isolate import isolate_lru_folios
-from memsim.mm.vmscan.kswapd import balance_pgdat
+from memsim.mm.vmscan.kswapd import balance_pgdat, kswapd_shrink_node
 from memsim.mm.vmscan.scan_control import ScanControl
 from memsim.mm.vmscan.shrink_folio_list import (
     FOLIOREF_ACTIVATE,
@@ -556,6 +556,66 @@ def test_a_request_below_min_reclaims_32_pages_or_more() -> None:
         assert end.nr_reclaimed >= 32  # type: ignore[union-attr]
     pfn = machine.alloc_pages(GFP_KERNEL, 4)
     assert pfn % 16 == 0
+
+
+def test_below_half_of_min_a_request_waits_for_kswapd() -> None:
+    machine = small()
+    vm, pgdat, zone = machine.vm, machine.vm.nodes[0], machine.zone("DMA")
+    sized(machine, 0, 0, 100, 0)
+    zone.vm_stat[NR_FREE_PAGES] = zone._watermark[0] // 2 + 1
+    assert allow_direct_reclaim(vm, pgdat)
+    zone.vm_stat[NR_FREE_PAGES] -= 1
+    assert pgdat.kswapd_asleep
+    assert not allow_direct_reclaim(vm, pgdat)
+    # kswapd has to be awake then, and looks no higher than NORMAL
+    assert (pgdat.kswapd_asleep, pgdat.kswapd_highest_zoneidx) == (0, 2)
+
+
+def test_kswapd_gives_up_a_high_order_once_twice_the_block_was_freed() -> None:
+    machine = Machine("64 MiB", reclaim=True)
+    file = machine.open("f", "50 MiB")
+    read_all(machine, file)
+    machine.lru_add_drain_all()
+    vm, pgdat = machine.vm, machine.vm.nodes[0]
+    sc = ScanControl(0, GFP_KERNEL, 3, 4)
+    sc.priority = 9
+    # 12800 >> 9 is 25, less than compact_gap(4), 32
+    kswapd_shrink_node(vm, pgdat, sc)
+    assert (sc.nr_reclaimed, sc.order) == (12800 >> 9, 4)
+    kswapd_shrink_node(vm, pgdat, sc)
+    assert (sc.nr_reclaimed, sc.order) == (25 + (12775 >> 9), 0)
+
+
+def test_why_tells_of_the_request_and_not_of_who_it_woke() -> None:
+    machine = small()
+    file = machine.open("f", "32 MiB")
+    index = 0
+    while not machine.history[-1].daemon:
+        machine.read(file, index)
+        index += 1
+    assert machine.history[-1].name == "kswapd(0)"
+    assert machine.why().startswith("__alloc_pages_slowpath(): the fast path found nothing above")
+    assert "wakeup_kswapd(): kswapd of node 0 is woken, for order 0" in machine.why()
+
+
+def test_each_node_of_the_zonelist_is_shrunk_once_a_pass() -> None:
+    machine = Machine(("32 MiB", "32 MiB"), cpus=2, reclaim=True)
+    file = machine.open("f", "40 MiB")
+    for index in range(4096):
+        machine.read(file, index, nid=index & 1)
+    machine.lru_add_drain_all()
+    sc = ScanControl(1 << 20, GFP_KERNEL, 3, 0)
+    sc.priority = 6
+    vm, since = machine.vm, machine.vm.trace.ring.written
+    shrink_zones(vm, vm.nodes[1].node_zonelists[0], sc)
+    nids = [
+        traced.event.nid  # type: ignore[union-attr]
+        for traced in machine.events(since)
+        if traced.event.NAME == "mm_vmscan_lru_shrink_inactive"
+    ]
+    assert nids == [1, 0]
+    # 2048 >> 6 of each
+    assert sc.nr_reclaimed == 64
 
 
 def test_reclaim_compaction_is_for_costly_orders_or_later_passes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from memsim.machine.emitters import Emitter, EmitterJournal
@@ -24,11 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Operation:
-    """Something the Machine was asked to do: its name, and its steps [first_step, last_step)."""
+    """Something the Machine was asked to do: its name, and its steps [first_step, last_step).
+
+    daemon: nobody asked; the operation in front of it woke who did it.
+    """
 
     name: str
     first_step: int
     last_step: int
+    daemon: bool = False
 
 
 @dataclass
@@ -69,7 +73,8 @@ class History:
     def snapshot(self) -> Snapshot:
         """The state of the page allocator as plain data; mm/snapshot.py says what is in it.
 
-        NOT MODELLED: slabs in it: to a machine made from it their pages are in use, no more.
+        NOT MODELLED: slabs, files and regions in it: to a machine made from it their pages are in
+        use, no more.
         """
         return take_snapshot(self.vm)
 
@@ -108,7 +113,7 @@ class History:
         if hasattr(self.vm, "vmalloc"):
             recording.vmalloc = whole_vmalloc(self.vm.vmalloc)
         recording.operations = [
-            Operation(op.name, op.first_step - first_step, op.last_step - first_step)
+            replace(op, first_step=op.first_step - first_step, last_step=op.last_step - first_step)
             for op in self.history[first_operation:]
         ]
 
@@ -133,7 +138,7 @@ class History:
         finally:
             trace.journal = journal
 
-    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
         """Run one operation on a CPU, and remember its steps."""
         journal = self.vm.trace.journal
         journal.cut(self._position())
@@ -145,7 +150,7 @@ class History:
             for zone in self.vm.zones:
                 step_fields(zone)
             shown = f"{name}{_shown(result)}"
-            self.history.append(Operation(shown, first_step, len(journal)))
+            self.history.append(Operation(shown, first_step, len(journal), daemon))
         return result
 
     def _position(self) -> int:

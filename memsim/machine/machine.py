@@ -335,11 +335,14 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     def why(self) -> str:
         """How the last operation's requests went through the slow path: a line for each decision.
 
+        Daemons that it woke are not asked.
+
         Each names the kernel's function. BadRequest with steps=False, and when nothing was asked.
         """
-        if not self.history:
+        asked = next((op for op in reversed(self.history) if not op.daemon), None)
+        if asked is None:
             raise BadRequest("nothing was asked for yet, or steps=False keeps no record of it")
-        return slow_path_told(self.vm, self._steps_of(self.history[-1]))
+        return slow_path_told(self.vm, self._steps_of(asked))
 
     # Inside
 

@@ -24,6 +24,7 @@ from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
 from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
@@ -147,20 +148,20 @@ class PageRequests(History):
 
     # Inside
 
-    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
         """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
-        result = super()._do(name, cpu, call)
+        result = super()._do(name, cpu, call, daemon)
         if hasattr(self.vm, "folios"):
             for pgdat in self.vm.nodes:
                 if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
-                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm))
+                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm), True)
                 if not pgdat.kswapd_asleep:
-                    self._run_kswapd(pgdat)
+                    self._run_kswapd(pgdat, True)
         return result
 
-    def _run_kswapd(self, pgdat: PglistData) -> None:
+    def _run_kswapd(self, pgdat: PglistData, daemon: bool = False) -> None:
         cpu = self._cpu_of(pgdat)
-        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat))
+        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat), daemon)
 
     def _cpu_of(self, pgdat: PglistData) -> int:
         """The first CPU of a node; the first of all where it has none."""
@@ -211,7 +212,8 @@ class PageRequests(History):
     def _had(self, pfn: int) -> int:
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", "")
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
     def _close(self, mapping: AddressSpace) -> None:

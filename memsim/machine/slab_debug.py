@@ -76,14 +76,15 @@ class SlabDebugRequests(KmallocRequests):
             raise BadRequest(f"address={address:#x}: in no slab of a cache that debugs")
         return slab
 
-    def _do(self, name: str, cpu: int, call: Callable[[], _T]) -> _T:
+    def _do(self, name: str, cpu: int, call: Callable[[], _T], daemon: bool = False) -> _T:
         """Run an operation; where the kernel would die of it, take it back and raise KernelBug."""
-        result = super()._do(name, cpu, call)
+        result = super()._do(name, cpu, call, daemon)
         oops = self.vm.slab.debug.oops if hasattr(self.vm, "slab") else ""
         if oops:
             self.vm.slab.debug.oops = ""
             if self.vm.fields_seen:
-                self.undo()
+                while self.undo().daemon:
+                    pass
                 self._undone.clear()
             raise KernelBug(oops)
         return result
