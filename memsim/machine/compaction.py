@@ -50,7 +50,8 @@ class CompactionRequests(History):
     def kcompactd(self, nid: int = 0, *, cpu: int = 0) -> int:
         """One round of a node's kcompactd: what it is asked for, or proactive compaction.
 
-        Without this it runs behind the operation that woke it, and never unasked. The milliseconds until it looks again by itself. Kernel: mm/compaction.c kcompactd()
+        Without this it runs behind the operation that woke it, and never unasked. Returns the
+        milliseconds until it looks again by itself. Kernel: mm/compaction.c kcompactd()
         """
         self._can_move()
         check_cpu(self.vm, cpu)

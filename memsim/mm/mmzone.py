@@ -167,9 +167,9 @@ class PglistData:
 
     __slots__ = (
         "allowed_zones", "kcompactd_awake", "kcompactd_highest_zoneidx", "kcompactd_max_order",
-        "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec",
-        "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
-        "vm_stat",
+        "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order",
+        "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones",
+        "proactive_compact_trigger", "totalreserve_pages", "vm_stat",
     )  # fmt: skip
 
     lruvec: Lruvec
