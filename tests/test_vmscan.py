@@ -25,9 +25,9 @@ from memsim.mm.vmscan.balance import (
     scan_balance,
     scan_fractions,
 )
-from memsim.mm.vmscan.direct import allow_direct_reclaim, do_try_to_free_pages
+from memsim.mm.vmscan.direct import allow_direct_reclaim, do_try_to_free_pages, shrink_zones
 from memsim.mm.vmscan.isolate import isolate_lru_folios
-from memsim.mm.vmscan.kswapd import balance_pgdat
+from memsim.mm.vmscan.kswapd import balance_pgdat, kswapd_shrink_node
 from memsim.mm.vmscan.scan_control import ScanControl
 from memsim.mm.vmscan.shrink_folio_list import (
     FOLIOREF_ACTIVATE,
@@ -42,6 +42,8 @@ from memsim.mm.vmscan.shrink_node import in_reclaim_compaction
 from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_NOPROGRESS, reclaim_throttle
 from memsim.mm.vmstat import high_wmark_pages
 from memsim.mm.workingset import pack_shadow, unpack_shadow, workingset_test_recent
+from memsim.trace.text import event_text, parse_line_event
+from memsim.trace.vmscan_events import READ_FROM_TEXT
 from memsim.words.gfp import GFP_DMA, GFP_NOFS
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES
 from memsim.words.page_flags import (
@@ -55,6 +57,7 @@ from memsim.words.page_flags import (
     NR_SWAPCACHE,
     NR_VMSCAN_IMMEDIATE,
     PG_active,
+    PG_reclaim,
     PG_referenced,
     PG_workingset,
 )
@@ -555,6 +558,54 @@ def test_a_request_below_min_reclaims_32_pages_or_more() -> None:
     assert pfn % 16 == 0
 
 
+def test_below_half_of_min_a_request_waits_for_kswapd() -> None:
+    machine = small()
+    vm, pgdat, zone = machine.vm, machine.vm.nodes[0], machine.zone("DMA")
+    sized(machine, 0, 0, 100, 0)
+    zone.vm_stat[NR_FREE_PAGES] = zone._watermark[0] // 2 + 1
+    assert allow_direct_reclaim(vm, pgdat)
+    zone.vm_stat[NR_FREE_PAGES] -= 1
+    assert pgdat.kswapd_asleep
+    assert not allow_direct_reclaim(vm, pgdat)
+    # kswapd has to be awake then, and looks no higher than NORMAL
+    assert (pgdat.kswapd_asleep, pgdat.kswapd_highest_zoneidx) == (0, 2)
+
+
+def test_kswapd_gives_up_a_high_order_once_twice_the_block_was_freed() -> None:
+    machine = Machine("64 MiB", reclaim=True)
+    file = machine.open("f", "50 MiB")
+    read_all(machine, file)
+    machine.lru_add_drain_all()
+    vm, pgdat = machine.vm, machine.vm.nodes[0]
+    sc = ScanControl(0, GFP_KERNEL, 3, 4)
+    sc.priority = 9
+    # 12800 >> 9 is 25, less than compact_gap(4), 32
+    kswapd_shrink_node(vm, pgdat, sc)
+    assert (sc.nr_reclaimed, sc.order) == (12800 >> 9, 4)
+    kswapd_shrink_node(vm, pgdat, sc)
+    assert (sc.nr_reclaimed, sc.order) == (25 + (12775 >> 9), 0)
+
+
+def test_each_node_of_the_zonelist_is_shrunk_once_a_pass() -> None:
+    machine = Machine(("32 MiB", "32 MiB"), cpus=2, reclaim=True)
+    file = machine.open("f", "40 MiB")
+    for index in range(4096):
+        machine.read(file, index, nid=index & 1)
+    machine.lru_add_drain_all()
+    sc = ScanControl(1 << 20, GFP_KERNEL, 3, 0)
+    sc.priority = 6
+    vm, since = machine.vm, machine.vm.trace.ring.written
+    shrink_zones(vm, vm.nodes[1].node_zonelists[0], sc)
+    nids = [
+        traced.event.nid  # type: ignore[union-attr]
+        for traced in machine.events(since)
+        if traced.event.NAME == "mm_vmscan_lru_shrink_inactive"
+    ]
+    assert nids == [1, 0]
+    # 2048 >> 6 of each
+    assert sc.nr_reclaimed == 64
+
+
 def test_reclaim_compaction_is_for_costly_orders_or_later_passes() -> None:
     sc = control(12)
     for order, priority, gfp_mask, answer in (
@@ -643,6 +694,48 @@ def test_dirty_folios_are_left_to_others_and_go_when_they_are_written() -> None:
     machine.validate()
 
 
+def test_memory_freed_lazily_goes_with_the_files_unless_it_is_written_to() -> None:
+    machine = small()
+    region = machine.mmap("heap", "1 MiB")
+    pfns = [machine.touch(region, index) for index in range(4)]
+    machine.lru_add_drain_all()
+    for index in range(3):
+        machine.madvise(region, index, "MADV_FREE")
+    machine.lru_add_drain_all()
+    assert listed(machine, LRU_INACTIVE_FILE) == pfns[2::-1]
+    machine.touch(region, 1, write=False)
+    machine.touch(region, 2)
+    vm, lruvec = machine.vm, machine.vm.nodes[0].lruvec
+    vm.folios.young[pfns[2]] = 0
+    shrink_inactive_list(vm, 32, lruvec, control(), LRU_INACTIVE_FILE)
+    # dropped; looked at once more, as its pte is young; written to: anonymous again, and active
+    assert vm.folios.mappings[region.id].i_pages.get(0) is None
+    assert listed(machine, LRU_INACTIVE_FILE) == [pfns[1]]
+    assert listed(machine, LRU_ACTIVE_ANON) == [pfns[2]]
+    assert machine.events()[-1].event.nr_unmap_fail == 1  # type: ignore[union-attr]
+    machine.madvise(region, 2, "MADV_COLD")
+    machine.lru_add_drain_all()
+    assert listed(machine, LRU_INACTIVE_ANON) == [pfns[2], pfns[3]]
+    assert vm.folios.flags[pfns[2]] & PG_workingset
+    machine.validate()
+
+
+def test_pages_that_a_file_needs_no_more_leave_no_shadow() -> None:
+    machine = small(cpus=2)
+    file = machine.open("f", "1 MiB")
+    clean, dirty = machine.read(file, 0, cpu=1), machine.write(file, 1)
+    entries = machine.vm.folios.mappings[file.id].i_pages
+    # it waits in a batch of another CPU, which holds it: all are drained, and then it goes
+    machine.madvise(file, 0, "POSIX_FADV_DONTNEED")
+    machine.madvise(file, 1, "POSIX_FADV_DONTNEED")
+    assert entries == {1: dirty}
+    assert machine.vm.folios.flags[dirty] & PG_reclaim
+    assert not machine.vm.page_state[clean]
+    machine.write_back()
+    assert not machine.vm.folios.flags[dirty] & PG_reclaim
+    machine.validate()
+
+
 def test_a_mask_without_io_writes_nothing_to_swap() -> None:
     machine = small(swap="8 MiB")
     region = machine.mmap("heap", "1 MiB")
@@ -706,6 +799,39 @@ def test_what_a_machine_cannot_have_is_said() -> None:
         with pytest.raises(BadDescription) as refusal:
             Machine("16 MiB", **how)  # type: ignore[arg-type]
         assert "\n" not in str(refusal.value)
+
+
+#: Lines of a recorded kernel; it runs the multi-gen LRU, but the events are the same.
+RECORDED = """\
+mm_vmscan_kswapd_wake: nid=0 order=0
+mm_vmscan_kswapd_sleep: nid=0
+mm_vmscan_direct_reclaim_begin: order=0 gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO
+mm_vmscan_direct_reclaim_end: nr_reclaimed=64
+mm_vmscan_lru_isolate: classzone=3 order=0 nr_requested=4096 nr_scanned=148 nr_skipped=0 \
+nr_taken=64 lru=inactive_file
+mm_vmscan_lru_shrink_inactive: nid=0 nr_scanned=148 nr_reclaimed=61 nr_dirty=0 nr_writeback=0 \
+nr_congested=0 nr_immediate=0 nr_activate_anon=0 nr_activate_file=3 nr_ref_keep=0 nr_unmap_fail=0 \
+priority=6 flags=RECLAIM_WB_FILE|RECLAIM_WB_ASYNC
+mm_lru_insertion: folio=ffffea0000488800 pfn=0x12220 lru=0 flags=Ma bd\x20
+mm_lru_insertion: folio=ffffea000050d940 pfn=0x14365 lru=0 flags=Mf b\x20\x20
+"""
+
+
+@pytest.mark.parametrize("line", RECORDED.splitlines())
+def test_a_recorded_event_goes_from_text_and_back(line: str) -> None:
+    assert event_text(parse_line_event(line)) == line
+
+
+def test_events_go_through_the_ring_and_their_text() -> None:
+    machine = small(swap="4 MiB")
+    busy(machine)
+    seen = set()
+    for event in (traced.event for traced in machine.events()):
+        if isinstance(event, READ_FROM_TEXT):
+            seen.add(event.NAME)
+            again = parse_line_event(event_text(event))
+            assert again == event or event.NAME == "mm_vmscan_kswapd_wake"
+    assert len(seen) >= 9
 
 
 def test_an_isolation_event_reads_as_the_kernels() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 
 import pytest
 from folio_states import state_of
@@ -13,8 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from memsim import GFP_ATOMIC, GFP_KERNEL, Machine, PageAllocationFailure
 from memsim.machine.pages import Pages
 from memsim.mm.filemap import filemap_get_folio
-from memsim.mm.folio import set_word
-from memsim.trace.folio_steps import WORD_REFCOUNT
+from memsim.mm.folio import folio_get
 from memsim.words.gfp import __GFP_NOWARN
 
 pytestmark = pytest.mark.alone
@@ -71,6 +71,16 @@ class Pressure(RuleBasedStateMachine):
     def drop(self, start: int, nr: int, cpu: int, anon: bool) -> None:
         """Truncated, or unmapped."""
         self._use(self.region if anon else self.file, start, nr, cpu, "drop")
+
+    @rule(
+        start=starts, nr=st.integers(1, 300), cpu=cpus,
+        advice=st.sampled_from(("MADV_COLD", "MADV_FREE", "POSIX_FADV_DONTNEED")),
+    )  # fmt: skip
+    def madvise(self, start: int, nr: int, cpu: int, advice: str) -> None:
+        """Not needed."""
+        pages = self.file if advice == "POSIX_FADV_DONTNEED" else self.region
+        for index in range(start, min(start + nr, pages.nr_pages)):
+            self.machine.madvise(pages, index, advice, cpu=cpu)
 
     @rule(mask=st.sampled_from(MASKS), order=st.integers(0, 4), nr=st.integers(1, 60), cpu=cpus)
     def alloc_pages(self, mask: int, order: int, nr: int, cpu: int) -> None:
@@ -139,10 +149,51 @@ def test_a_folio_that_somebody_holds_is_not_freed() -> None:
     machine = Machine("16 MiB", reclaim=True, min_free_kbytes=512)
     file = machine.open("file", "32 MiB")
     pfn = machine.read(file, 0)
-    set_word(machine.vm.folios, WORD_REFCOUNT, pfn, 2)
+    folio_get(machine.vm.folios, pfn)
     for index in range(1, file.nr_pages):
         machine.read(file, index)
     mapping = machine.vm.folios.mappings[file.id]
     assert filemap_get_folio(mapping, 0) == pfn
     assert filemap_get_folio(mapping, 1) == -1
     machine.validate()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("swappiness", [0, 60, 200])
+def test_100_000_requests_under_pressure_hold_every_invariant_and_are_undone(
+    swappiness: int,
+) -> None:
+    chance = random.Random(swappiness)
+    machine = Machine(
+        "16 MiB", cpus=2, reclaim=True, swap="6 MiB", swappiness=swappiness, min_free_kbytes=512
+    )
+    first = state_of(machine)
+    file, region = machine.open("file", "12 MiB"), machine.mmap("region", "12 MiB")
+    blocks: list[int] = []
+    for request in range(100_000):
+        start, cpu = chance.randrange(3072), chance.randrange(2)
+        # a third of all indexes is used twice as often
+        index = start // 3 if chance.random() < 0.5 else start
+        with contextlib.suppress(PageAllocationFailure):
+            match chance.randrange(16):
+                case 0:
+                    machine.write(file, index, cpu=cpu)
+                case 1 | 2:
+                    machine.touch(file, index, write=False, cpu=cpu)
+                case 3 | 4 | 5 | 6 | 7:
+                    machine.read(file, index, cpu=cpu)
+                case 8 if blocks:
+                    machine.free_pages(blocks.pop(chance.randrange(len(blocks))), cpu=cpu)
+                case 9 if len(blocks) < 200:
+                    order = chance.randrange(4)
+                    blocks.append(machine.alloc_pages(chance.choice(MASKS), order, cpu=cpu))
+                case 10:
+                    machine.drop(chance.choice((file, region)), index, cpu=cpu)
+                case _:
+                    machine.touch(region, index, cpu=cpu)
+        if request % 1000 == 0:
+            machine.validate()
+    machine.validate()
+    while machine.history:
+        machine.undo()
+    assert state_of(machine) == first

@@ -44,6 +44,7 @@ ELSEWHERE = {
     "include/asm-generic/tlb.h": "tlb_remove_page",
     "include/uapi/asm-generic/errno-base.h": "ENOMEM EBUSY",
     "init/main.c": "start_kernel kernel_init_freeable",
+    "kernel/sched/wait.c": "autoremove_wake_function",
     "ipc/msg.c": "msgsnd",
     "kernel/dma/contiguous.c": "dma_contiguous_reserve",
     "kernel/dma/direct.c": "__dma_direct_alloc_pages",

@@ -13,9 +13,9 @@ table, then every kind of difference with its first line.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -24,15 +24,16 @@ from threading import Thread
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from slow_story import Slow, Story, Told, reclaimed
 
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.page_alloc.slow_request import SlowRequest
 from memsim.mm.page_alloc.slowpath import slow_path
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.pressure import Pressure
-from memsim.replay import outcome
-from memsim.replay.rows.forms import LINE
-from memsim.replay.rows.unxz import lines as lines_of
+from memsim.replay.outcome import replay_capture
 from memsim.replay.run import Replay
 from memsim.trace.events import (
     MM_VMSCAN_WAKEUP_KSWAPD,
@@ -42,136 +43,13 @@ from memsim.trace.events import (
 )
 from memsim.trace.pressure_events import ReclaimRetryZone, pressure_event_of
 from memsim.trace.ring import Record, Ring
-from memsim.trace.text import parse_fields
 from memsim.words.alloc_flags import ALLOC_KSWAPD
-from memsim.words.gfp import parse_gfp_flags
 from memsim.words.mmzone import MIGRATE_HIGHATOMIC, NULL
 from memsim.words.task import PF_KSWAPD, PF_MEMALLOC
 
 #: Before kswapd sleeps for good it naps: 25 ticks of 4 ms and what was left of the one it began
 #: in, so at most this, in seconds. Kernel: mm/vmscan.c kswapd_try_to_sleep()
 NAP = 0.104
-#: Events that tell of a slow path, or end one.
-TOLD = (
-    "gpf", "mm_page_alloc", "movepb", "mark_victim", "reclaim_retry_zone",
-    "mm_vmscan_wakeup_kswapd", "mm_vmscan_direct_reclaim_begin", "mm_vmscan_direct_reclaim_end",
-    "mm_vmscan_lru_shrink_inactive", "balance", "balance_ret",
-)  # fmt: skip
-_PLACES = tuple(f": {name}: " for name in TOLD)
-
-
-@dataclass(frozen=True)
-class Told:
-    """One line of the trace: what it is, its fields, the flags of who runs."""
-
-    line: int
-    name: str
-    text: str
-    pid: int
-    flags: str
-    is_kswapd: bool
-
-    def words(self) -> dict[str, str]:
-        """Its `a=1 b=2`."""
-        return parse_fields(self.text)
-
-
-@dataclass
-class Slow:
-    """A recorded request's lines, in order: the last is its mm_page_alloc."""
-
-    lines: list[Told] = field(default_factory=list)
-    #: It is made while its task reclaims.
-    in_reclaim: bool = False
-
-
-class Story:
-    """What a trace tells of slow paths."""
-
-    def __init__(self, trace: Path) -> None:
-        #: By the line of an attempt or of the end: the request, and the place of that line in it.
-        self.requests: dict[int, tuple[Slow, int]] = {}
-        #: Wake-ups: by the line of the request that they belong to, (order, gfp_flags).
-        self.wakeups: list[tuple[int, int, int]] = []
-        #: kswapd_failures from a line on.
-        self.failures: list[tuple[int, int]] = []
-        #: Victims of the OOM killer, by pid: from which line on.
-        self.victims: dict[int, int] = {}
-        self._open: dict[tuple[int, str], list[Slow]] = {}
-        self._unplaced: dict[tuple[int, str], list[Told]] = {}
-        self._reclaimed = 0
-        for told in _told(trace):
-            self._read(told)
-
-    def _read(self, told: Told) -> None:
-        if told.name in ("balance", "balance_ret", "mm_vmscan_lru_shrink_inactive"):
-            self._kswapd(told)
-            return
-        who = _who(told)
-        stack = self._open.setdefault(who, [Slow()])
-        if told.name == "mm_vmscan_wakeup_kswapd":
-            self._unplaced.setdefault(who, []).append(told)
-            return
-        if told.name == "mm_vmscan_direct_reclaim_end" and len(stack) > 1:
-            stack.pop()
-        slow = stack[-1]
-        slow.lines.append(told)
-        self.requests[told.line] = (slow, len(slow.lines) - 1)
-        if told.name == "mm_vmscan_direct_reclaim_begin":
-            stack.append(Slow(in_reclaim=True))
-        elif told.name == "mm_page_alloc":
-            stack[-1] = Slow(in_reclaim=slow.in_reclaim)
-        self._place(told, who)
-
-    def _place(self, told: Told, who: tuple[int, str]) -> None:
-        """Wake-ups belong to the attempt or the end that follows; a kill has its victim."""
-        if told.name in ("gpf", "mm_page_alloc"):
-            for wakeup in self._unplaced.pop(who, ()):
-                words = wakeup.words()
-                gfp_flags = parse_gfp_flags(words["gfp_flags"])
-                self.wakeups.append((told.line, int(words["order"]), gfp_flags))
-        elif told.name == "mark_victim":
-            self.victims[int(told.words()["pid"])] = told.line
-        elif told.name == "mm_vmscan_direct_reclaim_end" and _reclaimed(told):
-            self._failed(told.line, 0)
-
-    def _kswapd(self, told: Told) -> None:
-        """A run of kswapd that reclaims nothing is a failure; any reclaim ends the row of them."""
-        if told.name == "balance":
-            self._reclaimed = 0
-        elif told.name == "balance_ret":
-            if not self._reclaimed:
-                self._failed(told.line, self.failures[-1][1] + 1 if self.failures else 1)
-        elif _reclaimed(told):
-            self._reclaimed += _reclaimed(told) if told.is_kswapd else 0
-            self._failed(told.line, 0)
-
-    def _failed(self, line: int, failures: int) -> None:
-        if not self.failures or self.failures[-1][1] != failures:
-            self.failures.append((line, failures))
-
-    def failures_at(self, line: int) -> int:
-        """kswapd_failures just before a line."""
-        place = bisect_left(self.failures, (line, 0))
-        return self.failures[place - 1][1] if place else 0
-
-
-def _told(trace: Path) -> Iterator[Told]:
-    for number, line in enumerate(lines_of(trace), 1):
-        if any(place in line for place in _PLACES):
-            match = LINE.match(line)
-            if match is not None and match[5] in TOLD:
-                is_kswapd = line.lstrip().startswith("kswapd")
-                yield Told(number, match[5], match[6], int(match[1]), match[3] or "", is_kswapd)
-
-
-def _who(told: Told) -> tuple[int, str]:
-    kind = told.flags[2:3]
-    return (0, kind) if kind in ("h", "H", "s", "z", "Z") and kind else (told.pid, ".")
-
-
-def _reclaimed(told: Told) -> int:
-    return int(told.words()["nr_reclaimed"])
 
 
 class Stopped(Exception):
@@ -184,17 +62,16 @@ class Talk:
     So the model's slow path is the very one that requests take, with what happens in between.
     """
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[Talk], None]) -> None:
         self._asked: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
         Thread(target=self._run, args=(call,), daemon=True).start()
         self.question = self._asked.get()
 
-    def _run(self, call: Callable[[], Any]) -> None:
-        try:
-            self._asked.put(("end", call()))
-        except Stopped:
-            self._asked.put(("end", None))
+    def _run(self, call: Callable[[Talk], None]) -> None:
+        with suppress(Stopped):
+            call(self)
+        self._asked.put(("end", None))
 
     def ask(self, what: str, about: Any = None) -> Any:
         """Inside the call: the answer to this."""
@@ -294,15 +171,17 @@ class Followed:
         """The recording has come to its line `place`: an attempt begins, or the request ends."""
         told = self.slow.lines[place]
         if self.talk is None:
-            talk = self.talk = Talk.__new__(Talk)
-            self.request.talk = talk
-            talk.__init__(lambda: slow_path(self.request))  # type: ignore[misc]
+            self.talk = Talk(self._slow_path)
         elif self.is_equal:
             self.talk.answer(_end_of_attempt(told))
         while self.is_equal and self.talk.question[0] not in ("attempt", "end"):
             self.talk.answer(self._told(place, *self.talk.question))
         self._compare(told)
         self.at = place + 1
+
+    def _slow_path(self, talk: Talk) -> None:
+        self.request.talk = talk
+        slow_path(self.request)
 
     def _told(self, place: int, what: str, about: Any) -> Any:
         """The recording's answer, from the lines between here and `place`."""
@@ -316,7 +195,7 @@ class Followed:
         if what == "reclaim":
             self.counts.reclaims_equal += "mm_vmscan_direct_reclaim_end" in names
             ends = [t for t in between if t.name == "mm_vmscan_direct_reclaim_end"]
-            return _reclaimed(ends[0]) if ends else 0
+            return reclaimed(ends[0]) if ends else 0
         for told in between:
             if told.name == "reclaim_retry_zone" and told.words()["zone"] == about.name:
                 return int(told.words()["reclaimable"])
@@ -391,18 +270,29 @@ class Caught(Ring):
 class SlowReplay(Replay):
     """A replay in which each recorded slow path is followed by the model's."""
 
-    story: Story
-    counts: Counts
-
-    def follow(self, story: Story, counts: Counts) -> None:
-        """Go along with this story."""
-        self.story, self.counts = story, counts
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts[:-2])
+        self.story: Story = parts[-2]
+        self.counts: Counts = parts[-1]
         self.followed: dict[int, Followed] = {}
         #: When kswapd's nap is over, by node.
         self.naps: dict[int, float] = {}
         self.vm.pressure = Pressure()
         self.vm.trace.mask |= TP_MM_VMSCAN_WAKEUP_KSWAPD | TP_RECLAIM_RETRY_ZONE
         self.vm.trace.ring = self.caught = Caught(self.vm.trace.ring)
+
+    def run(self, every: int = 8192) -> Iterator[int]:
+        """Every row; then wake-ups are compared."""
+        yield from super().run(every)
+        counts, fired = self.counts, self.caught.wakeups
+        first, last = self.rows.line[0], self.rows.line[-1]
+        recorded = Counter(told for told in self.story.wakeups if first <= told[0] <= last)
+        counts.wakeups, counts.wakeups_fired = recorded.total(), fired.total()
+        counts.wakeups_equal = (recorded & fired).total()
+        for line, order, _ in recorded - fired:
+            counts.differs(f"kswapd not woken, order {order}", line)
+        for line, order, _ in fired - recorded:
+            counts.differs(f"kswapd woken too, order {order}", line)
 
     def _do(self, row: int) -> None:
         line = self.rows.line[row]
@@ -417,13 +307,12 @@ class SlowReplay(Replay):
         slow, place = self.story.requests[self.rows.line[row]]
         self._become(slow, slow.lines[place])
         followed = self.followed.get(id(slow))
-        super_gpf = super()._gpf
         if followed is None:
             ac = self.context(row, gfp_mask)
             followed = Followed(self.vm, slow, slow.lines[place], ac, self.counts)
             self.followed[id(slow)] = followed
         self._go(followed, place)
-        super_gpf(row, gfp_mask, order, alloc_flags, *rest)
+        super()._gpf(row, gfp_mask, order, alloc_flags, *rest)
 
     def _go(self, followed: Followed, place: int) -> None:
         """The model's part; then the recorded zones of should_reclaim_retry() are compared."""
@@ -502,30 +391,10 @@ def slow_paths(folder: Path) -> Counts:
     counts = Counts()
     story = Story(folder / "trace.txt.xz")
 
-    class Following(SlowReplay):
-        def run(self, every: int = 8192) -> Iterator[int]:
-            self.follow(story, counts)
-            yield from super().run(every)
-            self._compare_wakeups()
+    def make_replay(*parts: Any) -> SlowReplay:
+        return SlowReplay(*parts, story, counts)
 
-        def _compare_wakeups(self) -> None:
-            recorded = Counter(w for w in story.wakeups if self._in_window(w[0]))
-            fired = self.caught.wakeups
-            counts.wakeups, counts.wakeups_fired = recorded.total(), fired.total()
-            counts.wakeups_equal = (recorded & fired).total()
-            for line, order, _ in recorded - fired:
-                counts.differs(f"kswapd not woken, order {order}", line)
-            for line, order, _ in fired - recorded:
-                counts.differs(f"kswapd woken too, order {order}", line)
-
-        def _in_window(self, line: int) -> bool:
-            return self.rows.line[0] <= line <= self.rows.line[-1]
-
-    replayed, outcome.Replay = outcome.Replay, Following  # type: ignore[misc]
-    try:
-        result = outcome.replay_capture(folder).result
-    finally:
-        outcome.Replay = replayed  # type: ignore[misc]
+    result = replay_capture(folder, make_replay=make_replay).result
     counts.pages = f"{result.exact:,} of {result.requests:,}"
     return counts
 

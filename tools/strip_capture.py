@@ -2,12 +2,12 @@
 """A recording made small enough to be kept with the tests:
 `strip_capture.py FROM TO [--slab | --vmalloc]`.
 
-FROM and TO are folders. What memsim's page replay does not read is left out: lines of other
-events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc` sections; with
---slab those of the slab allocator are kept. With --vmalloc only vmalloc's are kept: its events,
-the frees of its structs, by which a purge shows how far it is, and its section; `slab` is empty,
-and the last snapshot has the pages of the first, as no event of theirs is there. The window and
-the counts in meta.json are made to fit. Everything else stays as it was recorded.
+FROM and TO are folders. What memsim's page replay and slow_paths.py do not read is left out: lines
+of other events (those kept are kept byte for byte), and the snapshots' `slab` and `vmalloc`
+sections; with --slab those of the slab allocator are kept. With --vmalloc only vmalloc's are kept:
+its events, the frees of its structs, by which a purge shows how far it is, and its section; `slab`
+is empty, and the last snapshot has the pages of the first, as no event of theirs is there. The
+window and the counts in meta.json are made to fit. Everything else stays as it was recorded.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ from memsim.replay.rows.ftrace import EVENT_NAMES, KINDS
 from memsim.replay.rows.unxz import lines
 from memsim.replay.rows.vmalloc_fields import VMALLOC_EVENTS
 
+#: Not read by the replay, but by slow_paths.py.
+SLOW_PATHS = frozenset({
+    "mark_victim", "mm_vmscan_direct_reclaim_begin", "mm_vmscan_direct_reclaim_end",
+    "mm_vmscan_lru_shrink_inactive", "mm_vmscan_wakeup_kswapd", "reclaim_retry_zone",
+})  # fmt: skip
 #: By option: the events to keep, what the snapshots have instead of their sections; None: nothing.
 KEPT: dict[str, tuple[frozenset[str], dict[str, list[Any] | None]]] = {
-    "": (frozenset(EVENT_NAMES), {"slab": None, "vmalloc": None}),
+    "": (frozenset(EVENT_NAMES) | SLOW_PATHS, {"slab": None, "vmalloc": None}),
     "--slab": (frozenset(KINDS) - frozenset(VMALLOC_EVENTS), {"vmalloc": None}),
     "--vmalloc": (frozenset(VMALLOC_EVENTS), {"slab": []}),
 }
@@ -80,7 +85,7 @@ def strip_trace(path: Path, meta: dict[str, Any], option: str) -> Iterator[str]:
             first[cpu] += before
             last[cpu] += behind
             kinds[name] += behind and not before
-    meta["stripped"] = "of all events but those the replay reads; see tools/strip_capture.py"
+    meta["stripped"] = "of all events but those the page replay reads; see tools/strip_capture.py"
     meta["window"] |= {"first": first, "last": last}
     meta["trace_lines_per_cpu"] = {str(cpu): kept[cpu] for cpu in sorted(read)}
     meta["events_in_window"] = sum(kinds.values())

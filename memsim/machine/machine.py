@@ -47,7 +47,7 @@ from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_is
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
-from memsim.mm.show_mem import allocation_failure_report
+from memsim.mm.show_mem import allocation_failure_report, warns
 from memsim.mm.snapshot import Snapshot
 from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
@@ -57,7 +57,7 @@ from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import __GFP_NOWARN, show_gfp_flags
+from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
 _MAX_BULK = 1 << 20
@@ -357,9 +357,9 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
 
 
 def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
-    """The error of a request that got nothing, with the report unless __GFP_NOWARN."""
-    quiet = gfp_mask & __GFP_NOWARN
-    report = "" if quiet else allocation_failure_report(vm, gfp_mask, order, "memsim")
+    """The error of a request that got nothing, with the report if the kernel logs one."""
+    told = warns(vm, gfp_mask)
+    report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 

@@ -21,9 +21,10 @@ from memsim.lib.sizes import parse_size
 from memsim.lib.text import one_line
 from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.history import History, T
-from memsim.mm import filemap, memory, swap
+from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
-from memsim.mm.mmzone import PglistData
+from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
@@ -33,6 +34,14 @@ from memsim.words.slab import NUMA_NO_NODE
 
 #: The largest file or region, in pages: 1 TiB.
 _MAX_PAGES = 1 << 28
+
+
+#: What advice is for, and who takes it.
+_ADVICE: dict[str, tuple[int, Callable[[Vm, AddressSpace, int], None]]] = {
+    "MADV_COLD": (ANON, madvise.madvise_cold),
+    "MADV_FREE": (ANON, madvise.madvise_free),
+    "POSIX_FADV_DONTNEED": (FILE, madvise.fadvise_dontneed),
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,20 @@ class PageRequests(History):
         fault = memory.handle_mm_fault if mapping.is_anon else filemap.filemap_fault
         call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
         return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
+
+    def madvise(self, pages: Pages, index: int, advice: str, *, cpu: int = 0) -> None:
+        """Say of a page that it is not needed: MADV_COLD or MADV_FREE of a region's.
+
+        Of a file's it is POSIX_FADV_DONTNEED. Kernel: mm/madvise.c, mm/fadvise.c
+        """
+        if not isinstance(advice, str) or advice not in _ADVICE:
+            known = ", ".join(_ADVICE)
+            raise BadRequest(f"advice={one_line(advice, 40)!r}: should be one of {known}")
+        kind, call = _ADVICE[advice]
+        mapping = self._page_of(pages, kind, index)
+        check_cpu(self.vm, cpu)
+        name = f"madvise({pages.name}, {index}, {advice})"
+        self._do(name, cpu, lambda: call(self.vm, mapping, index))
 
     def drop(self, pages: Pages, index: int, *, cpu: int = 0) -> None:
         """Give back a page of a file (truncated there) or of a region (unmapped)."""
@@ -189,7 +212,8 @@ class PageRequests(History):
     def _had(self, pfn: int) -> int:
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", "")
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
     def _close(self, mapping: AddressSpace) -> None:

@@ -9,7 +9,7 @@ from memsim.trace.slowpath_steps import SlowPath
 from memsim.trace.steps import Step
 
 #: What there is to tell when no step tells anything.
-FAST = "no request came to the slow path: the fast path found a zone above its low watermark"
+FAST = "no request came to the slow path: the fast path found enough above the low watermark"
 
 
 def slow_path_told(vm: Vm, steps: Sequence[Step]) -> str:

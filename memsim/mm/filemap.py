@@ -142,7 +142,7 @@ def filemap_fault(
         folio_set_flags(vm.folios, folio, PG_uptodate)
         folio_put(vm, folio)
     if vm.folios.mapcount[folio]:
-        access(vm, folio)
+        access(vm, folio, write)
     else:
         folio_add_file_rmap(vm, folio)
     if write:

@@ -187,12 +187,12 @@ def set_word(folios: Folios, word: int, folio: int, value: int) -> None:
 
 
 def folio_set_flags(folios: Folios, folio: int, flags: int) -> None:
-    """Set flags, PG_*. Kernel: include/linux/page-flags.h folio_set_active() and its like."""
+    """Set flags, PG_*. Kernel: include/linux/page-flags.h FOLIO_SET_FLAG()."""
     set_word(folios, WORD_FLAGS, folio, folios.flags[folio] | flags)
 
 
 def folio_clear_flags(folios: Folios, folio: int, flags: int) -> None:
-    """Clear flags, PG_*. Kernel: include/linux/page-flags.h folio_clear_active() and its like."""
+    """Clear flags, PG_*. Kernel: include/linux/page-flags.h FOLIO_CLEAR_FLAG()."""
     set_word(folios, WORD_FLAGS, folio, folios.flags[folio] & ~flags)
 
 

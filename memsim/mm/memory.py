@@ -25,7 +25,7 @@ from memsim.mm.swapfile import folio_free_swap, swap_free, vm_swap_full
 from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import PG_swapbacked, PG_swapcache, PG_uptodate
+from memsim.words.page_flags import PG_anon_exclusive, PG_swapbacked, PG_swapcache, PG_uptodate
 
 
 def handle_mm_fault(
@@ -37,7 +37,7 @@ def handle_mm_fault(
     """
     entry = region.i_pages.get(index, NULL)
     if entry >= 0:
-        access(vm, entry)
+        access(vm, entry, write)
         return entry
     if xa_is_value(entry):
         return do_swap_page(vm, region, index, write, gfp_mask, nid)
@@ -66,6 +66,7 @@ def do_swap_page(
     if _should_try_to_free_swap(vm, folio, write) and folio_free_swap(vm, folio):
         folio_put(vm, folio)
     folio_add_anon_rmap(vm, folio)
+    folio_set_flags(vm.folios, folio, PG_anon_exclusive)
     set_entry(vm, region, index, folio)
     return folio
 

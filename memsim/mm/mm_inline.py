@@ -37,7 +37,7 @@ def folio_test_lru(vm: Vm, folio: int) -> bool:
 
 
 def folio_set_lru(vm: Vm, folio: int) -> None:
-    """Set PG_lru, of all its pages. Kernel: include/linux/page-flags.h folio_set_lru()."""
+    """Set PG_lru, of all its pages. Kernel: include/linux/page-flags.h FOLIO_SET_FLAG()."""
     state = vm.page_state[folio] | PG_LRU
     set_folio_state(folio_zone(vm, folio), folio, state, PG_LRU)
 
@@ -45,7 +45,7 @@ def folio_set_lru(vm: Vm, folio: int) -> None:
 def folio_test_clear_lru(vm: Vm, folio: int) -> bool:
     """Clear PG_lru; was it set? Who clears it owns the folio's place on its list.
 
-    Kernel: include/linux/page-flags.h folio_test_clear_lru()
+    Kernel: include/linux/page-flags.h FOLIO_TEST_CLEAR_FLAG()
     """
     if not vm.page_state[folio] & PG_LRU:
         return False

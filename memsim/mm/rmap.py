@@ -38,6 +38,7 @@ from memsim.words.page_flags import (
     NR_FILE_PAGES,
     NR_SWAPCACHE,
     PG_active,
+    PG_anon_exclusive,
     PG_dirty,
     PG_reclaim,
     PG_referenced,
@@ -50,7 +51,7 @@ from memsim.words.page_flags import (
 
 #: What a folio keeps when its contents move. Kernel: mm/migrate.c folio_migrate_flags()
 _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workingset | PG_reclaim
-_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache
+_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
 
 
 def folio_mapping(vm: Vm, folio: int) -> AddressSpace:
@@ -68,7 +69,7 @@ def add_anon_folio(vm: Vm, region: AddressSpace, folio: int, index: int) -> None
 
     Kernel: mm/memory.c do_anonymous_page(), mm/rmap.c folio_add_new_anon_rmap()
     """
-    folio_set_flags(vm.folios, folio, PG_swapbacked | PG_uptodate)
+    folio_set_flags(vm.folios, folio, PG_swapbacked | PG_uptodate | PG_anon_exclusive)
     set_word(vm.folios, WORD_MAPPING, folio, region.id)
     set_word(vm.folios, WORD_INDEX, folio, index)
     folio_add_anon_rmap(vm, folio)
@@ -110,9 +111,14 @@ def folio_remove_rmap(vm: Vm, folio: int) -> None:
         mod_node_page_state(vm, folio_pgdat(vm, folio), item, -folio_nr_pages(vm, folio))
 
 
-def access(vm: Vm, folio: int) -> None:
-    """A process uses its pte: the accessed bit is set, by the CPU alone."""
+def access(vm: Vm, folio: int, write: bool) -> None:
+    """A process uses its pte: the CPU alone sets its accessed bit, and the dirty one.
+
+    NOT MODELLED: dirty bits of ptes; of anonymous memory PG_dirty stands for them.
+    """
     folios = vm.folios
+    if write and folio_test_anon(vm, folio):
+        folio_set_flags(folios, folio, PG_dirty)
     set_word(folios, WORD_YOUNG, folio, max(folios.young[folio], 1))
 
 
@@ -139,9 +145,9 @@ def replace_folio(vm: Vm, old: int, new: int) -> None:
 
 
 def references_of_places(vm: Vm, folio: int) -> int:
-    """References that its mapping and its ptes hold: folio_expected_refs() is one more.
+    """References that its mapping and its ptes hold: folio_expected_ref_count().
 
-    Kernel: mm/migrate.c folio_expected_refs()
+    Kernel: include/linux/mm.h folio_expected_ref_count()
     """
     folios = vm.folios
     cached = not folio_test_anon(vm, folio) or folios.flags[folio] & PG_swapcache

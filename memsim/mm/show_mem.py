@@ -11,12 +11,14 @@ from __future__ import annotations
 from memsim.mm.mmzone import PglistData, Vm, Zone, is_highmem, populated_zones
 from memsim.mm.page_alloc.free_list import free_area_empty
 from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, min_wmark_pages
-from memsim.words.gfp import __GFP_NOWARN, gfp_zone, show_gfp_flags
+from memsim.words.gfp import __GFP_DMA, __GFP_NOWARN, gfp_zone, show_gfp_flags
 from memsim.words.mmzone import (
+    MAX_RECLAIM_RETRIES,
     NR_FREE_CMA_PAGES,
     NR_FREE_PAGES,
     NR_PAGE_ORDERS,
     PAGE_SHIFT,
+    ZONE_DMA,
     ZONE_STAT_ITEMS,
 )
 
@@ -31,9 +33,24 @@ def allocation_failure_report(vm: Vm, gfp_mask: int, order: int, comm: str) -> s
     return failure_report(vm, gfp_mask, f"page allocation failure: order:{order}", comm)
 
 
+def warns(vm: Vm, gfp_mask: int) -> bool:
+    """Is the failure logged? Not with __GFP_NOWARN, nor for ZONE_DMA where there is none.
+
+    NOT MODELLED: that it is logged once in ten seconds only. Kernel: mm/page_alloc.c warn_alloc()
+    """
+    if gfp_mask & __GFP_NOWARN:
+        return False
+    return not gfp_mask & __GFP_DMA or has_managed_dma(vm)
+
+
+def has_managed_dma(vm: Vm) -> bool:
+    """Has any node pages in ZONE_DMA? Kernel: mm/page_alloc.c has_managed_dma()."""
+    return any(pgdat.node_zones[ZONE_DMA].managed_pages for pgdat in vm.nodes)
+
+
 def warn_alloc(vm: Vm, gfp_mask: int, what: str) -> None:
-    """Log a failure of vmalloc(), unless __GFP_NOWARN. Kernel: mm/page_alloc.c warn_alloc()."""
-    if not gfp_mask & __GFP_NOWARN:
+    """Log a failure of vmalloc(), if it is worth a word. Kernel: mm/page_alloc.c warn_alloc()."""
+    if warns(vm, gfp_mask):
         vm.vmalloc.log.append(failure_report(vm, gfp_mask, what, "memsim"))
 
 
@@ -91,7 +108,8 @@ _NODE_COUNTERS = (
 
 def _node_line(pgdat: PglistData) -> str:
     counters = " ".join(f"{name}:0kB" for name in _NODE_COUNTERS)
-    return f"Node {pgdat.nid} {counters} all_unreclaimable? no"
+    hopeless = "yes" if pgdat.kswapd_failures >= MAX_RECLAIM_RETRIES else "no"
+    return f"Node {pgdat.nid} {counters} all_unreclaimable? {hopeless}"
 
 
 def _zone_lines(zone: Zone) -> list[str]:

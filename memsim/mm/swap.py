@@ -39,6 +39,7 @@ from memsim.trace.vmscan_events import (
     PAGEMAP_ANONYMOUS,
     PAGEMAP_FILE,
     PAGEMAP_MAPPED,
+    PAGEMAP_MAPPEDDISK,
     PAGEMAP_SWAPBACKED,
     PAGEMAP_SWAPCACHE,
     TP_MM_LRU_ACTIVATE,
@@ -49,6 +50,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_dirty,
     PG_locked,
+    PG_mappedtodisk,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -124,6 +126,7 @@ def _pagemap_flags(vm: Vm, folio: int) -> int:
     folios = vm.folios
     flags = PAGEMAP_ANONYMOUS if folios.mapping[folio] & PAGE_MAPPING_ANON else PAGEMAP_FILE
     flags |= PAGEMAP_MAPPED if folios.mapcount[folio] else 0
+    flags |= PAGEMAP_MAPPEDDISK if folios.flags[folio] & PG_mappedtodisk else 0
     flags |= PAGEMAP_SWAPCACHE if folios.flags[folio] & PG_swapcache else 0
     return flags | (PAGEMAP_SWAPBACKED if folios.flags[folio] & PG_swapbacked else 0)
 

@@ -9,13 +9,13 @@ Kernel: mm/swapfile.c
 
 from __future__ import annotations
 
-from memsim.mm.folio import folio_clear_flags, mod_folio_state, set_entry, set_word
+from memsim.mm.folio import folio_clear_flags, folio_set_flags, mod_folio_state, set_entry, set_word
 from memsim.mm.mmzone import Vm
 from memsim.mm.swap_info import SWAP_HAS_CACHE, SwapInfo
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import SWAP_FIELD, SWAP_FIELDS, SWAP_SLOT, WORD_PRIVATE
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import NR_FILE_PAGES, NR_SWAPCACHE, PG_swapcache
+from memsim.words.page_flags import NR_FILE_PAGES, NR_SWAPCACHE, PG_dirty, PG_swapcache
 
 
 def swapon(vm: Vm, slots: int) -> None:
@@ -115,4 +115,5 @@ def folio_free_swap(vm: Vm, folio: int) -> bool:
     if folios.swap.swap_map[folios.private[folio]] & ~SWAP_HAS_CACHE:
         return False
     put_swap_folio(vm, delete_from_swap_cache(vm, folio))
+    folio_set_flags(folios, folio, PG_dirty)
     return True

@@ -36,7 +36,10 @@ def in_task(task: Task) -> bool:
 
 
 def in_interrupt(task: Task) -> bool:
-    """An interrupt, or a task that holds them off? Kernel: include/linux/preempt.h in_interrupt()."""
+    """An interrupt, or a task that holds soft ones off?
+
+    Kernel: include/linux/preempt.h in_interrupt()
+    """
     return task.in_hardirq or task.in_serving_softirq or task.bh_disabled
 
 

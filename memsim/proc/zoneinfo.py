@@ -16,6 +16,7 @@ from memsim.mm.mmzone import PerCpuPages, PerCpuZonestat, PglistData, Vm, Zone
 from memsim.mm.vmstat import wmark_pages, zone_page_state
 from memsim.words.arch import NO_ZONE
 from memsim.words.mmzone import (
+    MAX_RECLAIM_RETRIES,
     NR_FREE_PAGES,
     WMARK_HIGH,
     WMARK_LOW,
@@ -123,7 +124,7 @@ def _pageset_lines(pageset: Pageset) -> list[str]:
 def zoneinfo_of(vm: Vm) -> list[ZoneinfoZone]:
     """What zoneinfo says on this machine.
 
-    NOT MODELLED: the nodes' counters, and kswapd_failures: they are 0.
+    NOT MODELLED: the nodes' counters: they are 0.
     """
     return [_zone_of(pgdat, zone) for pgdat in vm.nodes for zone in pgdat.node_zones]
 
@@ -141,7 +142,8 @@ def _zone_of(pgdat: PglistData, zone: Zone) -> ZoneinfoZone:
         told.stats = _stats_of(zone)
         per_cpu = zip(zone.per_cpu_pageset, zone.per_cpu_zonestats, strict=True)
         told.pagesets = [_pageset_of(cpu, *both) for cpu, both in enumerate(per_cpu)]
-        told.tail = {"node_unreclaimable": 0, "start_pfn": zone.zone_start_pfn}
+        hopeless = int(pgdat.kswapd_failures >= MAX_RECLAIM_RETRIES)
+        told.tail = {"node_unreclaimable": hopeless, "start_pfn": zone.zone_start_pfn}
     return told
 
 

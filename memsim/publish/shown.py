@@ -45,29 +45,42 @@ def same(address: str) -> str:
     return address
 
 
-class _Renderer(mistune.HTMLRenderer):
-    """Markdown as JupyterLab shows it: headings have its ids, programs are coloured."""
+def id_of_jupyterlab(heading: str) -> str:
+    """What JupyterLab lets an address name a heading of a notebook by."""
+    return heading.replace(" ", "-")
 
-    def __init__(self, link: Link) -> None:
+
+def id_of_github(heading: str) -> str:
+    """What GitHub lets an address name a heading of a .md file by."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+class _Renderer(mistune.HTMLRenderer):
+    """Markdown with ids of headings, and coloured programs."""
+
+    def __init__(self, link: Link, id_of: Callable[[str], str]) -> None:
         super().__init__(escape=False)
-        self._link = link
+        self._link, self._id_of = link, id_of
+
+    def sanitize_url(self, url: str) -> str:
+        return url  # ours: mistune takes a heading with a colon for a scheme of its own
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         address = self._link(url)
         return super().link(text, address, title) if address else text
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        name = html.unescape(re.sub(r"<[^>]*>", "", text)).strip().replace(" ", "-")
-        return super().heading(text, level, id=name, **attrs)
+        words = html.unescape(re.sub(r"<[^>]*>", "", text)).strip()
+        return super().heading(text, level, id=self._id_of(words), **attrs)
 
     def block_code(self, code: str, info: str | None = None) -> str:
         return source(code, (info or "text").split()[0])
 
 
-def markdown(text: str, link: Link = same) -> str:
-    """A markdown cell's text as HTML."""
-    render = mistune.create_markdown(renderer=_Renderer(link), plugins=["table", "strikethrough"])
-    made = str(render(text))
+def markdown(text: str, link: Link = same, id_of: Callable[[str], str] = id_of_jupyterlab) -> str:
+    """Markdown, of a cell or a file, as HTML."""
+    renderer = _Renderer(link, id_of)
+    made = str(mistune.create_markdown(renderer=renderer, plugins=["table", "strikethrough"])(text))
     return made.replace("<table>", '<div class="table" tabindex="0"><table>').replace(
         "</table>", "</table></div>"
     )

@@ -86,13 +86,15 @@ def replay_capture(
     reading: Reading | None = None,
     *,
     closed: bool = False,
+    make_replay: Callable[..., Replay] = Replay,
 ) -> Outcome:
     """Replay the capture in a folder. progress is called with (rows done, rows in all).
 
     closed: slabs and areas of vmalloc ask memsim's page allocator, what they asked in the recording
     is not fed in.
 
-    reading is called with the lines read so far, while the trace is parsed.
+    reading is called with the lines read so far, while the trace is parsed. make_replay: for who
+    wants to look on.
 
     BadInput names the file, and the line or field, that cannot be read.
     """
@@ -107,7 +109,7 @@ def replay_capture(
         raise BadInput(f"{folder}: {what}")
     rows = rows_of_capture(capture, _vmemmap_base(capture), reading, slab=has_slab)
     settle_frees(rows, vm.max_pfn)
-    replay = Replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
+    replay = make_replay(vm, rows, *_addresses(capture, vm), str(capture.trace))
     if has_slab:
         replay.slab = _slab_run(capture, replay, closed)
     if has_vmalloc:

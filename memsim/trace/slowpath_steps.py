@@ -75,7 +75,7 @@ class Decision(IntEnum):
 #: {a}, {b}, {c}: numbers of the decision. {flags}: a as alloc_flags. {page}: b as a block.
 #: {zone}: a as a zone. {status}, {priority}: a as compaction's answer, b as its priority.
 SENTENCES = {
-    Decision.BEGIN: "__alloc_pages_slowpath(): the fast path found no zone above its low watermark "
+    Decision.BEGIN: "__alloc_pages_slowpath(): the fast path found nothing above the low watermark "
     "(order {order}, {gfp})",
     Decision.NO_ZONE: "__alloc_pages_slowpath(): no zone may serve this mask",
     Decision.NO_KSWAPD: "wake_all_kswapds() is not called: the mask has no __GFP_KSWAPD_RECLAIM",

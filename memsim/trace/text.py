@@ -10,10 +10,11 @@ from typing import Any
 
 from memsim.trace.events import EVENT_CLASSES, SLAB_EVENT_CLASSES, Event, MmPageFreeBatched
 from memsim.trace.pressure_events import PressureEvent, pressure_event_of
+from memsim.trace.vmscan_events import READ_FROM_TEXT, VmscanEvent, vmscan_event_of
 from memsim.words.gfp import parse_gfp_flags
 
 _POINTER = re.compile("[0-9a-f]{1,16}", re.ASCII)
-_BY_NAME = {cls.NAME: cls for cls in EVENT_CLASSES}
+_BY_NAME = {cls.NAME: cls for cls in (*EVENT_CLASSES, *READ_FROM_TEXT)}
 
 
 def parse_fields(text: str) -> dict[str, str]:
@@ -35,6 +36,8 @@ def parse_event(name: str, text: str) -> Event:
     if cls in SLAB_EVENT_CLASSES:
         words |= _texts(text)
     try:
+        if issubclass(cls, VmscanEvent):
+            return vmscan_event_of(cls, text)
         if issubclass(cls, PressureEvent):
             return pressure_event_of(cls, words)
         return cls(*(_field(cls, key, words) for key in cls.__slots__))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from memsim.words.gfp import show_gfp_flags
+from memsim.words.gfp import parse_gfp_flags, show_gfp_flags
 from memsim.words.mmzone import SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ _THROTTLE = (
 )  # fmt: skip
 #: Bits of MmLruInsertion.flags, and the letter for each when set and when not.
 PAGEMAP_MAPPED, PAGEMAP_ANONYMOUS, PAGEMAP_FILE = 1, 2, 4
-PAGEMAP_SWAPCACHE, PAGEMAP_SWAPBACKED = 8, 16
+PAGEMAP_SWAPCACHE, PAGEMAP_SWAPBACKED, PAGEMAP_MAPPEDDISK, PAGEMAP_BUFFERS = 8, 16, 32, 64
+_PAGEMAP_LETTERS = (
+    (PAGEMAP_MAPPED, "M"), (PAGEMAP_ANONYMOUS, "a"), (PAGEMAP_SWAPCACHE, "s"),
+    (PAGEMAP_SWAPBACKED, "b"), (PAGEMAP_MAPPEDDISK, "d"), (PAGEMAP_BUFFERS, "B"),
+)  # fmt: skip
 
 
 def trace_reclaim_flags(file: bool) -> int:
@@ -263,14 +267,11 @@ class MmLruInsertion:
 
     def text(self) -> str:
         """What follows `mm_lru_insertion: ` in a trace."""
-        flags = self.flags
-        letters = (
-            "M" if flags & PAGEMAP_MAPPED else " ",
-            "a" if flags & PAGEMAP_ANONYMOUS else "f",
-            "s" if flags & PAGEMAP_SWAPCACHE else " ",
-            "b" if flags & PAGEMAP_SWAPBACKED else " ",
-        )
-        return f"folio={_folio(self.pfn)} lru={self.lru} flags={''.join(letters)}  "
+        letters = [
+            letter if self.flags & bit else "f" if bit == PAGEMAP_ANONYMOUS else " "
+            for bit, letter in _PAGEMAP_LETTERS
+        ]
+        return f"folio={_folio(self.pfn)} lru={self.lru} flags={''.join(letters)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,44 @@ TP_MM_VMSCAN_THROTTLED = 1 << MM_VMSCAN_THROTTLED
 TP_MM_LRU_INSERTION = 1 << MM_LRU_INSERTION
 TP_MM_LRU_ACTIVATE = 1 << MM_LRU_ACTIVATE
 TP_VMSCAN_EVENTS = (1 << len(VMSCAN_EVENT_CLASSES)) - 1 << FIRST_VMSCAN
+
+
+#: Fields that the text calls otherwise.
+_IN_TEXT = {
+    "highest_zoneidx": "classzone", "nr_activate0": "nr_activate_anon",
+    "nr_activate1": "nr_activate_file", "reclaim_flags": "flags", "usec_delayed": "usect_delayed",
+}  # fmt: skip
+#: Events that are read back from their text. NOT MODELLED: mm_shrink_slab_*, which name a function.
+READ_FROM_TEXT = tuple(
+    cls for cls in VMSCAN_EVENT_CLASSES if cls not in (MmShrinkSlabStart, MmShrinkSlabEnd)
+)
+
+
+def vmscan_event_of(cls: type[VmscanEvent], text: str) -> VmscanEvent:
+    """The event of a text. A zid, which no text has, is 0. KeyError: no such word.
+
+    ValueError says what is no word of the kernel's.
+    """
+    words = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    if cls is MmLruInsertion:
+        letters = text.partition("flags=")[2]
+        flags = sum(bit for bit, letter in _PAGEMAP_LETTERS if letter in letters)
+        flags |= 0 if flags & PAGEMAP_ANONYMOUS else PAGEMAP_FILE
+        return MmLruInsertion(int(words["pfn"], 16), int(words["lru"]), flags)
+    return cls(*(_field_of(name, words) for name in cls.__slots__))
+
+
+def _field_of(name: str, words: dict[str, str]) -> int:
+    if name == "zid":
+        return 0
+    word = words[_IN_TEXT.get(name, name)]
+    if name == "gfp_flags":
+        return parse_gfp_flags(word)
+    if name == "reclaim_flags":
+        return sum(bit for bit, flag in _RECLAIM_FLAGS if flag in word.split("|"))
+    if name == "reason":
+        return 1 << _THROTTLE.index(word)
+    return _LRU.index(word) if name == "lru" else int(word, 0)
 
 
 def _width(nr_fields: int) -> int:

@@ -46,6 +46,7 @@ from memsim.words.page_flags import (
     NR_VMSCAN_WRITE,
     NR_WRITTEN,
     PG_active,
+    PG_anon_exclusive,
     PG_dirty,
     PG_reclaim,
     PG_referenced,
@@ -88,14 +89,21 @@ def folio_check_references(vm: Vm, folio: int) -> int:
 def try_to_unmap(vm: Vm, folio: int) -> None:
     """Take a folio out of all ptes; those of one in the swap cache name its slot then.
 
-    NOT MODELLED: clean anonymous memory that was written to again. Kernel: mm/rmap.c try_to_unmap()
+    What was freed lazily stays, swapbacked again, if it was written to or somebody holds it.
+    Kernel: mm/rmap.c try_to_unmap(), try_to_unmap_one()
     """
     folios = vm.folios
-    if folio_test_anon(vm, folio):
+    flags, anon = folios.flags[folio], folio_test_anon(vm, folio)
+    if anon and not flags & PG_swapbacked:
+        if flags & PG_dirty or folios.refcount[folio] != 1 + folios.mapcount[folio]:
+            folio_set_flags(folios, folio, PG_swapbacked)
+            return
+    if anon:
         entry = NULL
         if folios.flags[folio] & PG_swapbacked:
             swap_duplicate(vm, folios.private[folio])
             entry = xa_mk_value(folios.private[folio])
+        folio_clear_flags(folios, folio, PG_anon_exclusive)
         set_entry(vm, folio_mapping(vm, folio), folios.index[folio], entry)
     while folios.mapcount[folio]:
         folio_remove_rmap(vm, folio)
@@ -107,15 +115,17 @@ def is_page_cache_freeable(vm: Vm, folio: int) -> bool:
     return vm.folios.refcount[folio] == 1 + folio_nr_pages(vm, folio)
 
 
-def _remove_mapping(vm: Vm, folio: int) -> bool:
-    """Take a folio out of its cache, where its shadow stays; False when somebody else holds it.
+def _remove_mapping(vm: Vm, folio: int, *, reclaimed: bool) -> bool:
+    """Take a folio out of its cache; False when others than this and the caller hold it.
+
+    Its shadow stays where it was reclaimed.
 
     It has no reference then. Kernel: mm/vmscan.c __remove_mapping()
     """
     folios = vm.folios
     if not is_page_cache_freeable(vm, folio) or folios.flags[folio] & PG_dirty:
         return False
-    shadow = workingset_eviction(vm, folio)
+    shadow = workingset_eviction(vm, folio) if reclaimed else NULL
     if folios.flags[folio] & PG_swapcache:
         put_swap_folio(vm, delete_from_swap_cache(vm, folio, shadow))
     else:
@@ -189,6 +199,9 @@ def _fate(
             return _ACTIVATE
     if folios.mapcount[folio]:
         try_to_unmap(vm, folio)
+        if folios.mapcount[folio]:
+            stat.nr_unmap_fail += nr_pages
+            return _ACTIVATE
     if folios.flags[folio] & PG_dirty:
         fate = _write_out(vm, folio, pgdat, sc, stat, references)
         if fate != _FREED:
@@ -196,7 +209,7 @@ def _fate(
     if anon and not folios.flags[folio] & PG_swapbacked:
         return _drop_lazyfree(vm, folio)
     has_mapping = not anon or folios.flags[folio] & PG_swapcache
-    if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio)):
+    if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio, reclaimed=True)):
         return _KEEP
     return _FREED
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from memsim.files import write_whole
 from memsim.lab.handout import came_with
 from memsim.publish.executed import executed
-from memsim.publish.shown import assets, markdown
+from memsim.publish.shown import assets, id_of_github, markdown
 from memsim.publish.site.exercise import exercise_body, list_body
 from memsim.publish.site.lesson import lesson_body
 from memsim.publish.site.page import ASSETS, EXERCISES, SEARCH, page_html
@@ -69,7 +69,7 @@ def _bodies(course: Course, jobs: int, progress: Progress, run: Run) -> dict[Pla
 def _body(course: Course, run: Run, place: Place) -> str:
     link = partial(course.link, place)
     if place.source.suffix == ".md":
-        return markdown(place.source.read_text(encoding="utf-8"), link)
+        return markdown(place.source.read_text(encoding="utf-8"), link, id_of_github)
     if place in course.exercises:
         return exercise_body(place, link)
     return lesson_body(run(place.source), place.source.name, link)
