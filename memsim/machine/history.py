@@ -73,8 +73,8 @@ class History:
     def snapshot(self) -> Snapshot:
         """The state of the page allocator as plain data; mm/snapshot.py says what is in it.
 
-        NOT MODELLED: slabs, files and regions in it: to a machine made from it their pages are in
-        use, no more.
+        NOT MODELLED: slabs, files, regions and CMA areas in it: to a machine made from it their
+        pages are in use, or lent, no more.
         """
         return take_snapshot(self.vm)
 
