@@ -130,18 +130,18 @@ class CompactionRequests(History):
 
     # Inside
 
-    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
         """Run an operation, and behind it, as one of its own, each kcompactd that it woke."""
-        result = super()._do(name, cpu, call)
+        result = super()._do(name, cpu, call, daemon)
         for pgdat in self.vm.nodes:
             if pgdat.kcompactd_awake:
-                self._run_kcompactd(pgdat, cpu)
+                self._run_kcompactd(pgdat, cpu, True)
         return result
 
-    def _run_kcompactd(self, pgdat: PglistData, cpu: int) -> int:
+    def _run_kcompactd(self, pgdat: PglistData, cpu: int, daemon: bool = False) -> int:
         # in a tuple: the operation's name would show a number as a pfn
-        call = kcompactd.kcompactd
-        (timeout,) = super()._do(f"kcompactd({pgdat.nid})", cpu, lambda: (call(self.vm, pgdat),))
+        name, call = f"kcompactd({pgdat.nid})", kcompactd.kcompactd
+        (timeout,) = super()._do(name, cpu, lambda: (call(self.vm, pgdat),), daemon)
         return timeout
 
     def _can_move(self) -> None:
