@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from memsim import GFP_HIGHUSER_MOVABLE, Machine
-from memsim.mm.compaction import (
-    CompactControl,
+from memsim.mm.compaction.control import CompactControl
+from memsim.mm.compaction.fast_search import (
+    TargetSearch,
     fast_find_migrateblock,
     fast_isolate_freepages,
     freelist_scan_limit,
     move_freelist_head,
     move_freelist_tail,
     next_search_order,
+    search_free_lists,
 )
 from memsim.mm.mmzone import Zone, list_pages
-from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_UNMOVABLE, NULL
+from memsim.words.compaction import MIGRATE_ASYNC
+from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_UNMOVABLE
 
 
 def zone_with_order_4(nr_pages: int, free: list[int]) -> Zone:
@@ -79,7 +82,7 @@ def test_fast_isolation_takes_the_first_high_block_from_the_tail() -> None:
     assert order_4(zone) == [2048, 3584, 1024, 3072]
     cc = CompactControl(zone, 9, 0, 3584)
     cc.nr_migratepages = 32
-    assert fast_isolate_freepages(cc) == 3072
+    assert search_free_lists(cc, TargetSearch(cc)) == 3072
     assert order_4(zone) == [2048, 3584, 1024]
     assert (cc.search_order, cc.nr_freepages) == (4, 16)
 
@@ -90,7 +93,7 @@ def test_fast_isolation_settles_for_the_upper_half() -> None:
     assert order_4(zone) == [256, 1920, 2048, 1024]
     cc = CompactControl(zone, 9, 0, 3584)
     cc.nr_migratepages = 32
-    assert fast_isolate_freepages(cc) == 2048
+    assert search_free_lists(cc, TargetSearch(cc)) == 2048
     assert order_4(zone) == [1024, 256, 1920]
 
 
@@ -98,8 +101,10 @@ def test_fast_isolation_that_fails_counts() -> None:
     """Nothing in the upper half: no block, one failure more, the list as it was."""
     zone = zone_with_order_4(4096, [64, 1024])
     cc = CompactControl(zone, 9, 0, 3584)
-    assert fast_isolate_freepages(cc) == NULL
-    assert cc.fast_search_fail == 1
+    cc.direct_compaction, cc.mode = True, MIGRATE_ASYNC
+    cc.nr_migratepages = 32
+    fast_isolate_freepages(cc)
+    assert (cc.fast_search_fail, cc.nr_freepages) == (1, 0)
     assert order_4(zone) == [1024, 64]
 
 

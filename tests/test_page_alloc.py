@@ -114,7 +114,8 @@ def test_gfp_to_alloc_flags_with_cma() -> None:
 def test_gfp_pfmemalloc_flags() -> None:
     """__GFP_MEMALLOC needs no watermark, unless __GFP_NOMEMALLOC forbids."""
     asked = (GFP_KERNEL, GFP_KERNEL | __GFP_MEMALLOC, __GFP_MEMALLOC | __GFP_NOMEMALLOC)
-    assert [zone_walk._gfp_pfmemalloc_flags(g) for g in asked] == [0, ALLOC_NO_WATERMARKS, 0]
+    vm = Machine("64 MiB").vm
+    assert [zone_walk._gfp_pfmemalloc_flags(vm, g) for g in asked] == [0, ALLOC_NO_WATERMARKS, 0]
 
 
 @pytest.mark.parametrize(

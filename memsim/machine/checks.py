@@ -6,6 +6,8 @@ from numbers import Integral
 from operator import index
 from typing import SupportsIndex, TypeGuard
 
+from memsim.lib.bits import PAGE_SHIFT
+from memsim.lib.sizes import parse_size
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadDescription, BadFree, BadRequest
@@ -14,6 +16,8 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_PCPTYPES
 from memsim.words.slab import NUMA_NO_NODE
 
 _MAX_NAME = 255
+_MAX_SWAPPINESS = 200
+_MAX_SWAP_PAGES = 1 << 28
 _MAX_ALIGN = 1 << 22
 _MAX_UINT = (1 << 32) - 1
 #: COMMAND_LINE_SIZE of x86.
@@ -84,6 +88,8 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
         raise BadFree(f"pfn {pfn} is in a slab of cache {slab.slab_cache.name}: free its objects")
     if hasattr(vm, "vmalloc") and pfn in vm.vmalloc.init_mm.tables:
         raise BadFree(f"pfn {pfn} is a page table of the kernel")
+    if hasattr(vm, "folios") and vm.folios.refcount[pfn]:
+        raise BadFree(f"pfn {pfn} is a folio of a file or region: drop() that page of it")
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
@@ -119,6 +125,22 @@ def check_switch(name: str, value: object) -> None:
     """BadDescription unless it is True or False."""
     if not isinstance(value, bool):
         raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
+
+
+def check_reclaim(reclaim: bool, swap: int | str, swappiness: int) -> int:
+    """The pages of the swap device. BadDescription for sizes that are none, or without reclaim."""
+    check_switch("reclaim", reclaim)
+    try:
+        slots = parse_size(swap) >> PAGE_SHIFT
+    except ValueError as error:
+        raise BadDescription(f"swap={error}") from None
+    if slots and not reclaim:
+        raise BadDescription(f"swap={str(swap)[:40]!r}: needs reclaim=True")
+    if slots > _MAX_SWAP_PAGES or slots == 1:
+        raise BadDescription(f"swap={str(swap)[:40]!r}: should be 8 KiB to 1 TiB, or 0")
+    if not isinstance(swappiness, int) or not 0 <= swappiness <= _MAX_SWAPPINESS:
+        raise BadDescription(f"swappiness={str(swappiness)[:40]}: should be 0 to {_MAX_SWAPPINESS}")
+    return slots
 
 
 def check_slab_options(

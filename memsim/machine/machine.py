@@ -16,14 +16,21 @@ from memsim.machine.checks import (
     check_cpu,
     check_free,
     check_order,
+    check_reclaim,
     check_request,
     check_slab_options,
     check_switch,
     whole,
 )
+from memsim.machine.compaction import CompactionRequests
 from memsim.machine.kvmalloc import KvmallocRequests
+from memsim.machine.pages import PageRequests
+from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
+from memsim.mm.compaction.kcompactd import kcompactd_run
+from memsim.mm.compaction.pressure import ReclaimAndCompaction
 from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of_pages, preset
+from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.mmzone import (
@@ -36,12 +43,13 @@ from memsim.mm.mmzone import (
     populated_zones,
 )
 from memsim.mm.page_alloc import alloc, free, pcp
-from memsim.mm.page_alloc.isolate import set_migratetype_isolate, unset_migratetype_isolate
+from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_isolate
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.snapshot import Snapshot
+from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
 from memsim.mm.vmstat_work import refresh_cpu_vm_stats
@@ -55,7 +63,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests):
+class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -65,7 +73,8 @@ class Machine(KvmallocRequests):
     slab_debug="FZPU,kmalloc-64" lets it debug, as the boot option of that name does; slab_nomerge
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
-    where there is one.
+    where there is one. reclaim=True: pages of files and regions are reclaimed
+    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -89,6 +98,9 @@ class Machine(KvmallocRequests):
         slab_nomerge: bool = False,
         random_kmalloc_caches: bool = False,
         vmalloc: bool = False,
+        reclaim: bool = False,
+        swap: int | str = 0,
+        swappiness: int = 60,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -103,6 +115,13 @@ class Machine(KvmallocRequests):
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         if vmalloc:
             vmalloc_init(vm)
+        slots = check_reclaim(reclaim, swap, swappiness)
+        if reclaim:
+            reclaim_init(vm)
+            kcompactd_run(vm)
+            swapon(vm, slots)
+            vm.folios.swappiness = swappiness
+            vm.pressure = ReclaimAndCompaction(vm)
         self._adopt(vm, seed, steps)
 
     @classmethod
@@ -265,7 +284,7 @@ class Machine(KvmallocRequests):
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
         zone = self._zone(pfn)
         name = f"isolate_pageblock(pfn {pfn})"
-        if not self._do(name, 0, lambda: set_migratetype_isolate(zone, pfn)):
+        if not self._do(name, 0, lambda: isolate_pageblock(zone, pfn)):
             raise BadRequest(f"the pageblock of pfn {pfn} is not wholly in zone {zone.name}")
 
     def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:
@@ -312,6 +331,15 @@ class Machine(KvmallocRequests):
     def validate(self) -> None:
         """Check every invariant of mm/validate.py; ValidationError names the broken one."""
         validation.validate(self.vm)
+
+    def why(self) -> str:
+        """How the last operation's requests went through the slow path: a line for each decision.
+
+        Each names the kernel's function. BadRequest with steps=False, and when nothing was asked.
+        """
+        if not self.history:
+            raise BadRequest("nothing was asked for yet, or steps=False keeps no record of it")
+        return slow_path_told(self.vm, self._steps_of(self.history[-1]))
 
     # Inside
 

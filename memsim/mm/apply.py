@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.list import list_del, list_insert_after
+from memsim.mm.compaction.state import apply_compaction_step
+from memsim.mm.folio_apply import apply_folio_step
 from memsim.mm.journal import all_fields
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.page_alloc.free_list import refill_from_deferred
@@ -15,6 +17,9 @@ from memsim.mm.restore import restore
 from memsim.mm.slub.apply import apply_slab_step
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
+from memsim.trace.compaction_steps import CompactionStep
+from memsim.trace.folio_steps import FolioStep, ZoneStat
+from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import (
     Field,
     ListAdd,
@@ -48,7 +53,7 @@ def undo_steps(vm: Vm, steps: Sequence[Step]) -> None:
 def apply_to_snapshot(snapshot: Snapshot, steps: Sequence[Step], backwards: bool) -> Snapshot:
     """The snapshot after the steps, or, backwards, before them. The one given is not changed.
 
-    A snapshot holds pages only, so steps of slabs are passed over.
+    A snapshot holds pages only, so steps of slabs and folios are passed over.
     """
     vm = restore(snapshot, Trace(mask=0, capacity=1), mid_operation=True)
     if backwards:
@@ -71,9 +76,18 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
     elif isinstance(step, Field):
         zone = vm.zones[step.zone_id]
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
+    elif isinstance(step, NodeField):
+        setattr(vm.nodes[step.nid], step.field, step.old if backwards else step.new)
     elif isinstance(step, VmallocStep):
         apply_vmalloc_step(vm, step, backwards)
-    elif not isinstance(step, Split | Merge) and hasattr(vm, "slab"):
+    elif isinstance(step, CompactionStep):
+        apply_compaction_step(vm, step, backwards)
+    elif isinstance(step, ZoneStat):
+        vm.zones[step.zone_id].vm_stat[step.item] = step.old if backwards else step.new
+    elif isinstance(step, FolioStep):
+        if hasattr(vm, "folios"):
+            apply_folio_step(vm, step, backwards)
+    elif not isinstance(step, Split | Merge | SlowPath) and hasattr(vm, "slab"):
         apply_slab_step(vm, step, backwards)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from memsim.lib.bits import PAGE_SHIFT, align_down, align_up, nr_pages_of
 from memsim.lib.sizes import parse_size
 from memsim.lib.text import one_line
+from memsim.mm.cma_area import Cma
 from memsim.mm.layout import LOW_RAM_END, NodeRange, Range, free_ranges, node_ranges
 from memsim.mm.mm_init import Memory, boot, init_cma_reserved_pageblock
 from memsim.mm.mmzone import Vm, populated_zones
@@ -114,7 +115,8 @@ def boot_firmware(firmware: Firmware, cpus: int, trace: Trace) -> tuple[Vm, Boot
     nodes = 1 + max(nid for nid, _, _ in early.nodes)
     if {r.nid for r in ram} != set(range(nodes)):
         raise BadDescription("nodes: a node has no RAM: NOT MODELLED")
-    vm = Vm(ram[-1].end_pfn, cpus, nodes, trace)
+    vm = Vm(ram[-1].end_pfn, cpus, nodes, trace, cma=bool(firmware.cma))
+    vm.cma_areas = early.cma_areas
     boot(vm, Memory(ram, early.free_ranges(), {}, from_firmware=True), True)
     return vm, early
 
@@ -267,3 +269,4 @@ def _lend_to_cma(vm: Vm, size: int, free: list[Range]) -> None:
         raise BadDescription(f"cma={size >> 20} MiB: only {room} MiB are free in one piece")
     for pfn in range(start, end, pageblock_nr_pages):
         init_cma_reserved_pageblock(vm, pfn)
+    vm.cma_areas.append(Cma(start, end - start, 0, "reserved"))

@@ -6,8 +6,9 @@ end of each operation: nothing in the allocator has to remember to report a numb
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import Vm, Zone
+from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.trace.events import TP_STEPS
+from memsim.trace.slowpath_steps import NODE, NODE_FIELD_NAMES
 from memsim.trace.steps import (
     FIELD,
     LIST_ADD,
@@ -109,6 +110,14 @@ def step_pcp_list(zone: Zone, kind: int, page: int, cpu: int, pindex: int) -> No
     zone.trace.step(kind, code, page, _after(zone, zone.prev[page]), state, state)
 
 
+def set_node_field(vm: Vm, pgdat: PglistData, field: str, value: int) -> None:
+    """Give a number of a node, one of NODE_FIELD_NAMES, this value."""
+    old = getattr(pgdat, field)
+    if old != value and vm.trace.mask & TP_STEPS:
+        vm.trace.step(NODE, pgdat.nid, NODE_FIELD_NAMES.index(field), old, value)
+    setattr(pgdat, field, value)
+
+
 def set_page_state(zone: Zone, page: int, nr_pages: int, state: int) -> None:
     """Give nr_pages pages this state byte. Cost: O(nr_pages) with steps on, else a memset."""
     if zone.trace.mask & TP_STEPS:
@@ -146,7 +155,7 @@ def set_pageblock_migratetype(zone: Zone, page: int, migratetype: int) -> None:
 
 
 __all__ = [
-    "LIST_ADD", "LIST_DEL", "all_fields", "cpu_fields", "set_page_state",
+    "LIST_ADD", "LIST_DEL", "all_fields", "cpu_fields", "set_node_field", "set_page_state",
     "set_pageblock_migratetype", "start_steps", "step_fields", "step_free_list", "step_pcp_list",
     "stop_steps", "zone_fields",
 ]  # fmt: skip

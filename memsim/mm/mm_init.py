@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, align_up, clamp, nr_pages_of
+from memsim.mm.cma_area import cma_init_reserved_areas
 from memsim.mm.khugepaged import hugepage_init
 from memsim.mm.layout import NodeRange, Range
 from memsim.mm.mmzone import (
@@ -58,7 +59,7 @@ def free_area_init(vm: Vm, memory: Memory) -> None:
     """
     vm.movable_zone = find_usable_zone_for_movable(memory.ram, vm.arch)
     for nid in range(1 + max(r.nid for r in memory.ram)):
-        pgdat = PglistData(nid)
+        pgdat = PglistData(nid, vm.arch.MAX_NR_ZONES)
         vm.nodes.append(pgdat)
         for idx, name in enumerate(vm.arch.zone_names):
             zone = Zone(vm, len(vm.zones), nid, idx, name)
@@ -183,6 +184,7 @@ def boot(vm: Vm, memory: Memory, transparent_hugepage: bool) -> None:
     vm.system_ram = memory.free
     memblock_free_all(vm, memory.free)
     smp_init(vm, memory.free)
+    cma_init_reserved_areas(vm)
     init_per_zone_wmark_min(vm)
     setup_pcp_cacheinfo(vm)
     hugepage_init(vm, transparent_hugepage)

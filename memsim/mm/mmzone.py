@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Bytes, Ints, zeroed_bytes, zeroed_ints
 from memsim.lib.list import INIT_LIST_HEAD, list_for_each
+from memsim.mm.task import Task
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
 from memsim.words.mmzone import (
@@ -23,8 +24,12 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
+from memsim.words.page_flags import NR_LRU_LISTS
 
 if TYPE_CHECKING:
+    from memsim.mm.cma_area import Cma
+    from memsim.mm.folio import Folios, Lruvec
+    from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
 
@@ -94,7 +99,10 @@ class Zone:
         "flags", "nr_reserved_highatomic", "nr_free_highatomic", "percpu_drift_mark", "free_area",
         "per_cpu_pageset", "per_cpu_zonestats", "vm_stat", "vm_numa_event",
         "pageset_high_min", "pageset_high_max",
-        "pageset_batch", "compact_init_free_pfn", "deferred_pfn", "deferred_end",
+        "pageset_batch", "compact_cached_free_pfn", "compact_cached_migrate_pfn",
+        "compact_init_migrate_pfn", "compact_init_free_pfn", "compact_considered",
+        "compact_defer_shift", "compact_order_failed", "compact_blockskip_flush",
+        "deferred_pfn", "deferred_end",
         "next", "prev", "page_state", "pageblock", "trace",
     )  # fmt: skip
 
@@ -115,7 +123,12 @@ class Zone:
         self.vm_stat = [0] * NR_VM_ZONE_STAT_ITEMS
         self.vm_numa_event = [0] * NR_VM_NUMA_EVENT_ITEMS
         self.pageset_high_min = self.pageset_high_max = self.pageset_batch = 0
-        self.compact_init_free_pfn = 0
+        self.compact_cached_free_pfn = self.compact_init_free_pfn = 0
+        self.compact_init_migrate_pfn = 0
+        #: Where the migration scanner starts: of async compaction, of sync compaction.
+        self.compact_cached_migrate_pfn = [0, 0]
+        self.compact_considered = self.compact_defer_shift = self.compact_order_failed = 0
+        self.compact_blockskip_flush = 0
         self.deferred_pfn = self.deferred_end = 0
         self.next, self.prev = vm.next, vm.prev
         self.page_state, self.pageblock, self.trace = vm.page_state, vm.pageblock, vm.trace
@@ -144,17 +157,36 @@ class PglistData:
 
     `node_zonelists[0]` is the fallback order, `[1]` that of __GFP_THISNODE: populated zones only.
     `allowed_zones[0 or 1][highest_zoneidx]` is what is left of it below a highest zone; the last
-    entry, which is that of no zone, -1, is empty.
+    entry, which is that of no zone, -1, is empty. `vm_stat` counts folios; it and `lruvec` are
+    made by reclaim_init(). kcompactd_* are what kcompactd is asked for.
+    kswapd_order and kswapd_highest_zoneidx are what kswapd is asked for, by its waker; the latter
+    is MAX_NR_ZONES when nobody asked. kswapd_waits: the queue kswapd_wait holds it, so its wakers
+    see it; kswapd_asleep: it sleeps. A nap that is over by itself leaves it on the queue, awake,
+    until it runs.
     """
 
-    __slots__ = ("allowed_zones", "nid", "node_zonelists", "node_zones", "totalreserve_pages")
+    __slots__ = (
+        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "kswapd_asleep",
+        "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec",
+        "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
+        "vm_stat",
+    )  # fmt: skip
 
-    def __init__(self, nid: int) -> None:
+    lruvec: Lruvec
+    vm_stat: list[int]
+
+    def __init__(self, nid: int, max_nr_zones: int) -> None:
         self.nid = nid
+        self.kswapd_order = 0
+        self.kswapd_highest_zoneidx = max_nr_zones
+        self.kswapd_failures = 0
+        self.kswapd_waits = self.kswapd_asleep = 1
         self.node_zones: list[Zone] = []
         self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
         self.allowed_zones: list[list[list[Zone]]] = []
         self.totalreserve_pages = 0
+        self.kcompactd_max_order = self.kcompactd_highest_zoneidx = 0
+        self.proactive_compact_trigger = 0
 
     def set_zonelists(self, fallback: list[Zone], thisnode: list[Zone]) -> None:
         """The node's zonelists; node_zones must be known already."""
@@ -176,18 +208,24 @@ class Vm:
 
     __slots__ = (
         "max_pfn", "nr_cpus", "next", "prev", "page_state", "pageblock", "pageblock_skip",
-        "trace", "cpu", "capture_control", "nodes", "zones", "arch", "cpu_to_node",
-        "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA", "MIGRATE_ISOLATE",
+        "trace", "cpu", "current", "pressure", "capture_control", "nodes", "zones", "arch",
+        "cpu_to_node", "node_distance", "movable_zone", "MIGRATE_TYPES", "MIGRATE_CMA",
+        "MIGRATE_ISOLATE",
         "pageblock_order", "pageblock_nr_pages", "min_free_kbytes", "user_min_free_kbytes",
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
-        "totalreserve_pages", "slab", "vmalloc", "fields_seen", "system_ram", "_next_head",
+        "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
+        "sysctl_compact_unevictable_allowed", "cma_areas",
+        "totalreserve_pages", "slab", "vmalloc", "folios", "fields_seen", "system_ram",
+        "_next_head",
     )  # fmt: skip
 
     #: The slab allocator's state; kmem_cache_init() makes it.
     slab: SlabState
     #: vmalloc's state; vmalloc_init() makes it.
     vmalloc: VmallocState
+    #: Folios, their mappings and batches; reclaim_init() makes it.
+    folios: Folios
 
     def __init__(
         self,
@@ -204,6 +242,9 @@ class Vm:
         self.nr_cpus = nr_cpus
         self.trace = trace
         self.cpu = 0
+        self.current = Task()
+        #: Who reclaims, compacts and kills; None: nobody.
+        self.pressure: Pressure | None = None
         #: Ranges of pfns, [start, end), whose pages boot gave to the buddy allocator.
         self.system_ram: list[tuple[int, int]] = []
         #: current->capture_control: of the task that runs now.
@@ -219,6 +260,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
+        heads += nr_nodes * NR_LRU_LISTS
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)
@@ -238,6 +280,10 @@ class Vm:
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
         self.totalreserve_pages = 0
+        self.sysctl_extfrag_threshold = 500
+        self.sysctl_compaction_proactiveness = 20
+        self.sysctl_compact_unevictable_allowed = 1
+        self.cma_areas: list[Cma] = []
         #: What journal.py last saw in each zone's fields, by zone id.
         self.fields_seen: list[list[int]] = []
 
@@ -299,6 +345,21 @@ def zone_spans_pfn(zone: Zone, pfn: int) -> bool:
 def PageBuddy(zone: Zone, pfn: int) -> bool:
     """Is pfn the head of a free block? Kernel: PageBuddy()."""
     return (zone.page_state[pfn] & PG_BUDDY) != 0
+
+
+def compound_head(zone: Zone, pfn: int) -> int:
+    """First pfn of the allocated block that holds pfn; NULL when pfn is not in one.
+
+    NOT MODELLED: blocks without __GFP_COMP, whose pages the kernel cannot tell from single ones.
+    Kernel: include/linux/page-flags.h compound_head()
+    """
+    for order in range(NR_PAGE_ORDERS):
+        head = pfn & -(1 << order)
+        state = zone.page_state[head]
+        if state & (PG_INUSE | PG_BUDDY):
+            inside = pfn < head + (1 << (state & PG_ORDER))
+            return head if state & PG_INUSE and inside else NULL
+    return NULL
 
 
 def buddy_order(zone: Zone, pfn: int) -> int:

@@ -25,7 +25,7 @@ from memsim.mm.mmzone import (
     list_pages,
 )
 from memsim.mm.page_alloc.pcp import pindex_to_order
-from memsim.mm.snapshot import PCP_FIELDS, VARS, ZONE_FIELDS, Snapshot
+from memsim.mm.snapshot import COMPACT_FIELDS, PCP_FIELDS, VARS, ZONE_FIELDS, Snapshot
 from memsim.trace.trace import Trace
 from memsim.words.arch import ARCHES, X86_64, Arch, arch_of
 from memsim.words.errors import BadInput
@@ -211,7 +211,7 @@ def _zone_path(zone: Zone) -> str:
 
 def _restore_node(vm: Vm, nid: int, node: Field) -> None:
     node["nid"].integer(nid, nid)
-    pgdat = PglistData(nid)
+    pgdat = PglistData(nid, vm.arch.MAX_NR_ZONES)
     vm.nodes.append(pgdat)
     for idx, field in enumerate(_zones(vm, node)):
         field["idx"].integer(idx, idx)
@@ -225,6 +225,10 @@ def _restore_zone(zone: Zone, field: Field) -> None:
     """Numbers of a zone, its watermarks, counters and CPUs; lists come later."""
     for name in ZONE_FIELDS:
         setattr(zone, name, field[name].integer(0, _MAX_COUNT))
+    for name in COMPACT_FIELDS:
+        setattr(zone, name, field.get(name, 0).integer(0, _MAX_COUNT))
+    positions = field.get("compact_cached_migrate_pfn", [0, 0]).items(2, 2)
+    zone.compact_cached_migrate_pfn = [pfn.integer(0, _MAX_COUNT) for pfn in positions]
     field["present_pages"].integer(0, zone.spanned_pages)
     field["managed_pages"].integer(0, zone.present_pages)
     zone.zone_end_pfn = zone.zone_start_pfn + zone.spanned_pages

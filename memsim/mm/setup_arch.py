@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, align_up, nr_pages_of
+from memsim.mm.cma_area import Cma, CmaRequest, cma_declare_contiguous_nid
 from memsim.mm.e820 import E820Entry, e820_memblock_setup, e820_update_table, trim_bios_range
 from memsim.mm.layout import NodeRange, Range
 from memsim.mm.memblock.add import memblock_reserve
@@ -70,13 +71,15 @@ class Firmware(NamedTuple):
     """What boot is told. Bytes [start, end).
 
     nodes: (nid, start, end) of each range, as ACPI's SRAT has them; empty: all is node 0.
-    initrd: where the boot loader put it; image: where it put the kernel.
+    initrd: where the boot loader put it; image: where it put the kernel. cma: areas to be set
+    aside, as drivers ask for them.
     """
 
     e820: Sequence[E820Entry]
     nodes: Sequence[tuple[int, int, int]] = ()
     initrd: Range | None = None
     image: Range = IMAGE
+    cma: Sequence[CmaRequest] = ()
 
 
 class Taken(NamedTuple):
@@ -99,12 +102,13 @@ class Boot:
         #: Those that hold: SRAT's, or all of it is node 0.
         self.nodes: Sequence[tuple[int, int, int]] = ()
         self.taken: list[Taken] = []
+        self.cma_areas: list[Cma] = []
 
     def run(self) -> None:
         """All of it. Where memory does not suffice, `memblock.panic` says for what."""
         steps = (
             self._reserve, self._memory, self._page_tables, self._numa, self._node_data,
-            self._small, self._memmap, self._percpu, self._hash_tables, self._swiotlb,
+            self._cma, self._small, self._memmap, self._percpu, self._hash_tables, self._swiotlb,
         )  # fmt: skip
         for step in steps:
             if not self.memblock.panic:
@@ -167,6 +171,17 @@ class Boot:
             size = SIZEOF_PGLIST_DATA
             found = memblock_phys_alloc_try_nid(self.memblock, size, SMP_CACHE_BYTES, nid)
             self._note(f"NODE_DATA({nid})", found, size)
+
+    def _cma(self) -> None:
+        """A request that cannot be met is logged, and boot goes on.
+
+        Kernel: kernel/dma/contiguous.c dma_contiguous_reserve()
+        """
+        for request in self.firmware.cma:
+            ret = cma_declare_contiguous_nid(self.memblock, self.cma_areas, request, NUMA_NO_NODE)
+            if not ret:
+                cma = self.cma_areas[-1]
+                self._note(f"CMA {cma.name}", cma.base_pfn << PAGE_SHIFT, cma.count << PAGE_SHIFT)
 
     def _small(self) -> None:
         found = memblock_alloc(self.memblock, SMALL_BYTES, SMP_CACHE_BYTES)

@@ -44,6 +44,11 @@ ZONE_FIELDS = (
     "managed_pages", "spanned_pages", "present_pages", "flags", "percpu_drift_mark",
     "pageset_high_min", "pageset_high_max", "pageset_batch", "compact_init_free_pfn",
 )  # fmt: skip
+#: Numbers that compaction keeps in a zone; a snapshot has those that are not 0.
+COMPACT_FIELDS = (
+    "compact_cached_free_pfn", "compact_init_migrate_pfn", "compact_considered",
+    "compact_defer_shift", "compact_order_failed", "compact_blockskip_flush",
+)  # fmt: skip
 #: Tunables that a snapshot keeps in `vars`.
 VARS = (
     "min_free_kbytes", "user_min_free_kbytes", "watermark_boost_factor", "watermark_scale_factor",
@@ -92,7 +97,10 @@ def _zone_snapshot(zone: Zone) -> Snapshot:
         "vm_stat": dict(zip(ZONE_STAT_ITEMS, zone.vm_stat, strict=True)),
         "vm_numa_event": dict(zip(NUMA_STAT_ITEMS, zone.vm_numa_event, strict=True)),
     }
-    return numbers | (_zone_lists(zone) if zone.spanned_pages else {})
+    compact = {name: getattr(zone, name) for name in COMPACT_FIELDS if getattr(zone, name)}
+    if any(zone.compact_cached_migrate_pfn):
+        compact["compact_cached_migrate_pfn"] = list(zone.compact_cached_migrate_pfn)
+    return numbers | compact | (_zone_lists(zone) if zone.spanned_pages else {})
 
 
 def _zone_lists(zone: Zone) -> Snapshot:

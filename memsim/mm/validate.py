@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from memsim.mm.folio_validate import FOLIO_INVARIANTS
 from memsim.mm.mmzone import (
     PG_BUDDY,
     PG_INUSE,
@@ -112,14 +113,15 @@ def _pageblock_type(zone: Zone) -> Iterator[str]:
 
 
 def _merged(zone: Zone) -> Iterator[str]:
-    """No two free buddies stay apart, but at pageblock size and above when types forbid a merge."""
+    """No two free buddies stay apart, but whole pageblocks that are isolated, or of such types."""
     blocks = {(page, order): mt for page, order, mt in free_blocks(zone)}
     for (page, order), migratetype in blocks.items():
         other = blocks.get((page ^ (1 << order), order))
         if other is None or order == MAX_PAGE_ORDER:
             continue
         both = migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(other)
-        if order < zone.vm.pageblock_order or migratetype == other or both:
+        alike = migratetype == other != zone.vm.MIGRATE_ISOLATE
+        if order < zone.vm.pageblock_order or alike or both:
             yield f"{page:#x} and its buddy, order {order}"
 
 
@@ -204,6 +206,10 @@ def broken_invariants(vm: Vm) -> Iterator[str]:
         for check in INVARIANTS:
             for where in check(zone):
                 yield f"{zone.name}: {check.__doc__} {where}"
+    if hasattr(vm, "folios"):
+        for of_folios in FOLIO_INVARIANTS:
+            for where in of_folios(vm):
+                yield f"folios: {of_folios.__doc__} {where}"
 
 
 def validate(vm: Vm) -> None:

@@ -208,6 +208,17 @@ def extfrag_index(zone: Zone, order: int) -> int:
     return _fragmentation_index(order, contig_page_info(nr_free_by_order(zone), order))
 
 
+def extfrag_for_order(zone: Zone, order: int) -> int:
+    """Percent of the zone's free memory in blocks too small for this order; 0 if none is free.
+
+    Kernel: mm/vmstat.c extfrag_for_order()
+    """
+    info = contig_page_info(nr_free_by_order(zone), order)
+    if not info.free_pages:
+        return 0
+    return (info.free_pages - (info.free_blocks_suitable << order)) * 100 // info.free_pages
+
+
 def unusable_index(zone: Zone, order: int) -> int:
     """_unusable_free_index() of the zone. Kernel: mm/vmstat.c unusable_show_print()."""
     return _unusable_free_index(order, contig_page_info(nr_free_by_order(zone), order))

@@ -13,8 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from memsim.trace.compaction_events import COMPACTION_EVENTS, CompactionEvent, compaction_event
+from memsim.trace.pressure_events import PRESSURE_EVENT_CLASSES, PressureEvent, pressure_event
 from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFree, SlabEvent
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
+from memsim.trace.vmscan_events import (
+    FIRST_VMSCAN,
+    TP_VMSCAN_EVENTS,
+    VmscanEvent,
+    vmscan_event,
+)
 from memsim.words.gfp import show_gfp_flags
 from memsim.words.mmzone import PAGEBLOCK_ORDER, SIZEOF_STRUCT_PAGE, VMEMMAP_START
 
@@ -31,6 +39,9 @@ KMEM_CACHE_FREE = 9
 ALLOC_VMAP_AREA = 10
 PURGE_VMAP_AREA_LAZY = 11
 FREE_VMAP_AREA_NOFLUSH = 12
+MM_VMSCAN_WAKEUP_KSWAPD = 13
+RECLAIM_RETRY_ZONE = 14
+COMPACT_RETRY = 15
 
 #: Bits of Trace.mask. The last one turns steps on.
 TP_MM_PAGE_ALLOC = 1 << MM_PAGE_ALLOC
@@ -46,9 +57,14 @@ TP_KMEM_CACHE_FREE = 1 << KMEM_CACHE_FREE
 TP_ALLOC_VMAP_AREA = 1 << ALLOC_VMAP_AREA
 TP_PURGE_VMAP_AREA_LAZY = 1 << PURGE_VMAP_AREA_LAZY
 TP_FREE_VMAP_AREA_NOFLUSH = 1 << FREE_VMAP_AREA_NOFLUSH
+TP_MM_VMSCAN_WAKEUP_KSWAPD = 1 << MM_VMSCAN_WAKEUP_KSWAPD
+TP_RECLAIM_RETRY_ZONE = 1 << RECLAIM_RETRY_ZONE
+TP_COMPACT_RETRY = 1 << COMPACT_RETRY
 #: What happens between a request or a free and the free lists.
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
-TP_KERNEL_EVENTS = (1 << 13) - 1
+#: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
+TP_COMPACTION = 1 << 24
+TP_KERNEL_EVENTS = (1 << 16) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
 TP_STEPS = 1 << 29
 
 
@@ -172,7 +188,7 @@ PageEvent = (
     | MmPageFree
     | MmPageFreeBatched
 )
-Event = PageEvent | SlabEvent | VmallocEvent
+Event = PageEvent | SlabEvent | VmallocEvent | PressureEvent | VmscanEvent | CompactionEvent
 
 #: The class of each event number.
 PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
@@ -181,7 +197,7 @@ PAGE_EVENT_CLASSES: tuple[type[PageEvent], ...] = (
 )  # fmt: skip
 SLAB_EVENT_CLASSES: tuple[type[SlabEvent], ...] = (Kmalloc, Kfree, KmemCacheAlloc, KmemCacheFree)
 EVENT_CLASSES: tuple[type[Event], ...] = (
-    *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES,
+    *PAGE_EVENT_CLASSES, *SLAB_EVENT_CLASSES, *VMALLOC_EVENT_CLASSES, *PRESSURE_EVENT_CLASSES,
 )  # fmt: skip
 _NR_FIELDS = tuple(len(cls.__slots__) for cls in PAGE_EVENT_CLASSES)
 
@@ -207,7 +223,13 @@ def decode(record: array[int], names: Sequence[str]) -> Traced:
     """The event that a record of the ring stands for; names: Trace.names."""
     number = record[1] & 0xFF
     event: Event
-    if number >= ALLOC_VMAP_AREA:
+    if number >= COMPACTION_EVENTS:
+        event = compaction_event(number, record[2:], names)
+    elif number >= FIRST_VMSCAN:
+        event = vmscan_event(number - FIRST_VMSCAN, record[2:])
+    elif number >= MM_VMSCAN_WAKEUP_KSWAPD:
+        event = pressure_event(number - MM_VMSCAN_WAKEUP_KSWAPD, record[2:])
+    elif number >= ALLOC_VMAP_AREA:
         event = vmalloc_event(number - ALLOC_VMAP_AREA, record[2:])
     elif number >= KMALLOC:
         event = SLAB_EVENT_CLASSES[number - KMALLOC].of(record[2:], names)

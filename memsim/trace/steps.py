@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from memsim.trace.compaction_steps import CompactionStep, compaction_step, is_compaction_step
+from memsim.trace.folio_steps import FolioStep, folio_step, is_folio_step
+from memsim.trace.slowpath_steps import SlowPathStep, is_slowpath_step, slowpath_step
 from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
 
@@ -342,7 +345,10 @@ OF_A_CACHE = (
 )  # fmt: skip
 #: Steps that name a slab alone, by its pfn.
 OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
-Step = ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
+Step = (
+    ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
+    | CompactionStep | FolioStep | SlowPathStep
+)  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.
 _SLAB_STEPS: dict[int, tuple[Callable[..., SlabStep], int]] = {
@@ -409,6 +415,12 @@ def decode(record: array[int]) -> Step:
         return CacheField(seq, a, CACHE_FIELD_NAMES[b], c, d)
     if is_vmalloc_step(kind):
         return vmalloc_step(seq, kind, record[2:])
+    if is_compaction_step(kind):
+        return compaction_step(seq, kind, record[2:])
+    if is_folio_step(kind):
+        return folio_step(seq, kind, record[2:])
+    if is_slowpath_step(kind):
+        return slowpath_step(seq, kind, record[2:])
     if kind in _SLAB_STEPS:
         step, nr_arguments = _SLAB_STEPS[kind]
         return step(seq, *record[2 : 2 + nr_arguments])

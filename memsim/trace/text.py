@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from memsim.trace.events import EVENT_CLASSES, SLAB_EVENT_CLASSES, Event, MmPageFreeBatched
+from memsim.trace.pressure_events import PressureEvent, pressure_event_of
 from memsim.words.gfp import parse_gfp_flags
 
 _POINTER = re.compile("[0-9a-f]{1,16}", re.ASCII)
@@ -34,6 +35,8 @@ def parse_event(name: str, text: str) -> Event:
     if cls in SLAB_EVENT_CLASSES:
         words |= _texts(text)
     try:
+        if issubclass(cls, PressureEvent):
+            return pressure_event_of(cls, words)
         return cls(*(_field(cls, key, words) for key in cls.__slots__))
     except KeyError as missing:
         raise ValueError(f"{name}: no field {missing}") from None

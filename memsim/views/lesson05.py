@@ -115,10 +115,10 @@ def ask(zone: Zone, gfp_mask: int, order: int = 0) -> Answer:
 
 
 def _alloc_flags(vm: Vm, gfp_mask: int, order: int) -> list[int]:
-    """alloc_flags of a request's attempts, in their order, as memsim/mm/page_alloc/alloc.py has."""
+    """alloc_flags of a request's attempts, in their order, as page_alloc/slowpath.py has."""
     fast = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     flags = [fast, gfp_to_alloc_flags(vm, gfp_mask, order)]
-    reserve_flags = _gfp_pfmemalloc_flags(gfp_mask)
+    reserve_flags = _gfp_pfmemalloc_flags(vm, gfp_mask)
     return [*flags, reserve_flags] if reserve_flags else flags
 
 

@@ -11,16 +11,23 @@ from typing import NamedTuple
 
 from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.snapshot import Snapshot
+from memsim.trace.compaction_steps import CompactionStep
+from memsim.trace.folio_steps import FolioStep
+from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
 from memsim.trace.vmalloc_steps import VmallocStep
+from memsim.views.narrate_compaction import narrate_compaction
+from memsim.views.narrate_folio import narrate_folio
 from memsim.views.narrate_slab import narrate_slab
 from memsim.views.narrate_vmalloc import narrate_vmalloc
 from memsim.views.scene import Names, Scene, list_order
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
+_NO_NEIGHBOURS = (Field, NodeField, SlowPath)
+
 
 class Context(NamedTuple):
-    """What stands around a step. Steps that only change a number are no neighbours."""
+    """What stands around a step. Numbers that change, and decisions, are no neighbours."""
 
     previous: Step | None = None
     following: Step | None = None
@@ -63,8 +70,16 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
                 f"__free_one_page(): pfn {step.pfn} and its buddy, pfn {step.buddy_pfn}, order "
                 f"{step.order}, merge into pfn {step.pfn & step.buddy_pfn}, order {step.order + 1}"
             )
+        case SlowPath():
+            return step.text(names.zone)
+        case NodeField():
+            return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
         case _ if isinstance(step, VmallocStep):
             return narrate_vmalloc(step)
+        case _ if isinstance(step, CompactionStep):
+            return narrate_compaction(step)
+        case _ if isinstance(step, FolioStep):
+            return narrate_folio(step)
         case _:
             return narrate_slab(step)
 
@@ -156,7 +171,7 @@ def narrate_all(snapshot: Snapshot, steps: Sequence[Step]) -> list[str]:
         context = Context(previous, after, taken, _is_empty(scene, step), _higher(scene, step))
         sentences.append(narrate(step, names, context))
         scene.apply(step)
-        if not isinstance(step, Field):
+        if not isinstance(step, _NO_NEIGHBOURS):
             previous = step
             taken = _taken(step, taken)
     return sentences
@@ -168,7 +183,7 @@ def _following(steps: Sequence[Step]) -> list[Step | None]:
     following: Step | None = None
     for step in reversed(steps):
         result.append(following)
-        following = following if isinstance(step, Field) else step
+        following = following if isinstance(step, _NO_NEIGHBOURS) else step
     return result[::-1]
 
 

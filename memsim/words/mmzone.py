@@ -16,6 +16,8 @@ from memsim.lib.bits import PAGE_SIZE as PAGE_SIZE
 MAX_PAGE_ORDER = 10
 NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
 PAGE_ALLOC_COSTLY_ORDER = 3
+#: Kernel: mm/internal.h
+MAX_RECLAIM_RETRIES = 16
 HPAGE_PMD_ORDER = 9
 PAGEBLOCK_ORDER = 9
 #: Kernel: arch/x86/include/asm/sparsemem.h SECTION_SIZE_BITS
@@ -94,6 +96,8 @@ ZONE_STAT_ITEMS = (
 )  # fmt: skip
 NR_VM_ZONE_STAT_ITEMS = len(ZONE_STAT_ITEMS)
 NR_FREE_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_PAGES")
+NR_ZONE_LRU_BASE = ZONE_STAT_ITEMS.index("NR_ZONE_INACTIVE_ANON")
+NR_ZONE_WRITE_PENDING = ZONE_STAT_ITEMS.index("NR_ZONE_WRITE_PENDING")
 NR_FREE_CMA_PAGES = ZONE_STAT_ITEMS.index("NR_FREE_CMA_PAGES")
 
 #: enum numa_stat_item, and its names as /proc/zoneinfo prints them.

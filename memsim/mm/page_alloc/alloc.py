@@ -1,7 +1,7 @@
 """Requests for pages: alloc_pages() and its relatives.
 
-Kernel: mm/page_alloc.c __alloc_pages_slowpath(), alloc_pages_bulk_noprof(),
-__alloc_pages_noprof(), split_page(), alloc_pages_exact_noprof()
+Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), __alloc_pages_noprof(), split_page(),
+alloc_pages_exact_noprof()
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
 from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
+from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
 from memsim.mm.page_alloc.zone_walk import (
     AllocContext,
-    _gfp_pfmemalloc_flags,
     alloc_flags_nofragment,
     get_page_from_freelist,
-    gfp_to_alloc_flags,
     gfp_to_alloc_flags_cma,
     prep_new_page,
     prepare_alloc_pages,
@@ -26,18 +25,13 @@ from memsim.mm.page_alloc.zone_walk import (
 from memsim.mm.vmstat import wmark_pages, zone_statistics
 from memsim.trace.events import MM_PAGE_ALLOC, TP_MM_PAGE_ALLOC
 from memsim.words.alloc_flags import (
-    ALLOC_CPUSET,
-    ALLOC_KSWAPD,
-    ALLOC_MIN_RESERVE,
     ALLOC_WMARK_LOW,
     ALLOC_WMARK_MASK,
 )
 from memsim.words.gfp import (
     __GFP_ACCOUNT,
     __GFP_COMP,
-    __GFP_DIRECT_RECLAIM,
     __GFP_HIGHMEM,
-    __GFP_NOFAIL,
 )
 from memsim.words.mmzone import FPI_TO_TAIL, NULL
 
@@ -53,29 +47,6 @@ def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
     alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     alloc_flags |= alloc_flags_nofragment(ac, gfp_mask)
     return get_page_from_freelist(order, alloc_flags, ac)
-
-
-def _alloc_pages_slowpath(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
-    """The attempts that a request makes when nobody reclaims for it; NULL when all fail.
-
-    First with the min watermark and whatever reserves it may use, then once more, without
-    watermarks for __GFP_MEMALLOC, at last for __GFP_NOFAIL with half of min.
-    NOT MODELLED: waking kswapd, direct reclaim, compaction, OOM, and every retry after them.
-    Kernel: mm/page_alloc.c __alloc_pages_slowpath()
-    """
-    alloc_flags = gfp_to_alloc_flags(vm, gfp_mask, order)
-    page = get_page_from_freelist(order, alloc_flags, ac)
-    if page != NULL:
-        return page
-    reserve_flags = _gfp_pfmemalloc_flags(gfp_mask)
-    if reserve_flags:
-        alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, reserve_flags) | (
-            alloc_flags & ALLOC_KSWAPD
-        )
-    page = get_page_from_freelist(order, alloc_flags, ac)
-    if page == NULL and gfp_mask & __GFP_NOFAIL and gfp_mask & __GFP_DIRECT_RECLAIM:
-        page = get_page_from_freelist(order, ALLOC_MIN_RESERVE | ALLOC_CPUSET, ac)
-    return page
 
 
 def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:

@@ -57,10 +57,10 @@ def _make_pageblocks_movable(zone: Zone, page: int, order: int) -> None:
             move_freepages_block(zone, start, migratetype, MIGRATE_MOVABLE)
 
 
-def set_migratetype_isolate(zone: Zone, page: int) -> bool:
+def isolate_pageblock(zone: Zone, page: int) -> bool:
     """Make page's pageblock MIGRATE_ISOLATE: its free pages can no longer be allocated.
 
-    NOT MODELLED: has_unmovable_pages(), and emptying the pageblock.
+    Whether it can be emptied is not asked here: mm/page_isolation.py does.
     Kernel: mm/page_isolation.c set_migratetype_isolate()
     """
     return move_freepages_block_isolate(zone, page, zone.vm.MIGRATE_ISOLATE)

@@ -7,6 +7,7 @@ Kernel: mm/page_alloc.c rmqueue_buddy(), rmqueue_pcplist(), rmqueue()
 
 from __future__ import annotations
 
+from memsim.mm.kswapd import wakeup_kswapd
 from memsim.mm.mmzone import Zone
 from memsim.mm.page_alloc.buddy import _rmqueue_smallest, pcp_allowed_order
 from memsim.mm.page_alloc.fallback import RMQUEUE_NORMAL, _rmqueue
@@ -54,8 +55,8 @@ def rmqueue(
 ) -> int:
     """Take a block of this order and type from the zone; NULL if there is none.
 
-    preferred_zone is for the NUMA counters only.
-    NOT MODELLED: the kswapd that a boosted watermark wakes. Kernel: mm/page_alloc.c rmqueue()
+    preferred_zone is for the NUMA counters only. A request whose fallback boosted the watermark
+    wakes kswapd. Kernel: mm/page_alloc.c rmqueue()
     """
     page = NULL
     if pcp_allowed_order(zone.vm, order):
@@ -66,4 +67,5 @@ def rmqueue(
         zone_statistics(preferred_zone, zone, 1)
     if alloc_flags & ALLOC_KSWAPD and zone.flags & ZONE_BOOSTED_WATERMARK:
         zone.flags &= ~ZONE_BOOSTED_WATERMARK
+        wakeup_kswapd(zone, 0, 0, zone.idx)
     return page

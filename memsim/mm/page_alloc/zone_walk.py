@@ -11,6 +11,7 @@ from memsim.mm.mmzone import PG_INUSE, Vm, Zone
 from memsim.mm.page_alloc.highatomic import reserve_highatomic_pageblock
 from memsim.mm.page_alloc.rmqueue import rmqueue
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.task import in_interrupt, in_task
 from memsim.mm.vmstat import high_wmark_pages, wmark_pages
 from memsim.words.alloc_flags import (
     ALLOC_CMA,
@@ -20,6 +21,7 @@ from memsim.words.alloc_flags import (
     ALLOC_NO_WATERMARKS,
     ALLOC_NOFRAGMENT,
     ALLOC_NON_BLOCK,
+    ALLOC_OOM,
     ALLOC_WMARK_MASK,
     ALLOC_WMARK_MIN,
 )
@@ -41,6 +43,7 @@ from memsim.words.mmzone import (
     ZONELIST_FALLBACK,
     ZONELIST_NOFALLBACK,
 )
+from memsim.words.task import PF_MEMALLOC
 
 
 class AllocContext:
@@ -113,7 +116,6 @@ def alloc_flags_nofragment(ac: AllocContext, gfp_mask: int) -> int:
 def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
     """alloc_flags of the slow path: who may use reserves.
 
-    NOT MODELLED: realtime tasks, which get ALLOC_MIN_RESERVE.
     Kernel: mm/page_alloc.c gfp_to_alloc_flags()
     """
     alloc_flags = ALLOC_WMARK_MIN | ALLOC_CPUSET
@@ -125,17 +127,24 @@ def gfp_to_alloc_flags(vm: Vm, gfp_mask: int, order: int) -> int:
                 alloc_flags |= ALLOC_HIGHATOMIC
         if alloc_flags & ALLOC_MIN_RESERVE:
             alloc_flags &= ~ALLOC_CPUSET
+    elif vm.current.rt_or_dl and in_task(vm.current):
+        alloc_flags |= ALLOC_MIN_RESERVE
     return gfp_to_alloc_flags_cma(vm, gfp_mask, alloc_flags)
 
 
-def _gfp_pfmemalloc_flags(gfp_mask: int) -> int:
-    """ALLOC_NO_WATERMARKS for __GFP_MEMALLOC, else 0. NOT MODELLED: PF_MEMALLOC, OOM victims.
+def _gfp_pfmemalloc_flags(vm: Vm, gfp_mask: int) -> int:
+    """ALLOC_NO_WATERMARKS for who frees memory, ALLOC_OOM for who is being killed, else 0.
 
     Kernel: mm/page_alloc.c __gfp_pfmemalloc_flags()
     """
-    if gfp_mask & __GFP_MEMALLOC and not gfp_mask & __GFP_NOMEMALLOC:
+    current = vm.current
+    if gfp_mask & __GFP_NOMEMALLOC:
+        return 0
+    if gfp_mask & __GFP_MEMALLOC:
         return ALLOC_NO_WATERMARKS
-    return 0
+    if current.flags & PF_MEMALLOC and (current.in_serving_softirq or not in_interrupt(current)):
+        return ALLOC_NO_WATERMARKS
+    return ALLOC_OOM if current.oom_victim and not in_interrupt(current) else 0
 
 
 def _zone_has_room(zone: Zone, order: int, alloc_flags: int, ac: AllocContext) -> bool:

@@ -7,13 +7,16 @@ which compacts for itself captures.
 
 from __future__ import annotations
 
-from memsim.mm.compaction import CompactControl, fast_find_migrateblock, fast_isolate_freepages
+from memsim.mm.compaction.control import CompactControl
+from memsim.mm.compaction.fast_search import (
+    TargetSearch,
+    fast_find_migrateblock,
+    search_free_lists,
+)
 from memsim.mm.mmzone import CaptureControl, Vm, page_zone
+from memsim.words.compaction import MIN_COMPACT_PRIORITY
 from memsim.words.gfp import gfp_migratetype
 from memsim.words.mmzone import MIGRATE_PCPTYPES, MIGRATE_UNMOVABLE, NULL
-
-#: enum compact_priority: the highest, which ignores skip bits.
-MIN_COMPACT_PRIORITY = 0
 
 
 class Compaction:
@@ -61,6 +64,7 @@ class Compactions:
             order, cc.migratetype, priority = self._direct[context]
             cc.order = cc.search_order = order
             cc.direct_compaction = True
+            # only the highest priority ignores skip bits
             cc.ignore_skip_hint = priority == MIN_COMPACT_PRIORITY
             self.captures[context] = CaptureControl(zone, order, cc.migratetype)
 
@@ -123,8 +127,12 @@ class Compactions:
         cc = running.cc
         cc.free_pfn = free_pfn
         cc.nr_freepages = 0
-        cc.nr_migratepages = running.nr_migratepages()
-        page = fast_isolate_freepages(cc)
+        cc.nr_migratepages = max(1, running.nr_migratepages())
+        page = search_free_lists(cc, TargetSearch(cc)) if cc.order > 0 else NULL
+        if page == NULL:
+            cc.fast_search_fail += 1
+        for blocks in cc.freepages:
+            blocks.clear()
         running.isolated += cc.nr_freepages
         return page, cc.nr_freepages.bit_length() - 1 if page != NULL else 0
 

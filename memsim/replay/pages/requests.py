@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from memsim.mm.page_alloc.alloc import _alloc_pages_slowpath, fast_path
+from memsim.mm.page_alloc.alloc import fast_path
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.highatomic import unreserve_highatomic_pageblock
-from memsim.mm.page_alloc.zone_walk import get_page_from_freelist
+from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
+from memsim.mm.page_alloc.zone_walk import AllocContext, get_page_from_freelist
 from memsim.replay.pages.base import Base, Miss, Request
 from memsim.replay.pages.misses import why_page
 from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_NO_WATERMARKS
@@ -74,12 +75,16 @@ class Requests(Base):
         page = fast_path(self.vm, gfp_mask, order, ac)
         if page == NULL:
             self.result.notes["slow paths not traced"] += 1
-            page = _alloc_pages_slowpath(self.vm, gfp_mask, order, ac)
+            page = self._slow_path(gfp_mask, order, ac)
         if page == NULL and pfn != NULL:
             # the kernel found a page all the same: its task may use every reserve (PF_MEMALLOC)
             alloc_flags = ALLOC_NO_WATERMARKS | gfp_mask & ALLOC_KSWAPD
             page = get_page_from_freelist(order, alloc_flags, ac)
         return page
+
+    def _slow_path(self, gfp_mask: int, order: int, ac: AllocContext) -> int:
+        """The slow path of a request whose attempts the trace does not show."""
+        return _alloc_pages_slowpath(self.vm, gfp_mask, order, ac)
 
     def _compare(self, row: int, page: int, pfn: int, order: int, gfp_mask: int) -> None:
         result = self.result

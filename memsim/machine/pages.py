@@ -1,0 +1,217 @@
+"""Files that are read and regions that are touched: pages that reclaim may take back.
+
+>>> from memsim.machine import Machine
+>>> machine = Machine("64 MiB", reclaim=True)
+>>> file = machine.open("data", "1 MiB")
+>>> machine.read(file, 0) == machine.read(file, 0)
+True
+>>> machine.read(file, 256)
+Traceback (most recent call last):
+  ...
+memsim.words.errors.BadRequest: index=256: data has pages 0 to 255
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memsim.lib.bits import nr_pages_of
+from memsim.lib.sizes import parse_size
+from memsim.lib.text import one_line
+from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
+from memsim.machine.history import History, T
+from memsim.mm import filemap, memory, swap
+from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
+from memsim.mm.mmzone import PglistData
+from memsim.mm.vmscan.kswapd import kswapd
+from memsim.words.errors import BadRequest, PageAllocationFailure
+from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
+from memsim.words.mmzone import NULL
+from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
+from memsim.words.slab import NUMA_NO_NODE
+
+#: The largest file or region, in pages: 1 TiB.
+_MAX_PAGES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A file that is open, or an anonymous region: `nr_pages` pages, by index."""
+
+    id: int
+    name: str
+    nr_pages: int
+
+
+class PageRequests(History):
+    """The part of a Machine that has files and regions; only where it has reclaim=True."""
+
+    def open(self, name: str, size: int | str) -> Pages:
+        """A file of this size, none of it in the page cache."""
+        return self._new("open", FILE, name, size)
+
+    def mmap(self, name: str, size: int | str) -> Pages:
+        """An anonymous region of this size, none of it touched."""
+        return self._new("mmap", ANON, name, size)
+
+    def read(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
+        """Read a page of a file: the pfn that has it. PageAllocationFailure without memory.
+
+        nid: the node it should be on if it is not in the page cache; by default the CPU's own.
+        Kernel: mm/filemap.c filemap_read()
+        """
+        mapping = self._page_of(file, FILE, index)
+        node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
+        call = lambda: filemap.filemap_read(self.vm, mapping, index, gfp, node)  # noqa: E731
+        return self._had(self._do(f"read({file.name}, {index})", cpu, call))
+
+    def write(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
+        """Write a page of a file, which is dirty from then on: the pfn that has it.
+
+        Kernel: mm/filemap.c generic_perform_write()
+        """
+        mapping = self._page_of(file, FILE, index)
+        node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
+        call = lambda: filemap.filemap_write(self.vm, mapping, index, gfp, node)  # noqa: E731
+        return self._had(self._do(f"write({file.name}, {index})", cpu, call))
+
+    def touch(
+        self, region: Pages, index: int, *, write: bool = True, cpu: int = 0, nid: int | None = None
+    ) -> int:
+        """Use a page of a region: the pfn that has it. PageAllocationFailure without memory.
+
+        Kernel: mm/memory.c handle_mm_fault()
+        """
+        check_switch("write", write)
+        mapping = self._page_of(region, ANON, index)
+        node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
+        call = lambda: memory.handle_mm_fault(  # noqa: E731
+            self.vm, mapping, index, write, gfp, node
+        )
+        return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
+
+    def drop(self, pages: Pages, index: int, *, cpu: int = 0) -> None:
+        """Give back a page of a file (truncated there) or of a region (unmapped)."""
+        mapping = self._page_of(pages, None, index)
+        check_cpu(self.vm, cpu)
+        call = memory.zap_pte if mapping.is_anon else filemap.truncate
+        self._do(f"drop({pages.name}, {index})", cpu, lambda: call(self.vm, mapping, index))
+
+    def close(self, pages: Pages, *, cpu: int = 0) -> None:
+        """A file is deleted, or a region unmapped: all its folios are freed."""
+        mapping = self._mapping(pages, None)
+        check_cpu(self.vm, cpu)
+        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping))
+
+    def kswapd(self, *, nid: int = 0) -> None:
+        """Wake a node's kswapd, whatever it was asked for, and let it run until it sleeps.
+
+        Without this it runs by itself behind the operation that woke it. Kernel: mm/vmscan.c
+        """
+        self._folios()
+        check_nid(self.vm, nid)
+        pgdat = self.vm.nodes[max(nid, 0)]
+        self._run_kswapd(pgdat)
+
+    def write_back(self) -> None:
+        """Write all dirty pages of files, at once. Kernel: mm/page-writeback.c."""
+        self._folios()
+        self._do("write_back()", 0, lambda: filemap.write_back(self.vm))
+
+    def lru_add_drain_all(self) -> None:
+        """Empty the batches of every CPU. Kernel: mm/swap.c lru_add_drain_all()."""
+        self._folios()
+        self._do("lru_add_drain_all()", 0, lambda: swap.lru_add_drain_all(self.vm))
+
+    # Inside
+
+    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+        """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
+        result = super()._do(name, cpu, call)
+        if hasattr(self.vm, "folios"):
+            for pgdat in self.vm.nodes:
+                if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
+                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm))
+                if not pgdat.kswapd_asleep:
+                    self._run_kswapd(pgdat)
+        return result
+
+    def _run_kswapd(self, pgdat: PglistData) -> None:
+        cpu = self._cpu_of(pgdat)
+        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat))
+
+    def _cpu_of(self, pgdat: PglistData) -> int:
+        """The first CPU of a node; the first of all where it has none."""
+        here = [cpu for cpu, nid in enumerate(self.vm.cpu_to_node) if nid == pgdat.nid]
+        return here[0] if here else 0
+
+    def _folios(self) -> None:
+        if not hasattr(self.vm, "folios"):
+            raise BadRequest("this machine has no reclaim=True")
+
+    def _new(self, call: str, kind: int, name: str, size: int | str) -> Pages:
+        self._folios()
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
+            raise BadRequest(
+                f"name={one_line(name, 40)!r}: should be 1 to 255 printable characters"
+            )
+        nr_pages = _nr_pages(size)
+        shown = f"{call}({name}, {nr_pages} pages)"
+        made = self._do(shown, 0, lambda: _Hidden(new_mapping(self.vm, kind, name)))
+        return Pages(made.mapping.id, name, nr_pages)
+
+    def _mapping(self, pages: Pages, kind: int | None) -> AddressSpace:
+        self._folios()
+        if not isinstance(pages, Pages):
+            raise BadRequest(f"{one_line(pages, 40)!r}: should be what open() or mmap() gave")
+        mapping = self.vm.folios.mappings.get(pages.id)
+        if mapping is None or self.vm.trace.names[mapping.name] != pages.name:
+            raise BadRequest(f"{pages.name}: is not there any more")
+        if kind not in (None, mapping.kind):
+            what = "a file, of open()" if kind == FILE else "a region, of mmap()"
+            raise BadRequest(f"{pages.name}: should be {what}")
+        return mapping
+
+    def _page_of(self, pages: Pages, kind: int | None, index: int) -> AddressSpace:
+        mapping = self._mapping(pages, kind)
+        whole("index", index)
+        if not 0 <= index < pages.nr_pages:
+            raise BadRequest(f"index={index}: {pages.name} has pages 0 to {pages.nr_pages - 1}")
+        return mapping
+
+    def _node(self, cpu: int, nid: int | None) -> int:
+        check_cpu(self.vm, cpu)
+        if nid is None or nid == NUMA_NO_NODE:
+            return self.vm.cpu_to_node[cpu]
+        check_nid(self.vm, nid)
+        return nid
+
+    def _had(self, pfn: int) -> int:
+        if pfn == NULL:
+            flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
+            raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", "")
+        return pfn
+
+    def _close(self, mapping: AddressSpace) -> None:
+        call = memory.zap_pte if mapping.is_anon else filemap.truncate
+        for index in sorted(mapping.i_pages):
+            call(self.vm, mapping, index)
+        forget_mapping(self.vm, mapping)
+
+
+@dataclass
+class _Hidden:
+    """What an operation gave that its name does not show."""
+
+    mapping: AddressSpace
+
+
+def _nr_pages(size: int | str) -> int:
+    try:
+        nr_pages = nr_pages_of(parse_size(size))
+    except ValueError as error:
+        raise BadRequest(f"size={error}") from None
+    if not 1 <= nr_pages <= _MAX_PAGES:
+        raise BadRequest(f"size={one_line(size, 40)!r}: should be 1 byte to 1 TiB")
+    return nr_pages

@@ -1,0 +1,111 @@
+"""Page faults in anonymous regions.
+
+NOT MODELLED: the zero page (a read of new memory takes a folio too), huge pages, copy on write.
+
+Kernel: mm/memory.c
+"""
+
+from __future__ import annotations
+
+from memsim.mm.filemap import folio_alloc
+from memsim.mm.folio import (
+    AddressSpace,
+    folio_get,
+    folio_set_flags,
+    set_entry,
+    set_word,
+    xa_is_value,
+    xa_to_value,
+)
+from memsim.mm.mmzone import Vm
+from memsim.mm.rmap import access, add_anon_folio, folio_add_anon_rmap, folio_remove_rmap
+from memsim.mm.swap import folio_add_lru, folio_put
+from memsim.mm.swap_state import get_shadow_from_swap_cache, swap_cache_get_folio
+from memsim.mm.swapfile import folio_free_swap, swap_free, vm_swap_full
+from memsim.mm.workingset import workingset_refault
+from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING
+from memsim.words.mmzone import NULL
+from memsim.words.page_flags import PG_swapbacked, PG_swapcache, PG_uptodate
+
+
+def handle_mm_fault(
+    vm: Vm, region: AddressSpace, index: int, write: bool, gfp_mask: int, nid: int
+) -> int:
+    """Use a page of a region: the folio mapped there, an old one from swap, or a new one.
+
+    NULL without memory for it. Kernel: mm/memory.c handle_mm_fault(), do_anonymous_page()
+    """
+    entry = region.i_pages.get(index, NULL)
+    if entry >= 0:
+        access(vm, entry)
+        return entry
+    if xa_is_value(entry):
+        return do_swap_page(vm, region, index, write, gfp_mask, nid)
+    folio = folio_alloc(vm, gfp_mask, nid)
+    if folio != NULL:
+        add_anon_folio(vm, region, folio, index)
+    return folio
+
+
+def do_swap_page(
+    vm: Vm, region: AddressSpace, index: int, write: bool, gfp_mask: int, nid: int
+) -> int:
+    """Bring a page back from its slot: from the swap cache, or read into a new folio.
+
+    Kernel: mm/memory.c do_swap_page()
+    """
+    slot = xa_to_value(region.i_pages[index])
+    folio = swap_cache_get_folio(vm, slot)
+    if folio != NULL:
+        folio_get(vm.folios, folio)
+    else:
+        folio = _read_slot(vm, region, index, slot, gfp_mask, nid)
+        if folio == NULL:
+            return NULL
+    swap_free(vm, slot)
+    if _should_try_to_free_swap(vm, folio, write) and folio_free_swap(vm, folio):
+        folio_put(vm, folio)
+    folio_add_anon_rmap(vm, folio)
+    set_entry(vm, region, index, folio)
+    return folio
+
+
+def _read_slot(vm: Vm, region: AddressSpace, index: int, slot: int, gfp_mask: int, nid: int) -> int:
+    """A new folio for a slot of a device that is read at once, past the swap cache; or NULL."""
+    folio = folio_alloc(vm, gfp_mask, nid)
+    if folio == NULL:
+        return NULL
+    folio_set_flags(vm.folios, folio, PG_swapbacked)
+    set_word(vm.folios, WORD_MAPPING, folio, region.id)
+    set_word(vm.folios, WORD_INDEX, folio, index)
+    shadow = get_shadow_from_swap_cache(vm, slot)
+    if shadow != NULL:
+        workingset_refault(vm, folio, shadow)
+    folio_add_lru(vm, folio)
+    folio_set_flags(vm.folios, folio, PG_uptodate)
+    return folio
+
+
+def _should_try_to_free_swap(vm: Vm, folio: int, write: bool) -> bool:
+    """Kernel: mm/memory.c should_try_to_free_swap()."""
+    folios = vm.folios
+    if not folios.flags[folio] & PG_swapcache:
+        return False
+    return vm_swap_full(vm) or (write and folios.refcount[folio] == 2)
+
+
+def zap_pte(vm: Vm, region: AddressSpace, index: int) -> None:
+    """Unmap what lies at an index of a region, and let go of it, or of its slot.
+
+    Kernel: mm/memory.c zap_pte_range(), mm/swapfile.c free_swap_and_cache_nr()
+    """
+    entry = set_entry(vm, region, index, NULL)
+    if entry >= 0:
+        folio_remove_rmap(vm, entry)
+        folio_put(vm, entry)
+    elif xa_is_value(entry):
+        slot = xa_to_value(entry)
+        folio = swap_cache_get_folio(vm, slot)
+        swap_free(vm, slot)
+        if folio != NULL and folio_free_swap(vm, folio):
+            folio_put(vm, folio)

@@ -1,0 +1,34 @@
+"""Reclaim as the slow path asks for it.
+
+Kernel: mm/vmscan.c try_to_free_pages(), zone_reclaimable_pages()
+"""
+
+from __future__ import annotations
+
+from memsim.mm.mmzone import Vm, Zone
+from memsim.mm.page_alloc.zone_walk import AllocContext
+from memsim.mm.pressure import Pressure
+from memsim.mm.vmscan.balance import zone_reclaimable_pages
+from memsim.mm.vmscan.direct import throttled_node, try_to_free_pages
+from memsim.mm.vmscan.kswapd import kswapd
+
+
+class Reclaim(Pressure):
+    """Pressure that is answered by reclaim alone: nobody compacts or kills."""
+
+    def __init__(self, vm: Vm) -> None:
+        self.vm = vm
+
+    def try_to_free_pages(self, ac: AllocContext, order: int, gfp_mask: int) -> int:
+        """Direct reclaim. Who has to wait for kswapd first, lets it run meanwhile.
+
+        Kernel: mm/vmscan.c try_to_free_pages(), throttle_direct_reclaim()
+        """
+        pgdat = throttled_node(self.vm, ac)
+        if pgdat is not None:
+            kswapd(self.vm, pgdat)
+        return try_to_free_pages(self.vm, ac, order, gfp_mask)
+
+    def zone_reclaimable_pages(self, zone: Zone) -> int:
+        """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
+        return zone_reclaimable_pages(zone)

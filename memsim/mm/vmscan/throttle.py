@@ -1,0 +1,42 @@
+"""Who has to wait while memory is reclaimed, and for what.
+
+NOT MODELLED: that anybody is woken earlier: each waits its whole timeout. HZ is 250.
+
+Kernel: mm/vmscan.c skip_throttle_noprogress(), reclaim_throttle()
+"""
+
+from __future__ import annotations
+
+from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.vmscan.balance import zone_reclaimable_pages
+from memsim.trace.vmscan_events import MM_VMSCAN_THROTTLED, TP_MM_VMSCAN_THROTTLED, emit
+from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_ZONE_WRITE_PENDING
+
+VMSCAN_THROTTLE_WRITEBACK, VMSCAN_THROTTLE_ISOLATED = 0, 1
+VMSCAN_THROTTLE_NOPROGRESS, VMSCAN_THROTTLE_CONGESTED = 2, 3
+_USEC_PER_JIFFY = 4000
+#: HZ / 10, HZ / 50, one jiffy, one jiffy.
+_TIMEOUTS = (25, 5, 1, 1)
+
+
+def skip_throttle_noprogress(pgdat: PglistData) -> bool:
+    """Is waiting useless: is kswapd hopeless, or little waits to be written?
+
+    Kernel: mm/vmscan.c skip_throttle_noprogress()
+    """
+    if pgdat.kswapd_failures >= MAX_RECLAIM_RETRIES:
+        return True
+    zones = [zone for zone in pgdat.node_zones if zone.managed_pages]
+    reclaimable = sum(zone_reclaimable_pages(zone) for zone in zones)
+    write_pending = sum(zone.vm_stat[NR_ZONE_WRITE_PENDING] for zone in zones)
+    return 2 * write_pending <= reclaimable
+
+
+def reclaim_throttle(vm: Vm, pgdat: PglistData, reason: int) -> bool:
+    """Wait for VMSCAN_THROTTLE_*; was there a wait? Kernel: mm/vmscan.c reclaim_throttle()."""
+    if reason >= VMSCAN_THROTTLE_NOPROGRESS and skip_throttle_noprogress(pgdat):
+        return False
+    usec = _TIMEOUTS[reason] * _USEC_PER_JIFFY
+    if vm.trace.mask & TP_MM_VMSCAN_THROTTLED:
+        emit(vm.trace, MM_VMSCAN_THROTTLED, pgdat.nid, usec, usec, 1 << reason)
+    return True

@@ -1,0 +1,343 @@
+"""The kernel's tracepoints of reclaim and of LRU lists: names, fields, and the one-line text form.
+
+Some have more fields than a record has room for: all are packed into its six numbers.
+
+Kernel: include/trace/events/vmscan.h, include/trace/events/pagemap.h
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from memsim.words.gfp import show_gfp_flags
+from memsim.words.mmzone import SIZEOF_STRUCT_PAGE, VMEMMAP_START
+
+if TYPE_CHECKING:
+    from memsim.trace.trace import Trace
+
+#: The number of the first; its bit in Trace.mask lies above TP_STEPS.
+FIRST_VMSCAN = 32
+_NUMBER_BITS = 60
+_RECORD_BITS = 6 * _NUMBER_BITS
+
+RECLAIM_WB_ANON, RECLAIM_WB_FILE, RECLAIM_WB_ASYNC = 1, 2, 8
+_RECLAIM_FLAGS = ((1, "RECLAIM_WB_ANON"), (2, "RECLAIM_WB_FILE"), (8, "RECLAIM_WB_ASYNC"))
+_LRU = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+_THROTTLE = (
+    "VMSCAN_THROTTLE_WRITEBACK", "VMSCAN_THROTTLE_ISOLATED", "VMSCAN_THROTTLE_NOPROGRESS",
+    "VMSCAN_THROTTLE_CONGESTED",
+)  # fmt: skip
+#: Bits of MmLruInsertion.flags, and the letter for each when set and when not.
+PAGEMAP_MAPPED, PAGEMAP_ANONYMOUS, PAGEMAP_FILE = 1, 2, 4
+PAGEMAP_SWAPCACHE, PAGEMAP_SWAPBACKED = 8, 16
+
+
+def trace_reclaim_flags(file: bool) -> int:
+    """Kernel: include/trace/events/vmscan.h trace_reclaim_flags()."""
+    return (RECLAIM_WB_FILE if file else RECLAIM_WB_ANON) | RECLAIM_WB_ASYNC
+
+
+def _show_reclaim_flags(flags: int) -> str:
+    return "|".join(name for bit, name in _RECLAIM_FLAGS if flags & bit) or "RECLAIM_WB_NONE"
+
+
+def _folio(pfn: int) -> str:
+    return f"{VMEMMAP_START + pfn * SIZEOF_STRUCT_PAGE:016x} pfn=0x{pfn:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanKswapdSleep:
+    """kswapd goes to sleep. Kernel: trace_mm_vmscan_kswapd_sleep()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_kswapd_sleep"
+    nid: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_kswapd_sleep: ` in a trace."""
+        return f"nid={self.nid}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanKswapdWake:
+    """kswapd begins to reclaim. Kernel: trace_mm_vmscan_kswapd_wake()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_kswapd_wake"
+    nid: int
+    zid: int
+    order: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_kswapd_wake: ` in a trace."""
+        return f"nid={self.nid} order={self.order}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanDirectReclaimBegin:
+    """A request reclaims for itself. Kernel: trace_mm_vmscan_direct_reclaim_begin()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_direct_reclaim_begin"
+    order: int
+    gfp_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_direct_reclaim_begin: ` in a trace."""
+        return f"order={self.order} gfp_flags={show_gfp_flags(self.gfp_flags)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanDirectReclaimEnd:
+    """It has freed so many pages. Kernel: trace_mm_vmscan_direct_reclaim_end()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_direct_reclaim_end"
+    nr_reclaimed: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_direct_reclaim_end: ` in a trace."""
+        return f"nr_reclaimed={self.nr_reclaimed}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmShrinkSlabStart:
+    """A shrinker is asked; `shrink` is the number of its name.
+
+    The kernel's text has the shrinker's address too, which is none here.
+    Kernel: trace_mm_shrink_slab_start()
+    """
+
+    NAME: ClassVar[str] = "mm_shrink_slab_start"
+    shrink: int
+    nid: int
+    nr_objects_to_shrink: int
+    gfp_flags: int
+    cache_items: int
+    delta: int
+    total_scan: int
+    priority: int
+
+    def text(self) -> str:
+        """What follows `mm_shrink_slab_start: ` in a trace, without the shrinker."""
+        return (
+            f"nid: {self.nid} objects to shrink {self.nr_objects_to_shrink} "
+            f"gfp_flags {show_gfp_flags(self.gfp_flags)} cache items {self.cache_items} "
+            f"delta {self.delta} total_scan {self.total_scan} priority {self.priority}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmShrinkSlabEnd:
+    """A shrinker was asked. Kernel: trace_mm_shrink_slab_end()."""
+
+    NAME: ClassVar[str] = "mm_shrink_slab_end"
+    shrink: int
+    nid: int
+    unused_scan: int
+    new_scan: int
+    total_scan: int
+    retval: int
+
+    def text(self) -> str:
+        """What follows `mm_shrink_slab_end: ` in a trace, without the shrinker."""
+        return (
+            f"nid: {self.nid} unused scan count {self.unused_scan} "
+            f"new scan count {self.new_scan} total_scan {self.total_scan} "
+            f"last shrinker return val {self.retval}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanLruIsolate:
+    """A batch was taken off a list. Kernel: trace_mm_vmscan_lru_isolate()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_lru_isolate"
+    highest_zoneidx: int
+    order: int
+    nr_requested: int
+    nr_scanned: int
+    nr_skipped: int
+    nr_taken: int
+    lru: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_lru_isolate: ` in a trace."""
+        return (
+            f"classzone={self.highest_zoneidx} order={self.order} "
+            f"nr_requested={self.nr_requested} nr_scanned={self.nr_scanned} "
+            f"nr_skipped={self.nr_skipped} nr_taken={self.nr_taken} lru={_LRU[self.lru]}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanWriteFolio:
+    """A folio is written to swap. Kernel: trace_mm_vmscan_write_folio()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_write_folio"
+    pfn: int
+    reclaim_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_write_folio: ` in a trace."""
+        return f"page={_folio(self.pfn)} flags={_show_reclaim_flags(self.reclaim_flags)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanLruShrinkInactive:
+    """A batch of an inactive list is done. Kernel: trace_mm_vmscan_lru_shrink_inactive()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_lru_shrink_inactive"
+    nid: int
+    nr_scanned: int
+    nr_reclaimed: int
+    nr_dirty: int
+    nr_writeback: int
+    nr_congested: int
+    nr_immediate: int
+    nr_activate0: int
+    nr_activate1: int
+    nr_ref_keep: int
+    nr_unmap_fail: int
+    priority: int
+    reclaim_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_lru_shrink_inactive: ` in a trace."""
+        return (
+            f"nid={self.nid} nr_scanned={self.nr_scanned} nr_reclaimed={self.nr_reclaimed} "
+            f"nr_dirty={self.nr_dirty} nr_writeback={self.nr_writeback} "
+            f"nr_congested={self.nr_congested} nr_immediate={self.nr_immediate} "
+            f"nr_activate_anon={self.nr_activate0} nr_activate_file={self.nr_activate1} "
+            f"nr_ref_keep={self.nr_ref_keep} nr_unmap_fail={self.nr_unmap_fail} "
+            f"priority={self.priority} flags={_show_reclaim_flags(self.reclaim_flags)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanLruShrinkActive:
+    """A batch of an active list is done. Kernel: trace_mm_vmscan_lru_shrink_active()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_lru_shrink_active"
+    nid: int
+    nr_taken: int
+    nr_active: int
+    nr_deactivated: int
+    nr_referenced: int
+    priority: int
+    reclaim_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_lru_shrink_active: ` in a trace."""
+        return (
+            f"nid={self.nid} nr_taken={self.nr_taken} nr_active={self.nr_active} "
+            f"nr_deactivated={self.nr_deactivated} nr_referenced={self.nr_referenced} "
+            f"priority={self.priority} flags={_show_reclaim_flags(self.reclaim_flags)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanThrottled:
+    """A reclaimer has waited. Kernel: trace_mm_vmscan_throttled()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_throttled"
+    nid: int
+    usec_timeout: int
+    usec_delayed: int
+    reason: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_throttled: ` in a trace; `usect` is the kernel's own."""
+        return (
+            f"nid={self.nid} usec_timeout={self.usec_timeout} usect_delayed={self.usec_delayed} "
+            f"reason={_THROTTLE[self.reason.bit_length() - 1]}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmLruInsertion:
+    """A folio joins its first LRU list. Kernel: trace_mm_lru_insertion()."""
+
+    NAME: ClassVar[str] = "mm_lru_insertion"
+    pfn: int
+    lru: int
+    flags: int
+
+    def text(self) -> str:
+        """What follows `mm_lru_insertion: ` in a trace."""
+        flags = self.flags
+        letters = (
+            "M" if flags & PAGEMAP_MAPPED else " ",
+            "a" if flags & PAGEMAP_ANONYMOUS else "f",
+            "s" if flags & PAGEMAP_SWAPCACHE else " ",
+            "b" if flags & PAGEMAP_SWAPBACKED else " ",
+        )
+        return f"folio={_folio(self.pfn)} lru={self.lru} flags={''.join(letters)}  "
+
+
+@dataclass(frozen=True, slots=True)
+class MmLruActivate:
+    """A folio joins the active list. Kernel: trace_mm_lru_activate()."""
+
+    NAME: ClassVar[str] = "mm_lru_activate"
+    pfn: int
+
+    def text(self) -> str:
+        """What follows `mm_lru_activate: ` in a trace."""
+        return f"folio={_folio(self.pfn)}"
+
+
+VmscanEvent = (
+    MmVmscanKswapdSleep | MmVmscanKswapdWake | MmVmscanDirectReclaimBegin
+    | MmVmscanDirectReclaimEnd | MmShrinkSlabStart | MmShrinkSlabEnd | MmVmscanLruIsolate
+    | MmVmscanWriteFolio | MmVmscanLruShrinkInactive | MmVmscanLruShrinkActive
+    | MmVmscanThrottled | MmLruInsertion | MmLruActivate
+)  # fmt: skip
+VMSCAN_EVENT_CLASSES: tuple[type[VmscanEvent], ...] = (
+    MmVmscanKswapdSleep, MmVmscanKswapdWake, MmVmscanDirectReclaimBegin,
+    MmVmscanDirectReclaimEnd, MmShrinkSlabStart, MmShrinkSlabEnd, MmVmscanLruIsolate,
+    MmVmscanWriteFolio, MmVmscanLruShrinkInactive, MmVmscanLruShrinkActive,
+    MmVmscanThrottled, MmLruInsertion, MmLruActivate,
+)  # fmt: skip
+(
+    MM_VMSCAN_KSWAPD_SLEEP, MM_VMSCAN_KSWAPD_WAKE, MM_VMSCAN_DIRECT_RECLAIM_BEGIN,
+    MM_VMSCAN_DIRECT_RECLAIM_END, MM_SHRINK_SLAB_START, MM_SHRINK_SLAB_END, MM_VMSCAN_LRU_ISOLATE,
+    MM_VMSCAN_WRITE_FOLIO, MM_VMSCAN_LRU_SHRINK_INACTIVE, MM_VMSCAN_LRU_SHRINK_ACTIVE,
+    MM_VMSCAN_THROTTLED, MM_LRU_INSERTION, MM_LRU_ACTIVATE,
+) = range(FIRST_VMSCAN, FIRST_VMSCAN + len(VMSCAN_EVENT_CLASSES))  # fmt: skip
+
+TP_MM_VMSCAN_KSWAPD_SLEEP = 1 << MM_VMSCAN_KSWAPD_SLEEP
+TP_MM_VMSCAN_KSWAPD_WAKE = 1 << MM_VMSCAN_KSWAPD_WAKE
+TP_MM_VMSCAN_DIRECT_RECLAIM_BEGIN = 1 << MM_VMSCAN_DIRECT_RECLAIM_BEGIN
+TP_MM_VMSCAN_DIRECT_RECLAIM_END = 1 << MM_VMSCAN_DIRECT_RECLAIM_END
+TP_MM_SHRINK_SLAB_START = 1 << MM_SHRINK_SLAB_START
+TP_MM_SHRINK_SLAB_END = 1 << MM_SHRINK_SLAB_END
+TP_MM_VMSCAN_LRU_ISOLATE = 1 << MM_VMSCAN_LRU_ISOLATE
+TP_MM_VMSCAN_WRITE_FOLIO = 1 << MM_VMSCAN_WRITE_FOLIO
+TP_MM_VMSCAN_LRU_SHRINK_INACTIVE = 1 << MM_VMSCAN_LRU_SHRINK_INACTIVE
+TP_MM_VMSCAN_LRU_SHRINK_ACTIVE = 1 << MM_VMSCAN_LRU_SHRINK_ACTIVE
+TP_MM_VMSCAN_THROTTLED = 1 << MM_VMSCAN_THROTTLED
+TP_MM_LRU_INSERTION = 1 << MM_LRU_INSERTION
+TP_MM_LRU_ACTIVATE = 1 << MM_LRU_ACTIVATE
+TP_VMSCAN_EVENTS = (1 << len(VMSCAN_EVENT_CLASSES)) - 1 << FIRST_VMSCAN
+
+
+def _width(nr_fields: int) -> int:
+    """Bits of each field of an event with so many."""
+    return min(_NUMBER_BITS, _RECORD_BITS // nr_fields)
+
+
+def emit(trace: Trace, event: int, *fields: int) -> None:
+    """Fire an event with its fields in the kernel's order. One too large is as large as fits."""
+    width, packed = _width(len(fields)), 0
+    for field in reversed(fields):
+        packed = packed << width | min(field, (1 << width) - 1)
+    mask = (1 << _NUMBER_BITS) - 1
+    trace.emit(event, *(packed >> _NUMBER_BITS * at & mask for at in range(6)))
+
+
+def vmscan_event(number: int, arguments: Sequence[int]) -> VmscanEvent:
+    """The event that a record's six numbers stand for."""
+    event = VMSCAN_EVENT_CLASSES[number]
+    width = _width(len(event.__slots__))
+    packed = sum(word << _NUMBER_BITS * at for at, word in enumerate(arguments[:6]))
+    fields = (packed >> width * at & (1 << width) - 1 for at in range(len(event.__slots__)))
+    return event(*fields)
