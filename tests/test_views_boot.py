@@ -11,6 +11,7 @@ from memsim.mm.e820 import E820_TYPE_RAM, E820Entry
 from memsim.trace.steps import ListAdd
 from memsim.views import lesson14
 from memsim.views.memblock_desk import MemblockDesk, regions_text
+from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
 from memsim.words.mmzone import MIGRATE_MOVABLE, MIGRATE_UNMOVABLE
 
@@ -125,3 +126,14 @@ def test_movable_requests_take_from_cma_when_it_is_half() -> None:
 def test_a_table_is_a_line_for_each_range() -> None:
     text = lesson14.e820_text([E820Entry(0, 4096, E820_TYPE_RAM), E820Entry(4096, 8192, 77)])
     assert [line.split()[-1] for line in text.splitlines()] == ["usable", "77"]
+
+
+def test_borrowers_move_and_one_page_that_stays_makes_a_range_busy() -> None:
+    lent = lesson14.borrowed(pinned=90)
+    with pytest.raises(PageAllocationFailure, match="ret: -16"):
+        lent.machine.cma_alloc(2048)
+    said = lesson14.take_back(lent, 1024, 8)
+    assert "gets page 256 of the area" in said
+    assert said.endswith("1 range busy")
+    assert all(not 2304 <= pfn < 3328 for pfn in lent.pages().values())
+    lent.machine.validate()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, nr_pages_of
 from memsim.machine import Machine
+from memsim.machine.pages import Pages
+from memsim.mm.cma_area import Cma
 from memsim.mm.description import of_pages
 from memsim.mm.e820 import E820_TYPE_NAMES, E820Entry
 from memsim.mm.layout import Range
@@ -17,8 +20,10 @@ from memsim.mm.mmzone import page_zone, populated_zones
 from memsim.mm.setup_arch import Boot
 from memsim.mm.vmstat import zone_page_state
 from memsim.proc.dmesg import parse_firmware
+from memsim.trace.compaction_events import CmaAllocBusyRetry
 from memsim.trace.trace import Trace
 from memsim.words.errors import PageAllocationFailure
+from memsim.words.gfp import GFP_HIGHUSER_MOVABLE
 from memsim.words.mmzone import NR_FREE_CMA_PAGES, NR_FREE_PAGES
 
 #: How what boot takes is summed up: by the beginning of its name. What is not here is small.
@@ -113,7 +118,7 @@ def node_of(machine: Machine, pfn: int) -> int:
     return zone.node
 
 
-class Lent(NamedTuple):
+class Refused(NamedTuple):
     """Pages that a request got until it was refused, and what was free then; of it, CMA's."""
 
     got: int
@@ -124,7 +129,7 @@ class Lent(NamedTuple):
         return f"{self.got:,} pages; then refused with {self.free:,} free, {self.free_cma:,} CMA's"
 
 
-def ask_until_refused(machine: Machine, gfp_mask: int, order: int = 0) -> Lent:
+def ask_until_refused(machine: Machine, gfp_mask: int, order: int = 0) -> Refused:
     """Ask again and again, until the kernel would log a failure."""
     got = 0
     try:
@@ -132,7 +137,7 @@ def ask_until_refused(machine: Machine, gfp_mask: int, order: int = 0) -> Lent:
             machine.alloc_pages(gfp_mask, order)
             got += 1 << order
     except PageAllocationFailure:
-        return Lent(got, free_pages(machine), free_cma(machine))
+        return Refused(got, free_pages(machine), free_cma(machine))
 
 
 def free_pages(machine: Machine) -> int:
@@ -166,3 +171,65 @@ def lend(machine: Machine, gfp_mask: int, times: int) -> Levels:
         levels.outside.append(free_pages(machine) - inside >> 8)
         levels.inside.append(inside >> 8)
     return levels
+
+
+class Lent(NamedTuple):
+    """A small machine whose CMA area a program has borrowed: the region's pages by index."""
+
+    machine: Machine
+    area: Cma
+    region: Pages
+
+    def inside(self) -> int:
+        """Pages of the region that are in the area."""
+        return sum(self.area.base_pfn <= pfn < self._end for pfn in self.pages().values())
+
+    def pages(self) -> dict[int, int]:
+        """The region's pages: pfn by index."""
+        return dict(self.machine.vm.folios.mappings[self.region.id].i_pages)
+
+    @property
+    def _end(self) -> int:
+        return self.area.base_pfn + self.area.count
+
+
+def borrowed(pinned: int | None = None) -> Lent:
+    """32 MiB, of it 8 CMA's, in which a program has pages; there is room elsewhere.
+
+    pinned: somebody who cannot be asked to move keeps this page of the area, by its number in it.
+    """
+    machine = Machine("32 MiB", cma="8 MiB", reclaim=True, pcp=False, steps=False)
+    area = machine.vm.cma_areas[0]
+    if pinned is not None:
+        _keep(machine, area.base_pfn + pinned)
+    region = machine.mmap("program", "64 MiB")
+    for index in range(6000):
+        machine.touch(region, index)
+    for index in range(0, 4000, 2):
+        machine.drop(region, index)
+    return Lent(machine, area, region)
+
+
+def _keep(machine: Machine, page: int) -> None:
+    """Take movable pages until there are no more, and give back all but one."""
+    pages = []
+    with suppress(PageAllocationFailure):
+        while True:
+            pages.append(machine.alloc_pages(GFP_HIGHUSER_MOVABLE))
+    for pfn in pages:
+        if pfn != page:
+            machine.free_pages(pfn)
+
+
+def take_back(lent: Lent, nr_pages: int, align: int) -> str:
+    """cma_alloc(): how many pages were borrowed, what it got, and which ranges were busy."""
+    before, inside = lent.pages(), lent.inside()
+    since = lent.machine.vm.trace.ring.written
+    pfn = lent.machine.cma_alloc(nr_pages, align)
+    moved = sum(lent.pages().get(index) != old for index, old in before.items())
+    busy = sum(isinstance(traced.event, CmaAllocBusyRetry) for traced in lent.machine.events(since))
+    return (
+        f"{inside:,} of {lent.area.count:,} pages are lent; cma_alloc({nr_pages}) gets page "
+        f"{pfn - lent.area.base_pfn} of the area; {moved:,} pages moved, {busy} range"
+        f"{'' if busy == 1 else 's'} busy"
+    )
