@@ -279,6 +279,17 @@ def test_kcompactd_makes_the_block_it_is_woken_for() -> None:
     assert not wakeup_kcompactd(vm, vm.nodes[0], 9, 2)
 
 
+def test_kcompactd_runs_behind_what_woke_it() -> None:
+    machine, _, _ = every_second(4096)
+    machine._do("wake", 0, lambda: wakeup_kcompactd(machine.vm, machine.vm.nodes[0], 9, 2))
+    assert [operation.name for operation in machine.history][-2:] == ["wake", "kcompactd(0)"]
+    assert machine.nr_free()[9] == 1
+    machine.undo()
+    assert machine.vm.nodes[0].kcompactd_max_order == 9
+    assert machine.nr_free()[9] == 0
+    machine.validate()
+
+
 def test_kcompactd_compacts_unasked_until_the_score_is_low_enough() -> None:
     """A score of 100 is above 90: down to 80, so a fifth of what is free lies in huge pages."""
     machine, _, _ = every_second(8192)

@@ -135,7 +135,7 @@ def test_what_nobody_may_ask_is_refused_in_one_line() -> None:
     with pytest.raises(BadFree, match="is a folio of a file or region"):
         machine.free_pages(pfn)
     for refused in (
-        lambda: machine.read(file, 1), lambda: machine.touch(file, 0),
+        lambda: machine.read(file, 1), lambda: machine.touch(file, 1),
         lambda: machine.read(region, 0), lambda: machine.read(file, "0"),  # type: ignore[arg-type]
         lambda: machine.open("", 1), lambda: machine.open("a", "much"),
         lambda: machine.open("a", 0), lambda: machine.read(7, 0),  # type: ignore[arg-type]

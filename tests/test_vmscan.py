@@ -36,7 +36,7 @@ from memsim.mm.vmscan.shrink_folio_list import (
     FOLIOREF_RECLAIM_CLEAN,
     folio_check_references,
 )
-from memsim.mm.vmscan.shrink_list import shrink_active_list
+from memsim.mm.vmscan.shrink_list import shrink_active_list, shrink_inactive_list
 from memsim.mm.vmscan.shrink_lruvec import scan_in_proportion
 from memsim.mm.vmscan.shrink_node import in_reclaim_compaction
 from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_NOPROGRESS, reclaim_throttle
@@ -244,6 +244,26 @@ def test_use_since_the_last_look(
     assert folio_check_references(machine.vm, pfn) == answer
     assert bool(folios.flags[pfn] & PG_referenced) == referenced_then
     assert folios.young[pfn] == 0
+
+
+def test_a_mapped_file_stays_for_a_second_round_and_is_unmapped_in_the_third() -> None:
+    machine = small()
+    file = machine.open("f", 4096)
+    pfn = machine.touch(file, 0, write=False)
+    machine.lru_add_drain_all()
+    vm, pgdat, sc = machine.vm, machine.vm.nodes[0], control()
+    assert (stat(machine, "NR_FILE_MAPPED"), vm.folios.refcount[pfn]) == (1, 2)
+    # its pte is young from the fault: FOLIOREF_KEEP; then PG_referenced alone: a clean file goes
+    shrink_inactive_list(vm, 32, pgdat.lruvec, sc, LRU_INACTIVE_FILE)
+    assert listed(machine, LRU_INACTIVE_FILE) == [pfn]
+    machine.touch(file, 0, write=False)
+    shrink_inactive_list(vm, 32, pgdat.lruvec, sc, LRU_INACTIVE_FILE)
+    assert listed(machine, LRU_ACTIVE_FILE) == [pfn]
+    shrink_active_list(vm, 32, pgdat.lruvec, sc, LRU_ACTIVE_FILE)
+    shrink_inactive_list(vm, 32, pgdat.lruvec, sc, LRU_INACTIVE_FILE)
+    assert (stat(machine, "NR_FILE_MAPPED"), stat(machine, "NR_FILE_PAGES")) == (0, 0)
+    assert not vm.page_state[pfn]
+    machine.validate()
 
 
 def test_a_batch_is_taken_from_the_tail_first_in_first_out() -> None:

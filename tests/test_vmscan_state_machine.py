@@ -62,6 +62,11 @@ class Pressure(RuleBasedStateMachine):
         """New, there, or in swap."""
         self._use(self.region, start, nr, cpu, "touch")
 
+    @rule(start=starts, nr=st.integers(1, 600), cpu=cpus)
+    def touch_file(self, start: int, nr: int, cpu: int) -> None:
+        """Through a pte."""
+        self._use(self.file, start, nr, cpu, "touch")
+
     @rule(start=starts, nr=st.integers(1, 300), cpu=cpus, anon=st.booleans())
     def drop(self, start: int, nr: int, cpu: int, anon: bool) -> None:
         """Truncated, or unmapped."""

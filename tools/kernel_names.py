@@ -46,6 +46,7 @@ ELSEWHERE = {
     "include/uapi/asm-generic/errno-base.h": "ENOMEM EBUSY",
     "init/main.c": "start_kernel kernel_init_freeable",
     "ipc/msg.c": "msgsnd",
+    "kernel/dma/contiguous.c": "dma_contiguous_reserve",
     "kernel/dma/direct.c": "__dma_direct_alloc_pages",
     "kernel/exit.c": "do_exit release_task",
     "kernel/fork.c": "__mmdrop alloc_thread_stack_node copy_process dup_mmap free_thread_stack "

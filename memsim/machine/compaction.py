@@ -9,17 +9,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from memsim.machine.checks import check_cpu, check_nid, whole
 from memsim.machine.history import History
 from memsim.mm import cma, contig
 from memsim.mm.cma_area import Cma
 from memsim.mm.compaction import kcompactd
-from memsim.mm.mmzone import PG_INUSE, PG_ORDER, get_pageblock_migratetype, page_zone
+from memsim.mm.mmzone import (
+    PG_INUSE,
+    PG_ORDER,
+    PglistData,
+    get_pageblock_migratetype,
+    page_zone,
+)
 from memsim.mm.page_alloc.zone_walk import request_migratetype
 from memsim.words.errno import EBUSY
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 
+T = TypeVar("T")
 #: CONFIG_CMA_ALIGNMENT and more: the largest alignment anybody may ask for.
 _MAX_ALIGN = 20
 _ERRORS = {EBUSY: "EBUSY: pages are in use there that cannot be moved"}
@@ -38,17 +48,17 @@ class CompactionRequests(History):
         self._do("compact_memory()", cpu, lambda: kcompactd.compact_nodes(self.vm))
 
     def kcompactd(self, nid: int = 0, *, cpu: int = 0) -> int:
-        """One round of a node's kcompactd: what it was woken for, or proactive compaction.
+        """One round of a node's kcompactd: what it is asked for, or proactive compaction.
 
-        The milliseconds until it looks again by itself. Kernel: mm/compaction.c kcompactd()
+        Without this it runs behind the operation that woke it, and never unasked. Returns the
+        milliseconds until it looks again by itself. Kernel: mm/compaction.c kcompactd()
         """
         self._can_move()
         check_cpu(self.vm, cpu)
         check_nid(self.vm, nid)
         if nid < 0:
             raise BadRequest(f"nid={nid}: should be a node's number")
-        pgdat = self.vm.nodes[nid]
-        return self._do(f"kcompactd({nid})", cpu, lambda: kcompactd.kcompactd(self.vm, pgdat))
+        return self._run_kcompactd(self.vm.nodes[nid], cpu)
 
     def alloc_contig_range(self, start: int, end: int, *, cpu: int = 0) -> None:
         """Take the pages [start, end), whoever has them; free_contig_range() gives them back.
@@ -119,6 +129,20 @@ class CompactionRequests(History):
         return cma_area.bitmap.count(0) << cma_area.order_per_bit
 
     # Inside
+
+    def _do(self, name: str, cpu: int, call: Callable[[], T]) -> T:
+        """Run an operation, and behind it, as one of its own, each kcompactd that it woke."""
+        result = super()._do(name, cpu, call)
+        for pgdat in self.vm.nodes:
+            if pgdat.kcompactd_awake:
+                self._run_kcompactd(pgdat, cpu)
+        return result
+
+    def _run_kcompactd(self, pgdat: PglistData, cpu: int) -> int:
+        # in a tuple: the operation's name would show a number as a pfn
+        call = kcompactd.kcompactd
+        (timeout,) = super()._do(f"kcompactd({pgdat.nid})", cpu, lambda: (call(self.vm, pgdat),))
+        return timeout
 
     def _can_move(self) -> None:
         if not hasattr(self.vm, "folios"):

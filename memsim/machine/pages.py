@@ -79,16 +79,15 @@ class PageRequests(History):
     def touch(
         self, region: Pages, index: int, *, write: bool = True, cpu: int = 0, nid: int | None = None
     ) -> int:
-        """Use a page of a region: the pfn that has it. PageAllocationFailure without memory.
+        """Use a page of a region, or of a file that is mapped, by its address: the pfn that has it.
 
-        Kernel: mm/memory.c handle_mm_fault()
+        PageAllocationFailure without memory. Kernel: mm/memory.c handle_mm_fault()
         """
         check_switch("write", write)
-        mapping = self._page_of(region, ANON, index)
+        mapping = self._page_of(region, None, index)
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
-        call = lambda: memory.handle_mm_fault(  # noqa: E731
-            self.vm, mapping, index, write, gfp, node
-        )
+        fault = memory.handle_mm_fault if mapping.is_anon else filemap.filemap_fault
+        call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
         return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
 
     def drop(self, pages: Pages, index: int, *, cpu: int = 0) -> None:

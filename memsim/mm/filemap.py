@@ -24,6 +24,7 @@ from memsim.mm.folio import (
 )
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.alloc import alloc_pages
+from memsim.mm.rmap import access, folio_add_file_rmap, folio_remove_rmap
 from memsim.mm.swap import folio_add_lru, folio_mark_accessed, folio_put, folio_rotate_reclaimable
 from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING, WORD_REFCOUNT
@@ -124,16 +125,44 @@ def filemap_write(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid:
     return folio
 
 
-def truncate(vm: Vm, mapping: AddressSpace, index: int) -> None:
-    """Drop a page of a file, dirty or not, or the shadow it left.
+def filemap_fault(
+    vm: Vm, mapping: AddressSpace, index: int, write: bool, gfp_mask: int, nid: int
+) -> int:
+    """Use a page of a file that a process maps: the folio, or NULL. A write makes it dirty.
 
-    NOT MODELLED: truncate_inode_pages_range()'s batches; ptes that still map the folio.
+    NOT MODELLED: several ptes of one folio; ptes around it that are mapped too (fault-around).
+    Kernel: mm/filemap.c filemap_fault(), mm/memory.c finish_fault()
+    """
+    folio = filemap_get_folio(mapping, index)
+    if folio == NULL:
+        folio = folio_alloc(vm, gfp_mask, nid)
+        if folio == NULL:
+            return NULL
+        filemap_add_folio(vm, mapping, folio, index, gfp_mask)
+        folio_set_flags(vm.folios, folio, PG_uptodate)
+        folio_put(vm, folio)
+    if vm.folios.mapcount[folio]:
+        access(vm, folio)
+    else:
+        folio_add_file_rmap(vm, folio)
+    if write:
+        folio_mark_dirty(vm, folio)
+    return folio
+
+
+def truncate(vm: Vm, mapping: AddressSpace, index: int) -> None:
+    """Drop a page of a file, dirty, mapped or not, or the shadow it left.
+
+    NOT MODELLED: truncate_inode_pages_range()'s batches.
     Kernel: mm/truncate.c truncate_inode_folio()
     """
     folio = filemap_get_folio(mapping, index)
     if folio == NULL:
         set_entry(vm, mapping, index, NULL)
         return
+    while vm.folios.mapcount[folio]:
+        folio_remove_rmap(vm, folio)
+        folio_put(vm, folio)
     _filemap_remove_folio(vm, folio)
     folio_put(vm, folio)
 

@@ -166,10 +166,10 @@ class PglistData:
     """
 
     __slots__ = (
-        "allowed_zones", "kcompactd_highest_zoneidx", "kcompactd_max_order", "kswapd_asleep",
-        "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order", "kswapd_waits", "lruvec",
-        "nid", "node_zonelists", "node_zones", "proactive_compact_trigger", "totalreserve_pages",
-        "vm_stat",
+        "allowed_zones", "kcompactd_awake", "kcompactd_highest_zoneidx", "kcompactd_max_order",
+        "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order",
+        "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones",
+        "proactive_compact_trigger", "totalreserve_pages", "vm_stat",
     )  # fmt: skip
 
     lruvec: Lruvec
@@ -186,7 +186,7 @@ class PglistData:
         self.allowed_zones: list[list[list[Zone]]] = []
         self.totalreserve_pages = 0
         self.kcompactd_max_order = self.kcompactd_highest_zoneidx = 0
-        self.proactive_compact_trigger = 0
+        self.proactive_compact_trigger = self.kcompactd_awake = 0
 
     def set_zonelists(self, fallback: list[Zone], thisnode: list[Zone]) -> None:
         """The node's zonelists; node_zones must be known already."""

@@ -125,7 +125,7 @@ class MemblockDesk(Controls):
 
     def _show(self, _: Any = None) -> None:
         kinds = [self._kind(page) for page in range(PAGES)]
-        boxes = "".join(cell(STYLES[kind], 14, f"page {n}: {kind}") for n, kind in enumerate(kinds))
+        boxes = "".join(cell(STYLES[kind], 12, f"page {n}: {kind}") for n, kind in enumerate(kinds))
         keys = " ".join(f"{cell(style, 22)} {html.escape(k)}" for k, style in STYLES.items())
         self.picture.value = (
             f'<div aria-hidden="true" style="max-width: 60em"><div style="display: flex; '

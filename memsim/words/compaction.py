@@ -76,9 +76,11 @@ ZONE_COMPACT_FIELDS = (
     "compact_defer_shift", "compact_order_failed", "compact_blockskip_flush",
 )  # fmt: skip
 
-#: Numbers of a node that kcompactd keeps. Kernel: include/linux/mmzone.h struct pglist_data
+#: Numbers of a node that kcompactd keeps; kcompactd_awake: it was woken, and has not run yet.
+#: Kernel: include/linux/mmzone.h struct pglist_data
 NODE_COMPACT_FIELDS = (
     "kcompactd_max_order", "kcompactd_highest_zoneidx", "proactive_compact_trigger",
+    "kcompactd_awake",
 )  # fmt: skip
 
 

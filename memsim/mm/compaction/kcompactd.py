@@ -91,7 +91,7 @@ def kcompactd_node_suitable(pgdat: PglistData) -> bool:
 
 
 def wakeup_kcompactd(vm: Vm, pgdat: PglistData, order: int, highest_zoneidx: int) -> bool:
-    """Ask kcompactd for a block of this order in zones up to this one; was it woken?
+    """Ask kcompactd for a block of this order in zones up to this one; is it woken now?
 
     Kernel: mm/compaction.c wakeup_kcompactd()
     """
@@ -101,8 +101,9 @@ def wakeup_kcompactd(vm: Vm, pgdat: PglistData, order: int, highest_zoneidx: int
         set_node_compact(pgdat, vm, "kcompactd_max_order", order)
     if pgdat.kcompactd_highest_zoneidx > highest_zoneidx:
         set_node_compact(pgdat, vm, "kcompactd_highest_zoneidx", highest_zoneidx)
-    if not kcompactd_node_suitable(pgdat):
+    if pgdat.kcompactd_awake or not kcompactd_node_suitable(pgdat):
         return False
+    set_node_compact(pgdat, vm, "kcompactd_awake", 1)
     if vm.trace.mask & TP_COMPACTION:
         vm.trace.emit(MM_COMPACTION_WAKEUP_KCOMPACTD, pgdat.nid, order, highest_zoneidx)
     return True
@@ -143,6 +144,7 @@ def kcompactd(vm: Vm, pgdat: PglistData) -> int:
     Returns the milliseconds after which it wakes by itself. Kernel: mm/compaction.c kcompactd()
     """
     timeout = HPAGE_FRAG_CHECK_INTERVAL_MSEC
+    set_node_compact(pgdat, vm, "kcompactd_awake", 0)
     if pgdat.kcompactd_max_order and not pgdat.proactive_compact_trigger:
         kcompactd_do_work(vm, pgdat)
     else:

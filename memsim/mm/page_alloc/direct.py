@@ -52,7 +52,7 @@ def _perform_reclaim(request: SlowRequest, pressure: Pressure) -> int:
 def _alloc_pages_direct_compact(request: SlowRequest, pressure: Pressure, priority: int) -> int:
     """Compact, then try, unless compaction captured a block; NULL for order 0.
 
-    NOT MODELLED: compact_blockskip_flush. Kernel: mm/page_alloc.c __alloc_pages_direct_compact()
+    Kernel: mm/page_alloc.c __alloc_pages_direct_compact()
     """
     if not request.order:
         return NULL

@@ -1,8 +1,9 @@
 """Compactions of the recording, followed closely enough to make the model's fast searches.
 
-The trace tells when a compaction starts, goes on, scans and migrates; which free block a fast
-search takes, and how it leaves the lists, is the model's own answer. So is the block that a task
-which compacts for itself captures.
+The trace tells when a compaction starts, goes on, scans and migrates: which pages can move depends
+on who holds them, and of that it says nothing. Which free block a fast search takes, and how it
+leaves the lists, is the model's own answer. So is the block that a task which compacts for itself
+captures.
 """
 
 from __future__ import annotations
