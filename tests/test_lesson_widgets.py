@@ -570,3 +570,22 @@ def test_a_mixed_machine_works_by_keys(lesson: OpenLesson, tmp_path: Path) -> No
     lesson.theme("Dark")
     lesson.page.screenshot(path=tmp_path / "mixed_dark.png")
     lesson.theme("Light")
+
+
+@of_lesson("14_boot")
+def test_memblock_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("memblock_desk = MemblockDesk()\nmemblock_desk")
+    cell.locator("[role=status]", has_text="Two banks of RAM").wait_for()
+    cell.locator("button", has_text="memblock_alloc").press("Enter")
+    cell.locator("[role=status]", has_text="page 60, the highest that fits").wait_for()
+    lesson.page.screenshot(path=tmp_path / "memblock.png")
+    cell.get_by_label("bottom_up").press("Space")
+    cell.locator("button", has_text="memblock_alloc").press("Enter")
+    cell.locator("[role=status]", has_text="page 4, the lowest that fits").wait_for()
+    cell.locator("[role=slider]").nth(1).focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("button", has_text="memblock_add").press("Enter")
+    cell.locator("[role=status]", has_text="memblock_add(26, 16): it is RAM.").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "memblock_dark.png")
+    lesson.theme("Light")

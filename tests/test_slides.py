@@ -346,7 +346,7 @@ def test_without_scripts_a_deck_is_a_handout(decks: Path, browser: Any) -> None:
         assert all(part.is_visible() for part in page.locator(place).all())
     frame = page.locator(".player iframe").first
     frame.scroll_into_view_if_needed()
-    frame.content_frame.locator("#player > pre").wait_for(state="attached")
+    frame.content_frame.locator("#player > pre").wait_for(state="attached", timeout=120_000)
     context.close()
 
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "arch/x86/kernel/setup.c": "early_reserve_initrd early_reserve_memory setup_arch "
     "trim_bios_range",
     "arch/x86/kernel/setup_percpu.c": "setup_per_cpu_areas",
+    "arch/x86/realmode/init.c": "reserve_real_mode",
     "drivers/acpi/numa/srat.c": "acpi_numa_init",
     "drivers/iommu/iova.c": "iova_magazine",
     "fs/binfmt_elf.c": "load_elf_binary",

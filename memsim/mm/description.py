@@ -117,15 +117,22 @@ def boot_firmware(firmware: Firmware, cpus: int, trace: Trace) -> tuple[Vm, Boot
         raise BadDescription("nodes: a node has no RAM: NOT MODELLED")
     vm = Vm(ram[-1].end_pfn, cpus, nodes, trace, cma=bool(firmware.cma))
     vm.cma_areas = early.cma_areas
-    boot(vm, Memory(ram, early.free_ranges(), {}), True)
+    boot(vm, Memory(ram, early.free_ranges(), {}, from_firmware=True), True)
     return vm, early
 
 
 def of_pages(
-    nr_pages: int, start_pfn: int, cpus: int, pcp: bool, group_by_mobility: bool, trace: Trace
+    nr_pages: int,
+    start_pfn: int,
+    cpus: int,
+    pcp: bool,
+    group_by_mobility: bool,
+    trace: Trace,
+    free: list[Range] | None = None,
 ) -> Vm:
-    """One zone, Normal, of nr_pages free pages from start_pfn, without watermarks.
+    """One zone, Normal, of nr_pages pages from start_pfn, without watermarks.
 
+    free: ranges of pfns that are free; left out, all are.
     The kernel itself stops grouping by mobility where it has fewer pages than MIGRATE_TYPES
     pageblocks, after it has made all of them MOVABLE.
     NOT MODELLED: that it decides so by itself; who boots a machine of any size says it.
@@ -138,8 +145,8 @@ def of_pages(
     one_zone = X86_64._replace(max_zone_pfns=(0, 0, X86_64.max_zone_pfns[-1]))
     vm = Vm(end, cpus, 1, trace, arch=one_zone)
     vm.watermark_scale_factor = 0
-    memory = Memory([NodeRange(0, start_pfn, end)], [(start_pfn, end)], {})
-    boot(vm, memory, False)
+    free = [(start_pfn, end)] if free is None else free
+    boot(vm, Memory([NodeRange(0, start_pfn, end)], free, {}), False)
     set_min_free_kbytes(vm, 0)
     vm.page_group_by_mobility_disabled = not group_by_mobility
     if not pcp:

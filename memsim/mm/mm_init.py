@@ -14,7 +14,14 @@ from memsim.lib.bits import PAGE_SHIFT, align_up, clamp, nr_pages_of
 from memsim.mm.cma_area import cma_init_reserved_areas
 from memsim.mm.khugepaged import hugepage_init
 from memsim.mm.layout import NodeRange, Range
-from memsim.mm.mmzone import PglistData, Vm, Zone, populated_zones, zone_spans_pfn
+from memsim.mm.mmzone import (
+    PglistData,
+    Vm,
+    Zone,
+    get_pageblock_migratetype,
+    populated_zones,
+    zone_spans_pfn,
+)
 from memsim.mm.movable import find_usable_zone_for_movable
 from memsim.mm.page_alloc.buddy import _free_one_page, free_one_page
 from memsim.mm.page_alloc.free_list import del_page_from_free_list
@@ -35,12 +42,14 @@ from memsim.words.mmzone import (
 class Memory(NamedTuple):
     """What the firmware and the command line say: RAM by node, what of it is free, ZONE_MOVABLE.
 
-    movable_pfn: the first pfn of ZONE_MOVABLE by node; see movable.py.
+    movable_pfn: the first pfn of ZONE_MOVABLE by node; see movable.py. from_firmware: ram has all
+    of the firmware's holes.
     """
 
     ram: list[NodeRange]
     free: list[Range]
     movable_pfn: dict[int, int]
+    from_firmware: bool = False
 
 
 def free_area_init(vm: Vm, memory: Memory) -> None:
@@ -72,7 +81,7 @@ def _calculate_pages(zone: Zone, memory: Memory) -> None:
     if present:
         zone.zone_start_pfn, zone.zone_end_pfn = start, end
         zone.spanned_pages, zone.present_pages = end - start, present
-        _movable_pageblocks(zone)
+        _movable_pageblocks(zone, memory)
 
 
 def _zone_borders(zone: Zone, memory: Memory) -> Range:
@@ -90,10 +99,22 @@ def _zone_borders(zone: Zone, memory: Memory) -> Range:
     return min(borders[zone.idx], movable_pfn), min(borders[zone.idx + 1], movable_pfn)
 
 
-def _movable_pageblocks(zone: Zone) -> None:
-    first = zone.zone_start_pfn >> zone.vm.pageblock_order
-    last = zone.zone_end_pfn - 1 >> zone.vm.pageblock_order
-    zone.pageblock[first : last + 1] = bytes((MIGRATE_MOVABLE,)) * (last + 1 - first)
+def _movable_pageblocks(zone: Zone, memory: Memory) -> None:
+    """Make pageblocks MOVABLE; with from_firmware only those whose first page is RAM.
+
+    Others stay UNMOVABLE: so does the first one of a PC, as page 0 is the firmware's.
+    NOT MODELLED: that it is so without from_firmware too.
+    Kernel: mm/mm_init.c memmap_init_range()
+    """
+    order, zone_end = zone.vm.pageblock_order, zone.zone_end_pfn
+    ranges = [(zone.zone_start_pfn >> order << order, zone_end)]
+    if memory.from_firmware:
+        ranges = [(r.start_pfn, r.end_pfn) for r in memory.ram if r.nid == zone.node]
+    for start, end in ranges:
+        start, end = max(start, zone.zone_start_pfn >> order << order), min(end, zone_end)
+        first, behind = -(-start >> order), -(-end >> order)
+        if first < behind:
+            zone.pageblock[first:behind] = bytes((MIGRATE_MOVABLE,)) * (behind - first)
 
 
 def memblock_free_all(vm: Vm, free_ranges: list[Range]) -> None:
@@ -131,7 +152,8 @@ def _free_pages_memory(zone: Zone, start: int, end: int) -> None:
             continue
         order = MAX_PAGE_ORDER if not start else (start & -start).bit_length() - 1
         order = min(order, MAX_PAGE_ORDER, (end - start).bit_length() - 1)
-        _free_one_page(zone, start, order, MIGRATE_MOVABLE, FPI_TO_TAIL)
+        migratetype = get_pageblock_migratetype(zone, start)
+        _free_one_page(zone, start, order, migratetype, FPI_TO_TAIL)
         start += 1 << order
 
 

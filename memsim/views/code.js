@@ -46,6 +46,7 @@ class CodePane {
       this.where.textContent = this.player.scene.frame ? "It is not known which code this is from."
         : "No code has run yet.";
       this.lines.setAttribute("aria-label", this.where.textContent);
+      this.at = undefined; // its lines are gone, also for the next step of the same function
       return this.lines.replaceChildren();
     }
     const [number, line] = this.chain[n];
