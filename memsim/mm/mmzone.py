@@ -271,24 +271,28 @@ class Vm:
         self.pageblock_skip: Bytes = zeroed_bytes((max_pfn >> pageblock_order) + 1)
         self.nodes: list[PglistData] = []
         self.zones: list[Zone] = []
-        self.min_free_kbytes = 0
-        self.user_min_free_kbytes = -1
-        self.watermark_scale_factor = 10
-        self.watermark_boost_factor = 15000
-        self.percpu_pagelist_high_fraction = 0
-        self.lowmem_reserve_ratio = list(arch.lowmem_reserve_ratio)
+        self._sysctls()
         self.memcg_kmem_online = False
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
         self.totalreserve_pages = 0
-        self.sysctl_extfrag_threshold = 500
-        self.sysctl_compaction_proactiveness = 20
-        self.sysctl_compact_unevictable_allowed = 1
         self.cma_areas: list[Cma] = []
         #: Tasks, swap's size, and what the OOM killer knows.
         self.oom = OomState()
         #: What journal.py last saw in each zone's fields, by zone id.
         self.fields_seen: list[list[int]] = []
+
+    def _sysctls(self) -> None:
+        """What /proc/sys/vm has, as at boot."""
+        self.min_free_kbytes = 0
+        self.user_min_free_kbytes = -1
+        self.watermark_scale_factor = 10
+        self.watermark_boost_factor = 15000
+        self.percpu_pagelist_high_fraction = 0
+        self.lowmem_reserve_ratio = list(self.arch.lowmem_reserve_ratio)
+        self.sysctl_extfrag_threshold = 500
+        self.sysctl_compaction_proactiveness = 20
+        self.sysctl_compact_unevictable_allowed = 1
 
     def list_heads(self, nr: int) -> list[int]:
         """nr new empty list heads: indexes behind the last pfn of the next and prev arrays."""
