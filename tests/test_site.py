@@ -20,6 +20,7 @@ from memsim.publish.site.lesson import lesson_body
 from memsim.publish.site.places import find_course
 from memsim.publish.site.reading import Reading
 from memsim.words.errors import BadInput
+from tests.lessons import LESSONS
 from tests.test_views_access import faults
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +50,7 @@ def test_the_site_is_whole(tmp_path: Path) -> None:
     """Every link is followed as it is built; here lessons are not run."""
     made = build_site(tmp_path / "out", run=read_notebook)
     course = find_course(ROOT)
-    assert len(course.lessons) == 14
+    assert [place.source.stem for place in course.lessons] == LESSONS
     assert {place.page for place in course.all} | {"search.html", "exercises.html"} == {
         name for name in made if name.endswith(".html")
     }
