@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import astuple
+from dataclasses import fields as fields_of
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def _of_class(cls: type[Event]) -> st.SearchStrategy[Event]:
         fields = st.tuples(*(SLAB_FIELDS[name] for name in cls.__slots__))
         return fields.map(lambda fields: cls(*fields))
     if cls in OOM_EVENT_CLASSES:
-        fields = st.tuples(*(OOM_FIELDS.get(name, PFNS) for name in cls.__slots__))
+        fields = st.tuples(*(OOM_FIELDS.get(field.name, PFNS) for field in fields_of(cls)))
         return fields.map(lambda fields: cls(*fields))
     pfns = st.one_of(PFNS, st.just(-1)) if cls is MmPageAlloc else PFNS
     others = [GFP if name == "gfp_flags" else SMALL for name in cls.__slots__[1:]]

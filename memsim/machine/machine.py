@@ -247,7 +247,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     def lru_add(self, pfn: int) -> None:
         """Put an allocated block on an LRU list: its pages count as movable from then on.
 
-        Kernel: mm/swap.c lru_add(). NOT MODELLED: the lists themselves.
+        NOT MODELLED: the lists themselves, which are for pages of a file or region (reclaim=True).
+        Kernel: mm/swap.c lru_add()
         """
         order = check_free(self.vm, pfn, None)
         zone = self._zone(pfn)

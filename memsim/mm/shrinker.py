@@ -15,8 +15,7 @@ from memsim.trace.folio_steps import SHRINKER
 from memsim.trace.vmscan_events import (
     MM_SHRINK_SLAB_END,
     MM_SHRINK_SLAB_START,
-    TP_MM_SHRINK_SLAB_END,
-    TP_MM_SHRINK_SLAB_START,
+    TP_VMSCAN,
     emit,
 )
 
@@ -96,13 +95,13 @@ def do_shrink_slab(vm: Vm, shrinker: Shrinker, nid: int, gfp_mask: int, priority
     _set_deferred(vm, shrinker, nid, 0)
     delta = shrink_delta(shrinker, freeable, priority)
     total_scan = min((nr >> priority) + delta, 2 * freeable)
-    if vm.trace.mask & TP_MM_SHRINK_SLAB_START:
+    if vm.trace.mask & TP_VMSCAN:
         numbers = nr, gfp_mask, freeable, delta, total_scan, priority
         emit(vm.trace, MM_SHRINK_SLAB_START, shrinker.name, nid, *numbers)
     freed, scanned = _scan(vm, shrinker, nid, freeable, total_scan)
     new_nr = min(max(nr + delta - scanned, 0), 2 * freeable)
     _set_deferred(vm, shrinker, nid, new_nr)
-    if vm.trace.mask & TP_MM_SHRINK_SLAB_END:
+    if vm.trace.mask & TP_VMSCAN:
         numbers_left = nr, new_nr, total_scan - scanned, freed
         emit(vm.trace, MM_SHRINK_SLAB_END, shrinker.name, nid, *numbers_left)
     return freed

@@ -42,8 +42,7 @@ from memsim.trace.vmscan_events import (
     PAGEMAP_MAPPEDDISK,
     PAGEMAP_SWAPBACKED,
     PAGEMAP_SWAPCACHE,
-    TP_MM_LRU_ACTIVATE,
-    TP_MM_LRU_INSERTION,
+    TP_VMSCAN,
     emit,
 )
 from memsim.words.page_flags import (
@@ -115,7 +114,7 @@ def lru_add(vm: Vm, folio: int) -> None:
     Kernel: mm/swap.c lru_add()
     """
     lruvec_add_folio(vm, folio)
-    if vm.trace.mask & TP_MM_LRU_INSERTION:
+    if vm.trace.mask & TP_VMSCAN:
         emit(
             vm.trace, MM_LRU_INSERTION, folio, folio_lru_list(vm, folio), _pagemap_flags(vm, folio)
         )
@@ -138,7 +137,7 @@ def lru_activate(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     lruvec_add_folio(vm, folio)
-    if vm.trace.mask & TP_MM_LRU_ACTIVATE:
+    if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_LRU_ACTIVATE, folio)
 
 

@@ -21,7 +21,7 @@ from memsim.trace.slab_events import Kfree, Kmalloc, KmemCacheAlloc, KmemCacheFr
 from memsim.trace.vmalloc_events import VMALLOC_EVENT_CLASSES, VmallocEvent, vmalloc_event
 from memsim.trace.vmscan_events import (
     FIRST_VMSCAN,
-    TP_VMSCAN_EVENTS,
+    TP_VMSCAN,
     VmscanEvent,
     vmscan_event,
 )
@@ -78,7 +78,7 @@ TP_SKIP_TASK_REAPING = 1 << SKIP_TASK_REAPING
 TRACED_ON_THE_WAY = TP_MM_PAGE_ALLOC_ZONE_LOCKED | TP_MM_PAGE_ALLOC_EXTFRAG | TP_MM_PAGE_PCPU_DRAIN
 #: All of compaction, migration, isolation and CMA, as events/compaction/enable has it.
 TP_COMPACTION = 1 << 24
-TP_KERNEL_EVENTS = (1 << 22) - 1 | TP_COMPACTION | TP_VMSCAN_EVENTS
+TP_KERNEL_EVENTS = (1 << 22) - 1 | TP_COMPACTION | TP_VMSCAN
 TP_STEPS = 1 << 29
 
 

@@ -1,7 +1,7 @@
 """The kernel's tracepoints of the OOM killer: names, fields, and the one-line text form.
 
 A task's name is text: a record has its number in `Trace.names`.
-NOT MODELLED: reclaim_retry_zone and compact_retry, which are the page allocator's own.
+reclaim_retry_zone and compact_retry, which are the page allocator's own, are in pressure_events.
 
 Kernel: include/trace/events/oom.h
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
 
 #: A pid has at most 22 bits; oom_score_adj is -1000 to 1000. Kernel: include/linux/threads.h
 _PID_BITS = 22
@@ -102,87 +102,52 @@ class MarkVictim:
 
 
 @dataclass(frozen=True, slots=True)
-class WakeReaper:
+class _Reaping:
+    """What happens to a victim's memory: the pid says whose."""
+
+    NAME: ClassVar[str]
+    pid: int
+
+    def text(self) -> str:
+        """What follows the event's name in a trace."""
+        return f"pid={self.pid}"
+
+    def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
+        """The fields as a record holds them."""
+        return (self.pid,)
+
+    @classmethod
+    def of(cls, fields: Sequence[int], names: Sequence[str]) -> Self:
+        """The event that these fields of a record stand for."""
+        return cls(fields[0])
+
+
+class WakeReaper(_Reaping):
     """The victim had its two seconds and is there still. Kernel: trace_wake_reaper()."""
 
-    NAME: ClassVar[str] = "wake_reaper"
-    pid: int
-
-    def text(self) -> str:
-        """What follows `wake_reaper: ` in a trace."""
-        return f"pid={self.pid}"
-
-    def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
-        """The fields as a record holds them."""
-        return (self.pid,)
-
-    @classmethod
-    def of(cls, fields: Sequence[int], names: Sequence[str]) -> WakeReaper:
-        """The event that these fields of a record stand for."""
-        return cls(fields[0])
+    __slots__ = ()
+    NAME = "wake_reaper"
 
 
-@dataclass(frozen=True, slots=True)
-class StartTaskReaping:
+class StartTaskReaping(_Reaping):
     """The reaper begins to unmap. Kernel: trace_start_task_reaping()."""
 
-    NAME: ClassVar[str] = "start_task_reaping"
-    pid: int
-
-    def text(self) -> str:
-        """What follows `start_task_reaping: ` in a trace."""
-        return f"pid={self.pid}"
-
-    def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
-        """The fields as a record holds them."""
-        return (self.pid,)
-
-    @classmethod
-    def of(cls, fields: Sequence[int], names: Sequence[str]) -> StartTaskReaping:
-        """The event that these fields of a record stand for."""
-        return cls(fields[0])
+    __slots__ = ()
+    NAME = "start_task_reaping"
 
 
-@dataclass(frozen=True, slots=True)
-class FinishTaskReaping:
+class FinishTaskReaping(_Reaping):
     """The reaper ends, with all unmapped or not. Kernel: trace_finish_task_reaping()."""
 
-    NAME: ClassVar[str] = "finish_task_reaping"
-    pid: int
-
-    def text(self) -> str:
-        """What follows `finish_task_reaping: ` in a trace."""
-        return f"pid={self.pid}"
-
-    def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
-        """The fields as a record holds them."""
-        return (self.pid,)
-
-    @classmethod
-    def of(cls, fields: Sequence[int], names: Sequence[str]) -> FinishTaskReaping:
-        """The event that these fields of a record stand for."""
-        return cls(fields[0])
+    __slots__ = ()
+    NAME = "finish_task_reaping"
 
 
-@dataclass(frozen=True, slots=True)
-class SkipTaskReaping:
+class SkipTaskReaping(_Reaping):
     """mmap_lock is taken, or nothing is left to reap. Kernel: trace_skip_task_reaping()."""
 
-    NAME: ClassVar[str] = "skip_task_reaping"
-    pid: int
-
-    def text(self) -> str:
-        """What follows `skip_task_reaping: ` in a trace."""
-        return f"pid={self.pid}"
-
-    def record(self, number_of: Callable[[str], int]) -> tuple[int, ...]:
-        """The fields as a record holds them."""
-        return (self.pid,)
-
-    @classmethod
-    def of(cls, fields: Sequence[int], names: Sequence[str]) -> SkipTaskReaping:
-        """The event that these fields of a record stand for."""
-        return cls(fields[0])
+    __slots__ = ()
+    NAME = "skip_task_reaping"
 
 
 OomEvent = (
@@ -201,6 +166,6 @@ def parse_oom_event(cls: type[OomEvent], text: str) -> OomEvent:
     found = forms.get(cls, _PID_FORM).fullmatch(text)
     if found is None:
         raise ValueError(f"{cls.NAME}: {text[:80]!r} has not the fields of this event")
-    words = zip(cls.__slots__, found.groups(), strict=True)
-    fields: list[Any] = [word if key == "comm" else int(word) for key, word in words]
-    return cls(*fields)
+    words = zip(fields(cls), found.groups(), strict=True)
+    values: list[Any] = [word if field.name == "comm" else int(word) for field, word in words]
+    return cls(*values)

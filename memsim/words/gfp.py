@@ -213,16 +213,16 @@ GFP_FLAG_EFFECTS = (
     ("__GFP_HIGH", "slow path: half of the min watermark may be used"),
     ("__GFP_MEMALLOC", "slow path: no watermarks"),
     ("__GFP_NOMEMALLOC", "slow path: the reserves stay closed, also to __GFP_MEMALLOC"),
-    ("__GFP_IO", "NOT MODELLED: reclaim may start I/O; live requests do not reclaim"),
-    ("__GFP_FS", "NOT MODELLED: reclaim may call into the filesystem"),
+    ("__GFP_IO", "reclaim may swap and write, compaction may run; absent: neither"),
+    ("__GFP_FS", "reclaim may call into the filesystem; absent: the OOM killer kills nobody"),
     ("__GFP_DIRECT_RECLAIM", "absent: ALLOC_NON_BLOCK in the slow path; "
-     "NOT MODELLED: the reclaim itself"),
+     "with Machine(reclaim=True) the request reclaims and compacts for itself"),
     ("__GFP_KSWAPD_RECLAIM", "a fallback may set ZONE_BOOSTED_WATERMARK; "
-     "NOT MODELLED: waking kswapd"),
-    ("__GFP_RETRY_MAYFAIL", "NOT MODELLED: how long reclaim is retried"),
-    ("__GFP_NOFAIL", "slow path: one more attempt with half of min; "
-     "NOT MODELLED: retrying for ever"),
-    ("__GFP_NORETRY", "NOT MODELLED: how long reclaim is retried"),
+     "the slow path wakes kswapd"),
+    ("__GFP_RETRY_MAYFAIL", "slow path: costly orders are retried too; nobody is killed"),
+    ("__GFP_NOFAIL", "slow path: attempts with half of min, again and again; "
+     "NOT MODELLED: for ever, it ends after 1000 rounds"),
+    ("__GFP_NORETRY", "slow path: one round of reclaim and compaction"),
     ("__GFP_ZERO", "NOT MODELLED: pages have no bytes"),
     ("__GFP_NOWARN", "a failure prints no report"),
     ("__GFP_COMP", "the block is compound: it is freed whole and not by split_page()"),

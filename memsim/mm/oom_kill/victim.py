@@ -16,7 +16,8 @@ from memsim.words.oom import MMF_OOM_SKIP, PF_EXITING
 def mark_oom_victim(vm: Vm, task: Task) -> None:
     """Let the task have the reserves, so that it can die. Kernel: mm/oom_kill.c mark_oom_victim().
 
-    NOT MODELLED: that the page allocator serves it without watermarks (ALLOC_OOM).
+    NOT MODELLED: which task runs: whoever lets a victim ask for pages sets vm.current.oom_victim,
+    which is what ALLOC_OOM goes by.
     """
     mm, signal = task.mm, task.signal
     if task.memdie or mm is None:

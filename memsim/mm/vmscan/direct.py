@@ -22,8 +22,7 @@ from memsim.mm.vmstat import high_wmark_pages, min_wmark_pages, zone_page_state_
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_DIRECT_RECLAIM_BEGIN,
     MM_VMSCAN_DIRECT_RECLAIM_END,
-    TP_MM_VMSCAN_DIRECT_RECLAIM_BEGIN,
-    TP_MM_VMSCAN_DIRECT_RECLAIM_END,
+    TP_VMSCAN,
     emit,
 )
 from memsim.words.gfp import __GFP_IO, gfp_zone
@@ -156,9 +155,9 @@ def try_to_free_pages(vm: Vm, ac: AllocContext, order: int, gfp_mask: int) -> in
     Kernel: mm/vmscan.c try_to_free_pages(), behind throttle_direct_reclaim()
     """
     sc = ScanControl(SWAP_CLUSTER_MAX, gfp_mask, gfp_zone(gfp_mask, vm.arch), order)
-    if vm.trace.mask & TP_MM_VMSCAN_DIRECT_RECLAIM_BEGIN:
+    if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_DIRECT_RECLAIM_BEGIN, order, gfp_mask)
     nr_reclaimed = do_try_to_free_pages(vm, ac.zonelist, sc)
-    if vm.trace.mask & TP_MM_VMSCAN_DIRECT_RECLAIM_END:
+    if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_DIRECT_RECLAIM_END, nr_reclaimed)
     return nr_reclaimed

@@ -29,7 +29,7 @@ from memsim.mm.page_alloc.free import free_unref_folios
 from memsim.mm.swap import PAGEVEC_SIZE, folio_put_testzero
 from memsim.mm.vmscan.scan_control import ScanControl, current_is_kswapd
 from memsim.mm.workingset import workingset_age_nonresident
-from memsim.trace.vmscan_events import MM_VMSCAN_LRU_ISOLATE, TP_MM_VMSCAN_LRU_ISOLATE, emit
+from memsim.trace.vmscan_events import MM_VMSCAN_LRU_ISOLATE, TP_VMSCAN, emit
 from memsim.words.gfp import __GFP_FS, __GFP_IO
 from memsim.words.page_flags import LRU_INACTIVE_ANON, NR_ISOLATED_ANON, PG_active
 
@@ -66,7 +66,7 @@ def isolate_lru_folios(
         nr_taken[zone.idx] += nr_pages
     for folio in skipped:
         link_folio(vm, pgdat, lru, folio, tail=False)
-    if vm.trace.mask & TP_MM_VMSCAN_LRU_ISOLATE:
+    if vm.trace.mask & TP_VMSCAN:
         counts = (nr_to_scan, scan + nr_skipped, nr_skipped, sum(nr_taken))
         emit(vm.trace, MM_VMSCAN_LRU_ISOLATE, sc.reclaim_idx, sc.order, *counts, lru)
     for zone, nr_pages in zip(pgdat.node_zones, nr_taken, strict=True):

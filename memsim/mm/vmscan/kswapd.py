@@ -25,8 +25,7 @@ from memsim.mm.vmstat import high_wmark_pages
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_KSWAPD_SLEEP,
     MM_VMSCAN_KSWAPD_WAKE,
-    TP_MM_VMSCAN_KSWAPD_SLEEP,
-    TP_MM_VMSCAN_KSWAPD_WAKE,
+    TP_VMSCAN,
     emit,
 )
 from memsim.words.gfp import GFP_KERNEL
@@ -152,7 +151,7 @@ def kswapd_try_to_sleep(
         vm.pressure.wakeup_kcompactd(pgdat, alloc_order, highest_zoneidx)
     if not prepare_kswapd_sleep(vm, pgdat, reclaim_order, highest_zoneidx):
         return False
-    if vm.trace.mask & TP_MM_VMSCAN_KSWAPD_SLEEP:
+    if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_KSWAPD_SLEEP, pgdat.nid)
     _set_asleep(vm, pgdat, 1)
     kswapd_sleeps(pgdat)
@@ -180,7 +179,7 @@ def kswapd(vm: Vm, pgdat: PglistData) -> None:
         highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, highest_zoneidx)
         set_node_field(vm, pgdat, "kswapd_order", 0)
         set_node_field(vm, pgdat, "kswapd_highest_zoneidx", vm.arch.MAX_NR_ZONES)
-        if vm.trace.mask & TP_MM_VMSCAN_KSWAPD_WAKE:
+        if vm.trace.mask & TP_VMSCAN:
             emit(vm.trace, MM_VMSCAN_KSWAPD_WAKE, pgdat.nid, highest_zoneidx, alloc_order)
         reclaim_order = balance_pgdat(vm, pgdat, alloc_order, highest_zoneidx)
         if reclaim_order >= alloc_order:

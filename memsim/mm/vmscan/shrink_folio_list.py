@@ -33,7 +33,7 @@ from memsim.mm.workingset import workingset_eviction
 from memsim.trace.folio_steps import WORD_REFCOUNT, WORD_YOUNG
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_WRITE_FOLIO,
-    TP_MM_VMSCAN_WRITE_FOLIO,
+    TP_VMSCAN,
     emit,
     trace_reclaim_flags,
 )
@@ -281,7 +281,7 @@ def _pageout(vm: Vm, folio: int) -> None:
     """
     folio_clear_flags(vm.folios, folio, PG_dirty | PG_reclaim)
     mod_folio_state(vm, folio, NR_WRITTEN, 1)
-    if vm.trace.mask & TP_MM_VMSCAN_WRITE_FOLIO:
+    if vm.trace.mask & TP_VMSCAN:
         flags = trace_reclaim_flags(folio_is_file_lru(vm, folio))
         emit(vm.trace, MM_VMSCAN_WRITE_FOLIO, folio, flags)
     mod_folio_state(vm, folio, NR_VMSCAN_WRITE, 1)

@@ -22,8 +22,7 @@ from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_ISOLATED, reclaim_throttle
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_LRU_SHRINK_ACTIVE,
     MM_VMSCAN_LRU_SHRINK_INACTIVE,
-    TP_MM_VMSCAN_LRU_SHRINK_ACTIVE,
-    TP_MM_VMSCAN_LRU_SHRINK_INACTIVE,
+    TP_VMSCAN,
     emit,
     trace_reclaim_flags,
 )
@@ -58,7 +57,7 @@ def shrink_inactive_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanContro
     if stat.nr_unqueued_dirty == nr_taken:
         set_lruvec_field(vm, lruvec, "flags", lruvec.flags | LRUVEC_WAKE_FLUSHERS)
     _add_stat(sc, stat, nr_taken, file)
-    if vm.trace.mask & TP_MM_VMSCAN_LRU_SHRINK_INACTIVE:
+    if vm.trace.mask & TP_VMSCAN:
         numbers = (
             nr_scanned, nr_reclaimed, stat.nr_dirty, stat.nr_writeback, stat.nr_congested,
             stat.nr_immediate, *stat.nr_activate, stat.nr_ref_keep, stat.nr_unmap_fail,
@@ -103,7 +102,7 @@ def shrink_active_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanControl,
         folio_set_flags(vm.folios, folio, PG_workingset)
     nr_deactivate = move_folios_to_lru(vm, lruvec, isolated)
     mod_node_page_state(vm, pgdat, NR_ISOLATED_ANON + file, -nr_taken)
-    if vm.trace.mask & TP_MM_VMSCAN_LRU_SHRINK_ACTIVE:
+    if vm.trace.mask & TP_VMSCAN:
         numbers = nr_taken, 0, nr_deactivate, 0, sc.priority, trace_reclaim_flags(file)
         emit(vm.trace, MM_VMSCAN_LRU_SHRINK_ACTIVE, pgdat.nid, *numbers)
 

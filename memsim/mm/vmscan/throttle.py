@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
-from memsim.trace.vmscan_events import MM_VMSCAN_THROTTLED, TP_MM_VMSCAN_THROTTLED, emit
+from memsim.trace.vmscan_events import MM_VMSCAN_THROTTLED, TP_VMSCAN, emit
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_ZONE_WRITE_PENDING
 
 VMSCAN_THROTTLE_WRITEBACK, VMSCAN_THROTTLE_ISOLATED = 0, 1
@@ -37,6 +37,6 @@ def reclaim_throttle(vm: Vm, pgdat: PglistData, reason: int) -> bool:
     if reason >= VMSCAN_THROTTLE_NOPROGRESS and skip_throttle_noprogress(pgdat):
         return False
     usec = _TIMEOUTS[reason] * _USEC_PER_JIFFY
-    if vm.trace.mask & TP_MM_VMSCAN_THROTTLED:
+    if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_THROTTLED, pgdat.nid, usec, usec, 1 << reason)
     return True
