@@ -11,7 +11,7 @@ Kernel: mm/vmscan.c walk_mm(), lru_gen_look_around()
 
 from __future__ import annotations
 
-from memsim.mm.folio import AddressSpace, Lruvec, folio_pgdat, set_word
+from memsim.mm.folio import SWAP, AddressSpace, Lruvec, folio_pgdat, set_word
 from memsim.mm.lru_gen.flags import folio_clear_lru_refs, folio_lru_gen
 from memsim.mm.lru_gen.promote import MmWalk, folio_update_gen, reset_batch_size, update_batch_size
 from memsim.mm.mm_inline import folio_is_file_lru
@@ -32,7 +32,7 @@ def walk_mm(vm: Vm, lruvec: Lruvec, walk: MmWalk, can_swap: bool) -> None:
     """
     young, new_gen = vm.folios.young, lru_gen_from_seq(lruvec.lrugen.max_seq)
     for mapping in vm.folios.mappings.values():
-        if mapping is vm.folios.swapper_space:
+        if mapping.kind == SWAP or (mapping.is_anon and not can_swap):
             continue
         for folio in mapping.i_pages.values():
             if folio >= 0 and young[folio] and _is_looked_at(vm, folio, lruvec.pgdat, can_swap):

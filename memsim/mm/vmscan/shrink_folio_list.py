@@ -51,6 +51,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_anon_exclusive,
     PG_dirty,
+    PG_private,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -183,7 +184,11 @@ def _activate(vm: Vm, folio: int, stat: ReclaimStat) -> None:
 def _fate(
     vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimStat, ignore: bool
 ) -> int:
-    """Freed, kept or activated. NOT MODELLED: locks of folios that others hold, poisoned pages."""
+    """Freed, kept or activated.
+
+    NOT MODELLED: locks of folios that others hold, poisoned pages; buffers that can be released
+    (filemap_release_folio()): with PG_private they are somebody's who does not let go.
+    """
     folios, nr_pages = vm.folios, folio_nr_pages(vm, folio)
     if not sc.may_unmap and folios.mapcount[folio]:
         return _KEEP
@@ -215,6 +220,8 @@ def _fate(
             return fate
     if anon and not folios.flags[folio] & PG_swapbacked:
         return _drop_lazyfree(vm, folio)
+    if folios.flags[folio] & PG_private:
+        return _ACTIVATE
     has_mapping = not anon or folios.flags[folio] & PG_swapcache
     if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio, reclaimed=True)):
         return _KEEP
