@@ -5,7 +5,7 @@
 
 The recorded requests and frees drive the model, all but those made inside reclaim and compaction:
 the model's own kswapd, direct reclaim and kcompactd do that work, with the multi-gen LRU as the
-recorded kernels run it. Prints a Markdown table: how often, and how much, recorded and by the model.
+recorded kernels run it. Prints a Markdown table: how often and how much, there and in the model.
 
 What a recording does not tell is assumed:
 - Of pages on LRU lists when it begins, the snapshot tells how many are anonymous, of files, active
