@@ -51,12 +51,13 @@ from memsim.mm.compaction.pressure import ReclaimAndCompaction
 from memsim.mm.folio import ANON, FILE, new_mapping, reclaim_init
 from memsim.mm.lru_gen.change_state import lru_gen_change_state
 from memsim.mm.mmzone import PglistData, Vm
-from memsim.mm.page_alloc.alloc import fast_path
+from memsim.mm.page_alloc.alloc import NO_LIMIT, fast_path
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.replay.outcome import replay_capture
+from memsim.replay.pages.base import Drain
 from memsim.replay.rows.inputs import Kind
 from memsim.replay.run import Replay
 from memsim.trace.events import (
@@ -180,7 +181,13 @@ class PressureReplay(Replay):
         return {int(kind): known[int(kind)] for kind in _KEPT}
 
     def _part(self, row: int) -> None:
-        """Refills and drains are whole."""
+        """Nothing is done in parts."""
+
+    def _drain(self, row: int, drain: Drain) -> None:
+        """A drain is done at once."""
+        context = self.rows.context[row]
+        self.drains[context] = drain
+        self.drain_part(context, NO_LIMIT)
 
     def _do(self, row: int) -> None:
         self.now, self.task = self.rows.time[row], self.rows.task[row]
