@@ -8,6 +8,7 @@ from memsim import Machine
 from memsim.machine.pages import Pages
 from memsim.mm.folio_validate import lru_folios
 from memsim.trace.folio_steps import NODE_FIELDS
+from memsim.words.lru_gen import LRUVEC_LISTS
 
 _NUMBERS = [name.partition(".")[2] for name in NODE_FIELDS if name.startswith("lruvec.")]
 _KSWAPD = (
@@ -31,8 +32,11 @@ def state_of(machine: Machine) -> dict[str, Any]:
         },
         "next": folios.next_mapping,
         "batches": [[list(batch) for batch in batches] for batches in folios.fbatches],
-        "lists": [[lru_folios(vm, node.nid, lru) for lru in range(5)] for node in vm.nodes],
+        "lists": [
+            [lru_folios(vm, node.nid, lru) for lru in range(len(LRUVEC_LISTS))] for node in vm.nodes
+        ],
         "counters": [list(node.vm_stat) for node in vm.nodes],
+        "lrugen": [list(node.lruvec.lrugen.numbers) for node in vm.nodes],
         "lruvec": [[getattr(node.lruvec, name) for name in _NUMBERS] for node in vm.nodes],
         "kswapd": [[getattr(node, name) for name in _KSWAPD] for node in vm.nodes],
         "swap": (bytes(folios.swap.swap_map), folios.swap.nr_swap_pages, folios.swap.cluster_next),

@@ -244,7 +244,7 @@ def test_use_since_the_last_look(
     folios.young[pfn] = young
     folios.flags[pfn] &= ~PG_referenced
     folio_set_flags(folios, pfn, PG_referenced if referenced else 0)
-    assert folio_check_references(machine.vm, pfn) == answer
+    assert folio_check_references(machine.vm, pfn, control()) == answer
     assert bool(folios.flags[pfn] & PG_referenced) == referenced_then
     assert folios.young[pfn] == 0
 

@@ -127,9 +127,12 @@ def check_switch(name: str, value: object) -> None:
         raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
 
 
-def check_reclaim(reclaim: bool, swap: int | str, swappiness: int) -> int:
+def check_reclaim(reclaim: bool, swap: int | str, swappiness: int, lru_gen: bool) -> int:
     """The pages of the swap device. BadDescription for sizes that are none, or without reclaim."""
     check_switch("reclaim", reclaim)
+    check_switch("lru_gen", lru_gen)
+    if lru_gen and not reclaim:
+        raise BadDescription("lru_gen=True: needs reclaim=True")
     try:
         slots = parse_size(swap) >> PAGE_SHIFT
     except ValueError as error:

@@ -33,6 +33,7 @@ from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of
 from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
+from memsim.mm.lru_gen.change_state import lru_gen_change_state
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_LRU,
@@ -74,7 +75,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
     where there is one. reclaim=True: pages of files and regions are reclaimed
-    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200.
+    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200;
+    lru_gen=True runs the multi-gen LRU, as Debian's kernel does, in the place of the classic lists.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -101,6 +103,7 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
         reclaim: bool = False,
         swap: int | str = 0,
         swappiness: int = 60,
+        lru_gen: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -115,12 +118,13 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         if vmalloc:
             vmalloc_init(vm)
-        slots = check_reclaim(reclaim, swap, swappiness)
+        slots = check_reclaim(reclaim, swap, swappiness, lru_gen)
         if reclaim:
             reclaim_init(vm)
             kcompactd_run(vm)
             swapon(vm, slots)
             vm.folios.swappiness = swappiness
+            lru_gen_change_state(vm, lru_gen)
             vm.pressure = ReclaimAndCompaction(vm)
         self._adopt(vm, seed, steps)
 

@@ -23,6 +23,7 @@ from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
+from memsim.mm.lru_gen.change_state import lru_gen_change_state
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
@@ -95,7 +96,7 @@ class PageRequests(History):
         check_switch("write", write)
         mapping = self._page_of(region, None, index)
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
-        fault = memory.handle_mm_fault if mapping.is_anon else filemap.filemap_fault
+        fault = memory.handle_mm_fault
         call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
         return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
 
@@ -140,6 +141,16 @@ class PageRequests(History):
         """Write all dirty pages of files, at once. Kernel: mm/page-writeback.c."""
         self._folios()
         self._do("write_back()", 0, lambda: filemap.write_back(self.vm))
+
+    def lru_gen(self, enabled: bool) -> None:
+        """Write y or n to /sys/kernel/mm/lru_gen/enabled: all folios change lists.
+
+        Kernel: mm/vmscan.c lru_gen_change_state()
+        """
+        self._folios()
+        check_switch("enabled", enabled)
+        name = f"lru_gen({'y' if enabled else 'n'})"
+        self._do(name, 0, lambda: lru_gen_change_state(self.vm, enabled))
 
     def lru_add_drain_all(self) -> None:
         """Empty the batches of every CPU. Kernel: mm/swap.c lru_add_drain_all()."""

@@ -15,14 +15,16 @@ class Current:
     """
 
     __slots__ = (
-        "bh_disabled", "fatal_signal_pending", "flags", "in_hardirq", "in_serving_softirq",
-        "oom_victim", "rt_or_dl",
+        "bh_disabled", "fatal_signal_pending", "flags", "in_hardirq", "in_lru_fault",
+        "in_serving_softirq", "oom_victim", "rt_or_dl",
     )  # fmt: skip
 
     def __init__(self, flags: int = 0) -> None:
         self.flags = flags
         #: tsk_is_oom_victim(): the OOM killer chose it.
         self.oom_victim = False
+        #: It is in a page fault: lru_gen_in_fault().
+        self.in_lru_fault = False
         self.fatal_signal_pending = False
         #: rt_or_dl_task(): a realtime or deadline task.
         self.rt_or_dl = False

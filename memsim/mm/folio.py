@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Ints, zeroed_ints
 from memsim.mm.journal import set_page_state
+from memsim.mm.lru_gen.state import LruGenFolio
 from memsim.mm.mmzone import PG_ORDER, PglistData, Vm, Zone, page_zone
 from memsim.mm.swap_info import SwapInfo
 from memsim.trace.events import TP_STEPS
@@ -36,8 +37,9 @@ from memsim.trace.folio_steps import (
     ZONE_STAT,
 )
 from memsim.trace.trace import Trace
+from memsim.words.lru_gen import LRUVEC_LISTS
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import NR_LRU_LISTS, NR_VM_NODE_STAT_ITEMS
+from memsim.words.page_flags import NR_VM_NODE_STAT_ITEMS
 
 if TYPE_CHECKING:
     from memsim.mm.shrinker import Shrinker
@@ -50,6 +52,7 @@ FILE, ANON, SWAP = range(3)
 #: Words that a folio which is freed leaves behind as 0.
 _ALL_WORDS = range(len(WORDS))
 _NODE_FIELD = {name: number for number, name in enumerate(NODE_FIELDS)}
+_FIRST_LRUGEN = _NODE_FIELD["lrugen.max_seq"]
 
 
 class AddressSpace:
@@ -81,13 +84,15 @@ class Lruvec:
     """
 
     __slots__ = (
-        "anon_cost", "file_cost", "flags", "lists", "nonresident_age", "pgdat", "refaults_anon",
-        "refaults_file",
+        "anon_cost", "file_cost", "flags", "lists", "lrugen", "nonresident_age", "pgdat",
+        "refaults_anon", "refaults_file",
     )  # fmt: skip
 
     def __init__(self, pgdat: PglistData, lists: list[int]) -> None:
         self.pgdat = pgdat
+        #: By words.lru_gen.LRUVEC_LISTS: the classic ones, then those of generations.
         self.lists = lists
+        self.lrugen = LruGenFolio()
         self.anon_cost = self.file_cost = 0
         self.nonresident_age = 0
         self.flags = 0
@@ -138,7 +143,7 @@ def reclaim_init(vm: Vm) -> None:
     """
     vm.folios = Folios(vm)
     for pgdat in vm.nodes:
-        pgdat.lruvec = Lruvec(pgdat, vm.list_heads(NR_LRU_LISTS))
+        pgdat.lruvec = Lruvec(pgdat, vm.list_heads(len(LRUVEC_LISTS)))
         pgdat.vm_stat = [0] * NR_VM_NODE_STAT_ITEMS
 
 
@@ -167,6 +172,19 @@ def folio_zone(vm: Vm, folio: int) -> Zone:
 def folio_pgdat(vm: Vm, folio: int) -> PglistData:
     """The node of a folio. Kernel: include/linux/mm.h folio_pgdat()."""
     return vm.nodes[folio_zone(vm, folio).node]
+
+
+def folio_lruvec(vm: Vm, folio: int) -> Lruvec:
+    """The lruvec whose lists a folio is on, or will be. Kernel: folio_lruvec()."""
+    return folio_pgdat(vm, folio).lruvec
+
+
+def lru_gen_enabled(vm: Vm) -> bool:
+    """Does the kernel run the multi-gen LRU: /sys/kernel/mm/lru_gen/enabled?
+
+    Kernel: include/linux/mm_inline.h lru_gen_enabled()
+    """
+    return vm.nodes[0].lruvec.lrugen.enabled
 
 
 def folio_nr_pages(vm: Vm, folio: int) -> int:
@@ -276,6 +294,15 @@ def set_lruvec_field(vm: Vm, lruvec: Lruvec, name: str, value: int) -> None:
         field = _NODE_FIELD[f"lruvec.{name}"]
         vm.trace.step(NODE_STAT, lruvec.pgdat.nid, field, old, value)
     setattr(lruvec, name, value)
+
+
+def set_lrugen(vm: Vm, lruvec: Lruvec, place: int, value: int) -> None:
+    """Change a number of lruvec->lrugen; its place is one of mm/lru_gen/state.py."""
+    numbers = lruvec.lrugen.numbers
+    old = numbers[place]
+    if old != value and vm.trace.mask & TP_STEPS:
+        vm.trace.step(NODE_STAT, lruvec.pgdat.nid, _FIRST_LRUGEN + place, old, value)
+    numbers[place] = value
 
 
 def clear_words(folios: Folios, folio: int) -> None:

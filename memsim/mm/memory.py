@@ -1,4 +1,4 @@
-"""Page faults in anonymous regions.
+"""Page faults.
 
 NOT MODELLED: the zero page (a read of new memory takes a folio too), huge pages, copy on write.
 
@@ -7,7 +7,7 @@ Kernel: mm/memory.c
 
 from __future__ import annotations
 
-from memsim.mm.filemap import folio_alloc
+from memsim.mm.filemap import filemap_fault, folio_alloc
 from memsim.mm.folio import (
     AddressSpace,
     folio_get,
@@ -33,8 +33,23 @@ def handle_mm_fault(
 ) -> int:
     """Use a page of a region: the folio mapped there, an old one from swap, or a new one.
 
-    NULL without memory for it. Kernel: mm/memory.c handle_mm_fault(), do_anonymous_page()
+    Of a file that is mapped it is the one in the page cache.
+
+    NULL without memory for it. NOT MODELLED: vma_has_recency(), which is always true here.
+    Kernel: mm/memory.c handle_mm_fault()
     """
+    vm.current.in_lru_fault = True
+    folio = _handle_mm_fault(vm, region, index, write, gfp_mask, nid)
+    vm.current.in_lru_fault = False
+    return folio
+
+
+def _handle_mm_fault(
+    vm: Vm, region: AddressSpace, index: int, write: bool, gfp_mask: int, nid: int
+) -> int:
+    """Kernel: mm/memory.c __handle_mm_fault(), do_anonymous_page(), do_read_fault()."""
+    if not region.is_anon:
+        return filemap_fault(vm, region, index, write, gfp_mask, nid)
     entry = region.i_pages.get(index, NULL)
     if entry >= 0:
         access(vm, entry, write)

@@ -17,6 +17,7 @@ from memsim.mm.current import Current
 from memsim.mm.oom_kill.task import OomState
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
+from memsim.words.lru_gen import LRUVEC_LISTS
 from memsim.words.mmzone import (
     MIGRATE_CMA_IF_CONFIGURED,
     NR_PAGE_ORDERS,
@@ -25,7 +26,6 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
-from memsim.words.page_flags import NR_LRU_LISTS
 
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
@@ -261,7 +261,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
-        heads += nr_nodes * NR_LRU_LISTS
+        heads += nr_nodes * len(LRUVEC_LISTS)
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)

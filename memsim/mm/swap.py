@@ -17,8 +17,10 @@ from memsim.mm.folio import (
     folio_get,
     folio_nr_pages,
     folio_set_flags,
+    lru_gen_enabled,
     set_word,
 )
+from memsim.mm.lru_gen.flags import folio_inc_refs
 from memsim.mm.mm_inline import (
     clear_lru_flags,
     folio_lru_list,
@@ -57,6 +59,7 @@ from memsim.words.page_flags import (
     PG_unevictable,
     PG_writeback,
 )
+from memsim.words.task import PF_MEMALLOC
 
 #: Folios in a batch. Kernel: include/linux/pagevec.h
 PAGEVEC_SIZE = 31
@@ -144,7 +147,7 @@ def lru_activate(vm: Vm, folio: int) -> None:
 def lru_deactivate(vm: Vm, folio: int) -> None:
     """To the head of the inactive list. Kernel: mm/swap.c lru_deactivate()."""
     flags = vm.folios.flags[folio]
-    if flags & PG_unevictable or not flags & PG_active:
+    if flags & PG_unevictable or not (flags & PG_active or lru_gen_enabled(vm)):
         return
     lruvec_del_folio(vm, folio)
     folio_clear_flags(vm.folios, folio, PG_active | PG_referenced)
@@ -232,7 +235,14 @@ def folio_batch_add_and_move(vm: Vm, folio: int, which: int) -> None:
 
 
 def folio_add_lru(vm: Vm, folio: int) -> None:
-    """Queue a folio for its LRU list. Kernel: mm/swap.c folio_add_lru()."""
+    """Queue a folio for its LRU list. Kernel: mm/swap.c folio_add_lru().
+
+    To the multi-gen LRU, what a fault brings is young; not what migration puts back in one.
+    """
+    current = vm.current
+    if current.in_lru_fault and not current.flags & PF_MEMALLOC and lru_gen_enabled(vm):
+        if not vm.folios.flags[folio] & PG_unevictable:
+            folio_set_flags(vm.folios, folio, PG_active)
     folio_batch_add_and_move(vm, folio, LRU_ADD)
 
 
@@ -257,6 +267,9 @@ def folio_mark_accessed(vm: Vm, folio: int) -> None:
 
     Kernel: mm/swap.c folio_mark_accessed()
     """
+    if lru_gen_enabled(vm):
+        folio_inc_refs(vm.folios, folio)
+        return
     flags = vm.folios.flags[folio]
     if not flags & PG_referenced:
         folio_set_flags(vm.folios, folio, PG_referenced)
@@ -272,9 +285,10 @@ def folio_mark_accessed(vm: Vm, folio: int) -> None:
 def folio_deactivate(vm: Vm, folio: int) -> None:
     """Queue an active folio for the inactive list. Kernel: mm/swap.c folio_deactivate()."""
     flags = vm.folios.flags[folio]
-    if flags & PG_unevictable or not flags & PG_active or not folio_test_lru(vm, folio):
+    if flags & PG_unevictable or not folio_test_lru(vm, folio):
         return
-    folio_batch_add_and_move(vm, folio, LRU_DEACTIVATE)
+    if flags & PG_active or lru_gen_enabled(vm):
+        folio_batch_add_and_move(vm, folio, LRU_DEACTIVATE)
 
 
 def deactivate_file_folio(vm: Vm, folio: int) -> None:

@@ -12,15 +12,18 @@ from __future__ import annotations
 from memsim.lib.bits import fls
 from memsim.mm.folio import (
     Lruvec,
+    folio_lruvec,
     folio_nr_pages,
     folio_pgdat,
     folio_set_flags,
+    lru_gen_enabled,
     mod_node_page_state,
     set_lruvec_field,
     xa_mk_value,
     xa_to_value,
 )
 from memsim.mm.lru_cost import lru_note_cost
+from memsim.mm.lru_gen.workingset import lru_gen_eviction, lru_gen_refault, lru_gen_test_recent
 from memsim.mm.mm_inline import folio_is_file_lru
 from memsim.mm.mmzone import Vm
 from memsim.words.page_flags import (
@@ -78,6 +81,9 @@ def workingset_age_nonresident(vm: Vm, lruvec: Lruvec, nr_pages: int) -> None:
 def workingset_eviction(vm: Vm, folio: int) -> int:
     """The shadow that an evicted folio leaves. Kernel: mm/workingset.c workingset_eviction()."""
     pgdat = folio_pgdat(vm, folio)
+    if lru_gen_enabled(vm):
+        token, was_used = lru_gen_eviction(vm, folio)
+        return pack_shadow(pgdat.nid, token, was_used)
     eviction = pgdat.lruvec.nonresident_age >> bucket_order(vm)
     workingset_age_nonresident(vm, pgdat.lruvec, folio_nr_pages(vm, folio))
     workingset = (vm.folios.flags[folio] & PG_workingset) != 0
@@ -90,8 +96,10 @@ def workingset_test_recent(vm: Vm, shadow: int, file: bool) -> tuple[bool, bool]
     Kernel: mm/workingset.c workingset_test_recent()
     """
     nid, eviction, workingset = unpack_shadow(shadow)
-    order = bucket_order(vm)
     pgdat = vm.nodes[nid]
+    if lru_gen_enabled(vm):
+        return lru_gen_test_recent(pgdat.lruvec, eviction, file, EVICTION_MASK), workingset
+    order = bucket_order(vm)
     refault_distance = (pgdat.lruvec.nonresident_age - (eviction << order)) & EVICTION_MASK
     lrus = [LRU_ACTIVE_FILE] if file else [LRU_ACTIVE_FILE, LRU_INACTIVE_FILE]
     if vm.folios.swap.nr_swap_pages > 0:
@@ -106,6 +114,11 @@ def workingset_refault(vm: Vm, folio: int, shadow: int) -> None:
     """
     file, nr_pages = folio_is_file_lru(vm, folio), folio_nr_pages(vm, folio)
     pgdat = folio_pgdat(vm, folio)
+    if lru_gen_enabled(vm):
+        nid, token, _ = unpack_shadow(shadow)
+        if vm.nodes[nid].lruvec is folio_lruvec(vm, folio):
+            lru_gen_refault(vm, folio, token, *workingset_test_recent(vm, shadow, file)[::-1])
+        return
     mod_node_page_state(vm, pgdat, WORKINGSET_REFAULT_BASE + file, nr_pages)
     recent, workingset = workingset_test_recent(vm, shadow, file)
     if not recent:

@@ -12,7 +12,6 @@ from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
 from memsim.mm.vmscan.scan_control import DEF_PRIORITY, ScanControl, current_is_kswapd
 from memsim.mm.vmscan.shrink_node import (
-    compact_gap,
     compaction_suitable,
     shrink_node,
     snapshot_refaults,
@@ -25,6 +24,7 @@ from memsim.trace.vmscan_events import (
     TP_VMSCAN,
     emit,
 )
+from memsim.words.compaction import compact_gap
 from memsim.words.gfp import __GFP_IO, gfp_zone
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES, PAGE_ALLOC_COSTLY_ORDER
 from memsim.words.page_flags import SWAP_CLUSTER_MAX

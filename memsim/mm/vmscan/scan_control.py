@@ -5,6 +5,7 @@ Kernel: mm/vmscan.c struct scan_control, include/linux/vmstat.h struct reclaim_s
 
 from __future__ import annotations
 
+from memsim.mm.lru_gen.promote import MmWalk
 from memsim.mm.mmzone import Vm
 from memsim.words.task import PF_KSWAPD
 
@@ -30,9 +31,9 @@ class ScanControl:
         "anon_cost", "cache_trim_mode", "cache_trim_mode_failed", "compaction_ready", "congested",
         "dirty", "file_cost", "file_is_tiny", "file_taken", "force_deactivate", "gfp_mask",
         "immediate", "may_deactivate", "may_swap", "may_unmap", "may_writepage",
-        "memcg_full_walk", "no_cache_trim_mode", "nr_reclaimed", "nr_scanned", "nr_to_reclaim",
-        "order", "priority", "reclaim_idx", "skipped_deactivate", "taken", "unqueued_dirty",
-        "writeback",
+        "memcg_full_walk", "mm_walk", "no_cache_trim_mode", "nr_reclaimed", "nr_scanned",
+        "nr_to_reclaim", "order", "priority", "reclaim_idx", "skipped_deactivate", "taken",
+        "unqueued_dirty", "writeback",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +58,8 @@ class ScanControl:
         self.force_deactivate = self.skipped_deactivate = False
         self.cache_trim_mode = self.cache_trim_mode_failed = self.no_cache_trim_mode = False
         self.file_is_tiny = self.compaction_ready = self.memcg_full_walk = False
+        #: current->reclaim_state->mm_walk, of the multi-gen LRU.
+        self.mm_walk: MmWalk | None = None
         self.forget_nr()
 
     def forget_nr(self) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from memsim.mm.filemap import _filemap_remove_folio
 from memsim.mm.folio import (
     folio_clear_flags,
+    folio_lruvec,
     folio_nr_pages,
     folio_set_flags,
+    lru_gen_enabled,
     mod_folio_state,
     set_entry,
     set_word,
     xa_mk_value,
 )
+from memsim.mm.lru_gen.walk import lru_gen_look_around
 from memsim.mm.mm_inline import folio_is_file_lru
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.rmap import folio_mapping, folio_remove_rmap, folio_test_anon
@@ -48,6 +51,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_anon_exclusive,
     PG_dirty,
+    PG_private,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -60,22 +64,24 @@ FOLIOREF_RECLAIM, FOLIOREF_RECLAIM_CLEAN, FOLIOREF_KEEP, FOLIOREF_ACTIVATE = ran
 _FREED, _KEEP, _ACTIVATE = range(3)
 
 
-def folio_referenced(vm: Vm, folio: int) -> int:
+def folio_referenced(vm: Vm, folio: int, sc: ScanControl) -> int:
     """ptes that were used since somebody looked last; none is young any longer.
 
-    Kernel: mm/rmap.c folio_referenced()
+    The multi-gen LRU looks at the ptes around them, too. Kernel: mm/rmap.c folio_referenced()
     """
     young = vm.folios.young[folio]
     set_word(vm.folios, WORD_YOUNG, folio, 0)
+    if young and lru_gen_enabled(vm):
+        lru_gen_look_around(vm, folio_lruvec(vm, folio), folio, sc.mm_walk)
     return young
 
 
-def folio_check_references(vm: Vm, folio: int) -> int:
+def folio_check_references(vm: Vm, folio: int, sc: ScanControl) -> int:
     """What use since the last look asks for. NOT MODELLED: VM_EXEC, VM_LOCKED.
 
     Kernel: mm/vmscan.c folio_check_references()
     """
-    referenced_ptes = folio_referenced(vm, folio)
+    referenced_ptes = folio_referenced(vm, folio, sc)
     referenced_folio = vm.folios.flags[folio] & PG_referenced
     folio_clear_flags(vm.folios, folio, PG_referenced)
     if referenced_ptes:
@@ -178,14 +184,20 @@ def _activate(vm: Vm, folio: int, stat: ReclaimStat) -> None:
 def _fate(
     vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimStat, ignore: bool
 ) -> int:
-    """Freed, kept or activated. NOT MODELLED: locks of folios that others hold, poisoned pages."""
+    """Freed, kept or activated.
+
+    NOT MODELLED: locks of folios that others hold, poisoned pages; buffers that can be released
+    (filemap_release_folio()): with PG_private they are somebody's who does not let go.
+    """
     folios, nr_pages = vm.folios, folio_nr_pages(vm, folio)
     if not sc.may_unmap and folios.mapcount[folio]:
+        return _KEEP
+    if not ignore and _was_promoted(vm, folio):
         return _KEEP
     _count_dirty(vm, folio, stat)
     if folios.flags[folio] & PG_writeback:
         return _under_writeback(vm, folio, pgdat, stat)
-    references = FOLIOREF_RECLAIM if ignore else folio_check_references(vm, folio)
+    references = FOLIOREF_RECLAIM if ignore else folio_check_references(vm, folio, sc)
     if references == FOLIOREF_ACTIVATE:
         return _ACTIVATE
     if references == FOLIOREF_KEEP:
@@ -208,10 +220,18 @@ def _fate(
             return fate
     if anon and not folios.flags[folio] & PG_swapbacked:
         return _drop_lazyfree(vm, folio)
+    if folios.flags[folio] & PG_private:
+        return _ACTIVATE
     has_mapping = not anon or folios.flags[folio] & PG_swapcache
     if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio, reclaimed=True)):
         return _KEEP
     return _FREED
+
+
+def _was_promoted(vm: Vm, folio: int) -> bool:
+    """Did folio_update_gen() come upon it while it was isolated?"""
+    mapped = vm.folios.mapcount[folio] > 0
+    return mapped and vm.folios.flags[folio] & PG_referenced > 0 and lru_gen_enabled(vm)
 
 
 def _drop_lazyfree(vm: Vm, folio: int) -> int:

@@ -97,7 +97,7 @@ def shrink_active_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanControl,
     isolated, _ = isolate_lru_folios(vm, nr_to_scan, lruvec, sc, lru)
     nr_taken = _count_isolated(vm, lruvec, file, isolated)
     for folio in isolated:
-        folio_referenced(vm, folio)
+        folio_referenced(vm, folio, sc)
         folio_clear_flags(vm.folios, folio, PG_active)
         folio_set_flags(vm.folios, folio, PG_workingset)
     nr_deactivate = move_folios_to_lru(vm, lruvec, isolated)

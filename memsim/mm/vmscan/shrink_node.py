@@ -5,8 +5,9 @@ Kernel: mm/vmscan.c in_reclaim_compaction() to shrink_node()
 
 from __future__ import annotations
 
-from memsim.mm.folio import set_lruvec_field
+from memsim.mm.folio import lru_gen_enabled, set_lruvec_field
 from memsim.mm.journal import set_node_field
+from memsim.mm.lru_gen.shrink import lru_gen_shrink_node
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.page_alloc.watermark import zone_watermark_ok
 from memsim.mm.shrinker import shrink_slab
@@ -19,6 +20,7 @@ from memsim.mm.vmscan.throttle import (
     reclaim_throttle,
 )
 from memsim.mm.vmstat import min_wmark_pages
+from memsim.words.compaction import compact_gap
 from memsim.words.gfp import __GFP_IO
 from memsim.words.mmzone import PAGE_ALLOC_COSTLY_ORDER
 from memsim.words.page_flags import (
@@ -29,14 +31,6 @@ from memsim.words.page_flags import (
     LRUVEC_PGDAT_WRITEBACK,
     WORKINGSET_ACTIVATE_BASE,
 )
-
-
-def compact_gap(order: int) -> int:
-    """Pages that compaction wants free besides: twice the block.
-
-    Kernel: include/linux/compaction.h compact_gap()
-    """
-    return 2 << order
 
 
 def compaction_suitable(vm: Vm, zone: Zone, sc: ScanControl) -> bool:
@@ -82,6 +76,10 @@ def shrink_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
     Kernel: mm/vmscan.c shrink_node(), shrink_node_memcgs()
     """
     reclaimable = False
+    if lru_gen_enabled(vm):
+        sc.forget_nr()
+        lru_gen_shrink_node(vm, pgdat, sc)
+        return
     while True:
         sc.forget_nr()
         nr_reclaimed = sc.nr_reclaimed
@@ -119,6 +117,8 @@ def _mark_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
 
 def snapshot_refaults(vm: Vm, pgdat: PglistData) -> None:
     """Remember how many refaults there were. Kernel: mm/vmscan.c snapshot_refaults()."""
+    if lru_gen_enabled(vm):
+        return
     for file, name in enumerate(("refaults_anon", "refaults_file")):
         value = pgdat.vm_stat[WORKINGSET_ACTIVATE_BASE + file]
         set_lruvec_field(vm, pgdat.lruvec, name, value)
