@@ -15,6 +15,7 @@ from memsim.mm.folio import (
     folio_nr_pages,
     folio_set_flags,
     folio_zone,
+    mod_folio_node_state,
     mod_folio_state,
     mod_zone_folio_state,
     set_entry,
@@ -173,7 +174,7 @@ def folio_mark_dirty(vm: Vm, folio: int) -> None:
         return
     folio_set_flags(vm.folios, folio, PG_dirty)
     mod_folio_state(vm, folio, NR_FILE_DIRTY, 1)
-    mod_folio_state(vm, folio, NR_DIRTIED, 1)
+    mod_folio_node_state(vm, folio, NR_DIRTIED, 1)
     mod_zone_folio_state(folio_zone(vm, folio), NR_ZONE_WRITE_PENDING, folio_nr_pages(vm, folio))
 
 
@@ -201,7 +202,7 @@ def write_back(vm: Vm) -> None:
             continue
         for _, folio in sorted(mapping.i_pages.items()):
             if folio >= 0 and folio_clear_dirty_for_io(vm, folio):
-                mod_folio_state(vm, folio, NR_WRITTEN, 1)
+                mod_folio_node_state(vm, folio, NR_WRITTEN, 1)
                 if vm.folios.flags[folio] & PG_reclaim:
                     folio_clear_flags(vm.folios, folio, PG_reclaim)
                     folio_rotate_reclaimable(vm, folio)

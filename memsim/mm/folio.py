@@ -75,19 +75,20 @@ class AddressSpace:
 
 
 class Lruvec:
-    """struct lruvec: a node's LRU lists, and what its balance stands on.
+    """struct lruvec: the LRU lists of a memcg's folios on a node, and what their balance stands on.
 
-    NOT MODELLED: one for each memcg; all folios are the root's.
+    `vm_stat` counts the folios of the memcg and of those below it: of the root, all of the node's.
     """
 
     __slots__ = (
         "anon_cost", "file_cost", "flags", "lists", "nonresident_age", "pgdat", "refaults_anon",
-        "refaults_file",
+        "refaults_file", "vm_stat",
     )  # fmt: skip
 
-    def __init__(self, pgdat: PglistData, lists: list[int]) -> None:
+    def __init__(self, pgdat: PglistData, lists: list[int], vm_stat: list[int]) -> None:
         self.pgdat = pgdat
         self.lists = lists
+        self.vm_stat = vm_stat
         self.anon_cost = self.file_cost = 0
         self.nonresident_age = 0
         self.flags = 0
@@ -138,8 +139,8 @@ def reclaim_init(vm: Vm) -> None:
     """
     vm.folios = Folios(vm)
     for pgdat in vm.nodes:
-        pgdat.lruvec = Lruvec(pgdat, vm.list_heads(NR_LRU_LISTS))
         pgdat.vm_stat = [0] * NR_VM_NODE_STAT_ITEMS
+        pgdat.lruvec = Lruvec(pgdat, vm.list_heads(NR_LRU_LISTS), pgdat.vm_stat)
 
 
 def xa_mk_value(value: int) -> int:
@@ -167,6 +168,16 @@ def folio_zone(vm: Vm, folio: int) -> Zone:
 def folio_pgdat(vm: Vm, folio: int) -> PglistData:
     """The node of a folio. Kernel: include/linux/mm.h folio_pgdat()."""
     return vm.nodes[folio_zone(vm, folio).node]
+
+
+def folio_lruvec(vm: Vm, folio: int) -> Lruvec:
+    """Whose lists a folio is on, or will be. Kernel: include/linux/memcontrol.h folio_lruvec()."""
+    return folio_pgdat(vm, folio).lruvec
+
+
+def lruvec_page_state(lruvec: Lruvec, item: int) -> int:
+    """A counter of a lruvec. Kernel: mm/memcontrol.c lruvec_page_state()."""
+    return lruvec.vm_stat[item]
 
 
 def folio_nr_pages(vm: Vm, folio: int) -> int:
@@ -243,12 +254,17 @@ def forget_mapping(vm: Vm, mapping: AddressSpace) -> None:
 def mod_node_page_state(vm: Vm, pgdat: PglistData, item: int, delta: int) -> None:
     """Add delta to a counter of a node. NOT MODELLED: that each CPU collects changes first.
 
-    Kernel: mm/vmstat.c mod_node_page_state(), mm/memcontrol.c __mod_lruvec_state()
+    Kernel: mm/vmstat.c mod_node_page_state()
     """
     old = pgdat.vm_stat[item]
     if delta and vm.trace.mask & TP_STEPS:
         vm.trace.step(NODE_STAT, pgdat.nid, item, old, old + delta)
     pgdat.vm_stat[item] = old + delta
+
+
+def mod_lruvec_state(vm: Vm, lruvec: Lruvec, item: int, delta: int) -> None:
+    """Add delta to a counter of a lruvec, and of its node. Kernel: __mod_lruvec_state()."""
+    mod_node_page_state(vm, lruvec.pgdat, item, delta)
 
 
 def mod_zone_folio_state(zone: Zone, item: int, delta: int) -> None:
@@ -264,7 +280,15 @@ def mod_zone_folio_state(zone: Zone, item: int, delta: int) -> None:
 
 
 def mod_folio_state(vm: Vm, folio: int, item: int, sign: int) -> None:
-    """Count a folio's pages in its node, or take them away. Kernel: __lruvec_stat_mod_folio()."""
+    """Count a folio's pages in its lruvec, or take them away. Kernel: __lruvec_stat_mod_folio()."""
+    mod_lruvec_state(vm, folio_lruvec(vm, folio), item, sign * folio_nr_pages(vm, folio))
+
+
+def mod_folio_node_state(vm: Vm, folio: int, item: int, sign: int) -> None:
+    """Count a folio's pages in its node alone: what a memcg does not count.
+
+    Kernel: include/linux/vmstat.h node_stat_mod_folio()
+    """
     pgdat = folio_pgdat(vm, folio)
     mod_node_page_state(vm, pgdat, item, sign * folio_nr_pages(vm, folio))
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from memsim.lib.list import list_del, list_insert_after
 from memsim.mm.folio import (
+    Lruvec,
     folio_clear_flags,
     folio_get,
+    folio_lruvec,
     folio_nr_pages,
-    folio_pgdat,
     folio_zone,
-    mod_node_page_state,
+    mod_lruvec_state,
     mod_zone_folio_state,
     set_folio_state,
 )
@@ -70,12 +71,12 @@ def folio_lru_list(vm: Vm, folio: int) -> int:
     return lru + ((flags & PG_active) != 0)
 
 
-def update_lru_size(vm: Vm, zone: Zone, lru: int, nr_pages: int) -> None:
-    """Count pages that joined a list, or left it, for the node and for the zone.
+def update_lru_size(vm: Vm, lruvec: Lruvec, zone: Zone, lru: int, nr_pages: int) -> None:
+    """Count pages that joined a list, or left it, for the lruvec and for the zone.
 
     Kernel: include/linux/mm_inline.h update_lru_size()
     """
-    mod_node_page_state(vm, vm.nodes[zone.node], NR_LRU_BASE + lru, nr_pages)
+    mod_lruvec_state(vm, lruvec, NR_LRU_BASE + lru, nr_pages)
     mod_zone_folio_state(zone, NR_ZONE_LRU_BASE + lru, nr_pages)
 
 
@@ -86,20 +87,22 @@ def lruvec_add_folio(vm: Vm, folio: int, tail: bool = False) -> None:
     Kernel: include/linux/mm_inline.h lruvec_add_folio(), lruvec_add_folio_tail()
     """
     lru = folio_lru_list(vm, folio)
-    update_lru_size(vm, folio_zone(vm, folio), lru, folio_nr_pages(vm, folio))
-    link_folio(vm, folio_pgdat(vm, folio), lru, folio, tail)
+    lruvec, zone = folio_lruvec(vm, folio), folio_zone(vm, folio)
+    update_lru_size(vm, lruvec, zone, lru, folio_nr_pages(vm, folio))
+    link_folio(vm, lruvec.pgdat, lru, folio, tail)
 
 
 def lruvec_del_folio(vm: Vm, folio: int) -> None:
     """Take a folio off its list. Kernel: include/linux/mm_inline.h lruvec_del_folio()."""
     lru = folio_lru_list(vm, folio)
-    unlink_folio(vm, folio_pgdat(vm, folio), lru, folio)
-    update_lru_size(vm, folio_zone(vm, folio), lru, -folio_nr_pages(vm, folio))
+    lruvec, zone = folio_lruvec(vm, folio), folio_zone(vm, folio)
+    unlink_folio(vm, lruvec.pgdat, lru, folio)
+    update_lru_size(vm, lruvec, zone, lru, -folio_nr_pages(vm, folio))
 
 
 def link_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool) -> None:
     """The list alone, no counter."""
-    head = pgdat.lruvec.lists[lru]
+    head = folio_lruvec(vm, folio).lists[lru]
     after = vm.prev[head] if tail else head
     list_insert_after(vm.next, vm.prev, folio, after)
     if vm.trace.mask & TP_STEPS:

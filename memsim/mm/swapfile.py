@@ -9,7 +9,14 @@ Kernel: mm/swapfile.c
 
 from __future__ import annotations
 
-from memsim.mm.folio import folio_clear_flags, folio_set_flags, mod_folio_state, set_entry, set_word
+from memsim.mm.folio import (
+    folio_clear_flags,
+    folio_set_flags,
+    mod_folio_node_state,
+    mod_folio_state,
+    set_entry,
+    set_word,
+)
 from memsim.mm.mmzone import Vm
 from memsim.mm.swap_info import SWAP_HAS_CACHE, SwapInfo
 from memsim.trace.events import TP_STEPS
@@ -99,7 +106,7 @@ def delete_from_swap_cache(vm: Vm, folio: int, shadow: int = NULL) -> int:
     set_entry(vm, folios.swapper_space, slot, shadow)
     set_word(folios, WORD_PRIVATE, folio, 0)
     folio_clear_flags(folios, folio, PG_swapcache)
-    mod_folio_state(vm, folio, NR_FILE_PAGES, -1)
+    mod_folio_node_state(vm, folio, NR_FILE_PAGES, -1)
     mod_folio_state(vm, folio, NR_SWAPCACHE, -1)
     return slot
 

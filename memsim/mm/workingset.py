@@ -12,10 +12,12 @@ from __future__ import annotations
 from memsim.lib.bits import fls
 from memsim.mm.folio import (
     Lruvec,
+    folio_lruvec,
     folio_nr_pages,
     folio_pgdat,
     folio_set_flags,
-    mod_node_page_state,
+    lruvec_page_state,
+    mod_lruvec_state,
     set_lruvec_field,
     xa_mk_value,
     xa_to_value,
@@ -91,12 +93,13 @@ def workingset_test_recent(vm: Vm, shadow: int, file: bool) -> tuple[bool, bool]
     """
     nid, eviction, workingset = unpack_shadow(shadow)
     order = bucket_order(vm)
-    pgdat = vm.nodes[nid]
-    refault_distance = (pgdat.lruvec.nonresident_age - (eviction << order)) & EVICTION_MASK
+    lruvec = vm.nodes[nid].lruvec
+    refault_distance = (lruvec.nonresident_age - (eviction << order)) & EVICTION_MASK
     lrus = [LRU_ACTIVE_FILE] if file else [LRU_ACTIVE_FILE, LRU_INACTIVE_FILE]
     if vm.folios.swap.nr_swap_pages > 0:
         lrus += [LRU_ACTIVE_ANON, LRU_INACTIVE_ANON] if file else [LRU_ACTIVE_ANON]
-    return refault_distance <= sum(pgdat.vm_stat[lru] for lru in lrus), workingset
+    size = sum(lruvec_page_state(lruvec, lru) for lru in lrus)
+    return refault_distance <= size, workingset
 
 
 def workingset_refault(vm: Vm, folio: int, shadow: int) -> None:
@@ -105,21 +108,20 @@ def workingset_refault(vm: Vm, folio: int, shadow: int) -> None:
     Kernel: mm/workingset.c workingset_refault()
     """
     file, nr_pages = folio_is_file_lru(vm, folio), folio_nr_pages(vm, folio)
-    pgdat = folio_pgdat(vm, folio)
-    mod_node_page_state(vm, pgdat, WORKINGSET_REFAULT_BASE + file, nr_pages)
+    lruvec = folio_lruvec(vm, folio)
+    mod_lruvec_state(vm, lruvec, WORKINGSET_REFAULT_BASE + file, nr_pages)
     recent, workingset = workingset_test_recent(vm, shadow, file)
     if not recent:
         return
     folio_set_flags(vm.folios, folio, PG_active)
-    workingset_age_nonresident(vm, pgdat.lruvec, nr_pages)
-    mod_node_page_state(vm, pgdat, WORKINGSET_ACTIVATE_BASE + file, nr_pages)
+    workingset_age_nonresident(vm, lruvec, nr_pages)
+    mod_lruvec_state(vm, lruvec, WORKINGSET_ACTIVATE_BASE + file, nr_pages)
     if workingset:
         folio_set_flags(vm.folios, folio, PG_workingset)
-        lru_note_cost(vm, pgdat.lruvec, file, nr_pages, 0)
-        mod_node_page_state(vm, pgdat, WORKINGSET_RESTORE_BASE + file, nr_pages)
+        lru_note_cost(vm, lruvec, file, nr_pages, 0)
+        mod_lruvec_state(vm, lruvec, WORKINGSET_RESTORE_BASE + file, nr_pages)
 
 
 def workingset_activation(vm: Vm, folio: int) -> None:
     """A folio was activated: one place less below it. Kernel: workingset_activation()."""
-    pgdat = folio_pgdat(vm, folio)
-    workingset_age_nonresident(vm, pgdat.lruvec, folio_nr_pages(vm, folio))
+    workingset_age_nonresident(vm, folio_lruvec(vm, folio), folio_nr_pages(vm, folio))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import isqrt
 
-from memsim.mm.folio import Lruvec
+from memsim.mm.folio import Lruvec, lruvec_page_state
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.swapfile import get_nr_swap_pages
 from memsim.mm.vmscan.scan_control import (
@@ -66,8 +66,8 @@ def inactive_is_low(lruvec: Lruvec, inactive_lru: int) -> bool:
 
     Kernel: mm/vmscan.c inactive_is_low()
     """
-    inactive = lruvec.pgdat.vm_stat[inactive_lru]
-    active = lruvec.pgdat.vm_stat[inactive_lru + LRU_ACTIVE]
+    inactive = lruvec_page_state(lruvec, inactive_lru)
+    active = lruvec_page_state(lruvec, inactive_lru + LRU_ACTIVE)
     gb = (inactive + active) >> (30 - PAGE_SHIFT)
     inactive_ratio = isqrt(10 * gb) if gb else 1
     return inactive * inactive_ratio < active
@@ -81,7 +81,7 @@ def prepare_scan_control(pgdat: PglistData, sc: ScanControl) -> None:
     lruvec = pgdat.lruvec
     sc.anon_cost, sc.file_cost = lruvec.anon_cost, lruvec.file_cost
     _may_deactivate(lruvec, sc)
-    file = pgdat.vm_stat[LRU_INACTIVE_FILE]
+    file = lruvec_page_state(lruvec, LRU_INACTIVE_FILE)
     trims = file >> sc.priority and not sc.may_deactivate & DEACTIVATE_FILE
     sc.cache_trim_mode = bool(trims and not sc.no_cache_trim_mode)
     zones = [zone for zone in pgdat.node_zones if zone.managed_pages]
@@ -105,7 +105,7 @@ def _may_deactivate(lruvec: Lruvec, sc: ScanControl) -> None:
     seen = lruvec.refaults_anon, lruvec.refaults_file
     lrus = LRU_INACTIVE_ANON, LRU_INACTIVE_FILE
     for file, bit in enumerate((DEACTIVATE_ANON, DEACTIVATE_FILE)):
-        refaults = lruvec.pgdat.vm_stat[WORKINGSET_ACTIVATE_BASE + file]
+        refaults = lruvec_page_state(lruvec, WORKINGSET_ACTIVATE_BASE + file)
         if refaults != seen[file] or inactive_is_low(lruvec, lrus[file]):
             sc.may_deactivate |= bit
         else:

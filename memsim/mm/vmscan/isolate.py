@@ -71,7 +71,7 @@ def isolate_lru_folios(
         emit(vm.trace, MM_VMSCAN_LRU_ISOLATE, sc.reclaim_idx, sc.order, *counts, lru)
     for zone, nr_pages in zip(pgdat.node_zones, nr_taken, strict=True):
         if nr_pages:
-            update_lru_size(vm, zone, lru, -nr_pages)
+            update_lru_size(vm, lruvec, zone, lru, -nr_pages)
     return taken, scan + nr_skipped
 
 

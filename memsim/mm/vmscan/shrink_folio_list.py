@@ -10,7 +10,7 @@ from memsim.mm.folio import (
     folio_clear_flags,
     folio_nr_pages,
     folio_set_flags,
-    mod_folio_state,
+    mod_folio_node_state,
     set_entry,
     set_word,
     xa_mk_value,
@@ -258,7 +258,7 @@ def _write_out(
     file, flags = folio_is_file_lru(vm, folio), folios.flags[folio]
     may_write_file = current_is_kswapd(vm) and flags & PG_reclaim
     if file and not (may_write_file and pgdat.lruvec.flags & LRUVEC_PGDAT_DIRTY):
-        mod_folio_state(vm, folio, NR_VMSCAN_IMMEDIATE, 1)
+        mod_folio_node_state(vm, folio, NR_VMSCAN_IMMEDIATE, 1)
         folio_set_flags(folios, folio, PG_reclaim)
         return _ACTIVATE
     may_enter_fs = sc.gfp_mask & __GFP_FS or (flags & PG_swapcache and sc.gfp_mask & __GFP_IO)
@@ -280,8 +280,8 @@ def _pageout(vm: Vm, folio: int) -> None:
     Kernel: mm/vmscan.c pageout(), mm/page_io.c swap_writepage()
     """
     folio_clear_flags(vm.folios, folio, PG_dirty | PG_reclaim)
-    mod_folio_state(vm, folio, NR_WRITTEN, 1)
+    mod_folio_node_state(vm, folio, NR_WRITTEN, 1)
     if vm.trace.mask & TP_VMSCAN:
         flags = trace_reclaim_flags(folio_is_file_lru(vm, folio))
         emit(vm.trace, MM_VMSCAN_WRITE_FOLIO, folio, flags)
-    mod_folio_state(vm, folio, NR_VMSCAN_WRITE, 1)
+    mod_folio_node_state(vm, folio, NR_VMSCAN_WRITE, 1)

@@ -5,7 +5,7 @@ Kernel: mm/vmscan.c in_reclaim_compaction() to shrink_node()
 
 from __future__ import annotations
 
-from memsim.mm.folio import set_lruvec_field
+from memsim.mm.folio import lruvec_page_state, set_lruvec_field
 from memsim.mm.journal import set_node_field
 from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.page_alloc.watermark import zone_watermark_ok
@@ -120,5 +120,5 @@ def _mark_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
 def snapshot_refaults(vm: Vm, pgdat: PglistData) -> None:
     """Remember how many refaults there were. Kernel: mm/vmscan.c snapshot_refaults()."""
     for file, name in enumerate(("refaults_anon", "refaults_file")):
-        value = pgdat.vm_stat[WORKINGSET_ACTIVATE_BASE + file]
+        value = lruvec_page_state(pgdat.lruvec, WORKINGSET_ACTIVATE_BASE + file)
         set_lruvec_field(vm, pgdat.lruvec, name, value)
