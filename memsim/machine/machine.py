@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.machine.cgroup import CgroupRequests
 from memsim.machine.checks import (
     check_cpu,
     check_free,
@@ -63,7 +64,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests, CompactionRequests):
+class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are

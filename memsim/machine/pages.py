@@ -23,7 +23,10 @@ from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
+from memsim.mm.memcontrol.run_as import run_as
 from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.oom_kill.regions import mmap_region, munmap_region
+from memsim.mm.oom_kill.task import owner_of_region
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
@@ -97,7 +100,10 @@ class PageRequests(History):
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
         fault = memory.handle_mm_fault if mapping.is_anon else filemap.filemap_fault
         call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
-        return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
+        name, owner = f"touch({region.name}, {index})", owner_of_region(self.vm.oom, mapping.id)
+        if owner is not None:
+            return self._had(self._do(name, cpu, lambda: run_as(self.vm, owner, call)))
+        return self._had(self._do(name, cpu, call))
 
     def madvise(self, pages: Pages, index: int, advice: str, *, cpu: int = 0) -> None:
         """Say of a page that it is not needed: MADV_COLD or MADV_FREE of a region's.
@@ -124,7 +130,7 @@ class PageRequests(History):
         """A file is deleted, or a region unmapped: all its folios are freed."""
         mapping = self._mapping(pages, None)
         check_cpu(self.vm, cpu)
-        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping))
+        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping, pages.nr_pages))
 
     def kswapd(self, *, nid: int = 0) -> None:
         """Wake a node's kswapd, whatever it was asked for, and let it run until it sleeps.
@@ -180,8 +186,15 @@ class PageRequests(History):
             )
         nr_pages = _nr_pages(size)
         shown = f"{call}({name}, {nr_pages} pages)"
-        made = self._do(shown, 0, lambda: _Hidden(new_mapping(self.vm, kind, name)))
+        made = self._do(shown, 0, lambda: _Hidden(self._new_mapping(kind, name, nr_pages)))
         return Pages(made.mapping.id, name, nr_pages)
+
+    def _new_mapping(self, kind: int, name: str, nr_pages: int) -> AddressSpace:
+        return (
+            mmap_region(self.vm, name, nr_pages)
+            if kind == ANON
+            else new_mapping(self.vm, kind, name)
+        )
 
     def _mapping(self, pages: Pages, kind: int | None) -> AddressSpace:
         self._folios()
@@ -210,16 +223,21 @@ class PageRequests(History):
         return nid
 
     def _had(self, pfn: int) -> int:
+        if pfn < NULL:
+            told = "ENOMEM: its memory cgroup has no room for the page below memory.max"
+            raise PageAllocationFailure(told, "")
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
             report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
             raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
-    def _close(self, mapping: AddressSpace) -> None:
-        call = memory.zap_pte if mapping.is_anon else filemap.truncate
+    def _close(self, mapping: AddressSpace, nr_pages: int) -> None:
+        if mapping.is_anon:
+            munmap_region(self.vm, mapping, nr_pages)
+            return
         for index in sorted(mapping.i_pages):
-            call(self.vm, mapping, index)
+            filemap.truncate(self.vm, mapping, index)
         forget_mapping(self.vm, mapping)
 
 

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from memsim.lib.list import list_for_each
-from memsim.mm.folio import AddressSpace, folio_nr_pages, xa_is_value, xa_to_value
+from memsim.mm.folio import (
+    AddressSpace,
+    Lruvec,
+    folio_lruvec,
+    folio_nr_pages,
+    xa_is_value,
+    xa_to_value,
+)
+from memsim.mm.memcontrol.validate import MEMCG_INVARIANTS
 from memsim.mm.mm_inline import folio_lru_list
 from memsim.mm.mmzone import PG_INUSE, PG_LRU, Vm, page_zone
 from memsim.mm.rmap import folio_test_anon, references_of_places
@@ -40,43 +48,58 @@ def lru_folios(vm: Vm, nid: int, lru: int) -> list[int]:
     return list(list_for_each(vm.next, vm.nodes[nid].lruvec.lists[lru]))
 
 
-def _lists(vm: Vm) -> list[tuple[int, int]]:
-    return [(pgdat.nid, lru) for pgdat in vm.nodes for lru in range(NR_LRU_LISTS)]
+def _lruvecs(vm: Vm) -> list[Lruvec]:
+    """The root's on each node, then those of the memcgs."""
+    groups = vm.folios.memcgs.groups.values()
+    return [pgdat.lruvec for pgdat in vm.nodes] + [
+        lruvec for memcg in groups for lruvec in memcg.nodeinfo
+    ]
+
+
+def _lists(vm: Vm) -> list[tuple[Lruvec, int]]:
+    return [(lruvec, lru) for lruvec in _lruvecs(vm) for lru in range(NR_LRU_LISTS)]
+
+
+def _on_list(vm: Vm, lruvec: Lruvec, lru: int) -> list[int]:
+    return list(list_for_each(vm.next, lruvec.lists[lru]))
 
 
 def _links(vm: Vm) -> Iterator[str]:
     """Each folio on an LRU list is the next of its prev, and the prev of its next."""
-    for nid, lru in _lists(vm):
-        head = vm.nodes[nid].lruvec.lists[lru]
-        for before, folio in pairwise([head, *lru_folios(vm, nid, lru), head]):
+    for lruvec, lru in _lists(vm):
+        head = lruvec.lists[lru]
+        for before, folio in pairwise([head, *_on_list(vm, lruvec, lru), head]):
             if vm.prev[folio] != before:
                 yield f"prev of {folio} is {vm.prev[folio]}, not {before}"
 
 
 def _right_list(vm: Vm) -> Iterator[str]:
-    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that node."""
-    for nid, lru in _lists(vm):
-        for folio in lru_folios(vm, nid, lru):
-            zone = page_zone(vm, folio)
+    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that lruvec."""
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
             in_use = vm.page_state[folio] & PG_INUSE and vm.page_state[folio] & PG_LRU
-            here = zone is not None and zone.node == nid and folio_lru_list(vm, folio) == lru
+            here = folio_lruvec(vm, folio) is lruvec and folio_lru_list(vm, folio) == lru
             if not in_use or not here:
-                yield f"{folio:#x} on {LRU_NAMES[lru]} of node {nid}"
+                yield f"{folio:#x} on {LRU_NAMES[lru]} of node {lruvec.pgdat.nid}"
 
 
 def _nr_lru(vm: Vm) -> Iterator[str]:
     """NR_INACTIVE_ANON to NR_UNEVICTABLE count the pages of a node's lists, NR_ZONE_* a zone's."""
     listed: dict[tuple[int, int], int] = {}
-    for nid, lru in _lists(vm):
-        folios = lru_folios(vm, nid, lru)
-        nr_pages = sum(folio_nr_pages(vm, folio) for folio in folios)
-        counted = vm.nodes[nid].vm_stat[NR_LRU_BASE + lru]
-        if counted != nr_pages:
-            yield f"node {nid}: {NODE_STAT_ITEMS[lru]} {counted}, listed {nr_pages}"
-        for folio in folios:
+    by_node: dict[tuple[int, int], int] = {}
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
             zone = page_zone(vm, folio)
-            key = (zone.id if zone else -1, lru)
-            listed[key] = listed.get(key, 0) + folio_nr_pages(vm, folio)
+            for key, sums in (
+                ((zone.id if zone else -1, lru), listed),
+                ((lruvec.pgdat.nid, lru), by_node),
+            ):
+                sums[key] = sums.get(key, 0) + folio_nr_pages(vm, folio)
+    for pgdat in vm.nodes:
+        for lru in range(NR_LRU_LISTS):
+            counted, nr_pages = pgdat.vm_stat[NR_LRU_BASE + lru], by_node.get((pgdat.nid, lru), 0)
+            if counted != nr_pages:
+                yield f"node {pgdat.nid}: {NODE_STAT_ITEMS[lru]} {counted}, listed {nr_pages}"
     for zone in vm.zones:
         for lru in range(NR_LRU_LISTS):
             counted, nr_pages = zone.vm_stat[NR_ZONE_LRU_BASE + lru], listed.get((zone.id, lru), 0)
@@ -214,5 +237,5 @@ def _isolated(vm: Vm) -> Iterator[str]:
 #: Every invariant of folios; its sentence is the docstring.
 FOLIO_INVARIANTS: tuple[Callable[[Vm], Iterator[str]], ...] = (
     _links, _right_list, _nr_lru, _words, _entries, _places, _references, _batches, _flags,
-    _counters, _swap_map, _isolated,
+    _counters, _swap_map, _isolated, *MEMCG_INVARIANTS,
 )  # fmt: skip

@@ -11,15 +11,19 @@ from memsim.mm.folio import (
     folio_clear_flags,
     folio_get,
     folio_lruvec,
+    folio_memcg,
     folio_nr_pages,
     folio_zone,
+    mem_cgroup_lruvec,
     mod_lruvec_state,
     mod_zone_folio_state,
     set_folio_state,
 )
+from memsim.mm.memcontrol.state import mem_cgroup_update_lru_size
 from memsim.mm.mmzone import PG_LRU, PglistData, Vm, Zone
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import LRU_ADD, LRU_DEL
+from memsim.words.memcontrol import MEMCG_DATA_SHIFT
 from memsim.words.mmzone import NR_ZONE_LRU_BASE
 from memsim.words.page_flags import (
     LRU_INACTIVE_ANON,
@@ -78,6 +82,7 @@ def update_lru_size(vm: Vm, lruvec: Lruvec, zone: Zone, lru: int, nr_pages: int)
     """
     mod_lruvec_state(vm, lruvec, NR_LRU_BASE + lru, nr_pages)
     mod_zone_folio_state(zone, NR_ZONE_LRU_BASE + lru, nr_pages)
+    mem_cgroup_update_lru_size(vm, lruvec.memcg, zone.node, zone.idx, lru, nr_pages)
 
 
 def lruvec_add_folio(vm: Vm, folio: int, tail: bool = False) -> None:
@@ -102,19 +107,25 @@ def lruvec_del_folio(vm: Vm, folio: int) -> None:
 
 def link_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool) -> None:
     """The list alone, no counter."""
-    head = folio_lruvec(vm, folio).lists[lru]
+    memcg = folio_memcg(vm, folio)
+    head = mem_cgroup_lruvec(memcg, pgdat).lists[lru]
     after = vm.prev[head] if tail else head
     list_insert_after(vm.next, vm.prev, folio, after)
     if vm.trace.mask & TP_STEPS:
-        vm.trace.step(LRU_ADD, pgdat.nid, lru, folio, after if after < vm.max_pfn else -1)
+        _step(vm, LRU_ADD, pgdat, lru, folio, after)
 
 
 def unlink_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int) -> None:
     """The list alone, no counter."""
     if vm.trace.mask & TP_STEPS:
-        after = vm.prev[folio]
-        vm.trace.step(LRU_DEL, pgdat.nid, lru, folio, after if after < vm.max_pfn else -1)
+        _step(vm, LRU_DEL, pgdat, lru, folio, vm.prev[folio])
     list_del(vm.next, vm.prev, folio)
+
+
+def _step(vm: Vm, kind: int, pgdat: PglistData, lru: int, folio: int, after: int) -> None:
+    memcg = vm.folios.memcg_data[folio] >> MEMCG_DATA_SHIFT
+    behind = after if after < vm.max_pfn else -1
+    vm.trace.step(kind, pgdat.nid, lru, folio, behind, memcg)
 
 
 def list_move(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool = False) -> None:

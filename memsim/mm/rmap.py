@@ -26,6 +26,7 @@ from memsim.trace.folio_steps import (
     WORD_INDEX,
     WORD_MAPCOUNT,
     WORD_MAPPING,
+    WORD_MEMCG_DATA,
     WORD_PRIVATE,
     WORD_YOUNG,
 )
@@ -50,6 +51,10 @@ from memsim.words.page_flags import (
 
 #: What a folio keeps when its contents move. Kernel: mm/migrate.c folio_migrate_flags()
 _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workingset | PG_reclaim
+#: With the charge. Kernel: mm/memcontrol.c mem_cgroup_migrate()
+_WORDS_THAT_MOVE = (
+    WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_YOUNG, WORD_PRIVATE, WORD_MEMCG_DATA,
+)  # fmt: skip
 _MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
 
 
@@ -130,7 +135,7 @@ def replace_folio(vm: Vm, old: int, new: int) -> None:
     folios = vm.folios
     flags = folios.flags[old]
     _count_for(vm, old, -1)
-    for word in (WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_YOUNG, WORD_PRIVATE):
+    for word in _WORDS_THAT_MOVE:
         set_word(folios, word, new, folios.words[word][old])
         set_word(folios, word, old, 0)
     folio_set_flags(folios, new, flags & _MOVES)

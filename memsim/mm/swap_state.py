@@ -27,7 +27,7 @@ def add_to_swap(vm: Vm, folio: int) -> bool:
 
     Kernel: mm/swap_state.c add_to_swap(), add_to_swap_cache()
     """
-    slot = folio_alloc_swap(vm)
+    slot = folio_alloc_swap(vm, folio)
     if slot == NULL:
         return False
     folio_get(vm.folios, folio)

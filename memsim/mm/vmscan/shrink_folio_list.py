@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from memsim.mm.filemap import _filemap_remove_folio
 from memsim.mm.folio import (
+    count_memcg_folio_events,
     folio_clear_flags,
     folio_nr_pages,
     folio_set_flags,
@@ -15,6 +16,8 @@ from memsim.mm.folio import (
     set_word,
     xa_mk_value,
 )
+from memsim.mm.memcontrol.state import MemCgroup
+from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
 from memsim.mm.mm_inline import folio_is_file_lru
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.rmap import folio_mapping, folio_remove_rmap, folio_test_anon
@@ -25,7 +28,6 @@ from memsim.mm.swapfile import (
     folio_free_swap,
     put_swap_folio,
     swap_duplicate,
-    vm_swap_full,
 )
 from memsim.mm.vmscan.isolate import batch_free, flush_free
 from memsim.mm.vmscan.scan_control import ReclaimStat, ScanControl, current_is_kswapd
@@ -38,6 +40,7 @@ from memsim.trace.vmscan_events import (
     trace_reclaim_flags,
 )
 from memsim.words.gfp import __GFP_FS, __GFP_IO
+from memsim.words.memcontrol import PGACTIVATE, PGLAZYFREED
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import (
     LRUVEC_PGDAT_DIRTY,
@@ -115,17 +118,19 @@ def is_page_cache_freeable(vm: Vm, folio: int) -> bool:
     return vm.folios.refcount[folio] == 1 + folio_nr_pages(vm, folio)
 
 
-def _remove_mapping(vm: Vm, folio: int, *, reclaimed: bool) -> bool:
+def _remove_mapping(
+    vm: Vm, folio: int, *, reclaimed: bool, target: MemCgroup | None = None
+) -> bool:
     """Take a folio out of its cache; False when others than this and the caller hold it.
 
-    Its shadow stays where it was reclaimed.
+    Its shadow stays where it was reclaimed, for the sake of a memcg or of all.
 
     It has no reference then. Kernel: mm/vmscan.c __remove_mapping()
     """
     folios = vm.folios
     if not is_page_cache_freeable(vm, folio) or folios.flags[folio] & PG_dirty:
         return False
-    shadow = workingset_eviction(vm, folio) if reclaimed else NULL
+    shadow = workingset_eviction(vm, folio, target) if reclaimed else NULL
     if folios.flags[folio] & PG_swapcache:
         put_swap_folio(vm, delete_from_swap_cache(vm, folio, shadow))
     else:
@@ -169,10 +174,12 @@ def _activate(vm: Vm, folio: int, stat: ReclaimStat) -> None:
 
     NOT MODELLED: folios that are mlocked.
     """
-    if vm.folios.flags[folio] & PG_swapcache and vm_swap_full(vm) and folio_free_swap(vm, folio):
+    in_swap_cache = vm.folios.flags[folio] & PG_swapcache
+    if in_swap_cache and mem_cgroup_swap_full(vm, folio) and folio_free_swap(vm, folio):
         folio_put(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     stat.nr_activate[folio_is_file_lru(vm, folio)] += folio_nr_pages(vm, folio)
+    count_memcg_folio_events(vm, folio, PGACTIVATE)
 
 
 def _fate(
@@ -209,9 +216,10 @@ def _fate(
     if anon and not folios.flags[folio] & PG_swapbacked:
         return _drop_lazyfree(vm, folio)
     has_mapping = not anon or folios.flags[folio] & PG_swapcache
-    if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio, reclaimed=True)):
+    if not (has_mapping and folios.mapping[folio]):
         return _KEEP
-    return _FREED
+    target = sc.target_mem_cgroup
+    return _FREED if _remove_mapping(vm, folio, reclaimed=True, target=target) else _KEEP
 
 
 def _drop_lazyfree(vm: Vm, folio: int) -> int:
@@ -219,6 +227,7 @@ def _drop_lazyfree(vm: Vm, folio: int) -> int:
     if vm.folios.refcount[folio] != 1:
         return _KEEP
     set_word(vm.folios, WORD_REFCOUNT, folio, 0)
+    count_memcg_folio_events(vm, folio, PGLAZYFREED)
     return _FREED
 
 
