@@ -342,7 +342,9 @@ def mod_folio_node_state(vm: Vm, folio: int, item: int, sign: int) -> None:
 
 def count_memcg_folio_events(vm: Vm, folio: int, event: int) -> None:
     """Count a folio's pages for its memcg. Kernel: include/linux/memcontrol.h."""
-    count_memcg_events(vm, folio_memcg(vm, folio), event, folio_nr_pages(vm, folio))
+    memcg = folio_memcg(vm, folio)
+    if memcg is not None:
+        count_memcg_events(vm, memcg, event, folio_nr_pages(vm, folio))
 
 
 def set_lruvec_field(vm: Vm, lruvec: Lruvec, name: str, value: int) -> None:

@@ -82,7 +82,8 @@ def update_lru_size(vm: Vm, lruvec: Lruvec, zone: Zone, lru: int, nr_pages: int)
     """
     mod_lruvec_state(vm, lruvec, NR_LRU_BASE + lru, nr_pages)
     mod_zone_folio_state(zone, NR_ZONE_LRU_BASE + lru, nr_pages)
-    mem_cgroup_update_lru_size(vm, lruvec.memcg, zone.node, zone.idx, lru, nr_pages)
+    if lruvec.memcg:
+        mem_cgroup_update_lru_size(vm, lruvec.memcg, zone.node, zone.idx, lru, nr_pages)
 
 
 def lruvec_add_folio(vm: Vm, folio: int, tail: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from memsim.mm.memcontrol.css import add_memcg
 from memsim.mm.memcontrol.state import put_memcg_field, put_swap_cgroup
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.history import put_tasks
@@ -23,10 +22,11 @@ def apply_memcg_step(vm: Vm, step: MemcgStep, backwards: bool) -> None:
     memcgs = vm.folios.memcgs
     match step:
         case MemcgNew():
-            if backwards:
-                del memcgs.groups[step.memcg]
-            else:
-                add_memcg(vm, step.memcg, step.name)
+            # the same object again: tasks name it
+            here, there = memcgs.groups, memcgs.undone
+            if not backwards:
+                here, there = there, here
+            there[step.memcg] = here.pop(step.memcg)
         case MemcgField():
             value = step.old if backwards else step.new
             put_memcg_field(memcgs.groups[step.memcg], step.nid, step.field, value)

@@ -1,4 +1,4 @@
-"""A group comes, and which memcg a folio or a task belongs to.
+"""A group comes.
 
 Kernel: mm/memcontrol.c mem_cgroup_alloc() to mem_cgroup_css_online()
 """
@@ -22,12 +22,7 @@ def mem_cgroup_alloc(vm: Vm, name: str) -> MemCgroup:
     id, number = ROOT_MEMCG_ID + 1 + len(vm.folios.memcgs.groups), vm.trace.number_of(name)
     if vm.trace.mask & TP_STEPS:
         vm.trace.step(MEMCG_NEW, id, number)
-    return add_memcg(vm, id, number)
-
-
-def add_memcg(vm: Vm, id: int, name: int) -> MemCgroup:
-    """The group alone, with empty lists on each node."""
-    memcgs, memcg = vm.folios.memcgs, MemCgroup(id, f"/{vm.trace.names[name]}")
+    memcgs, memcg = vm.folios.memcgs, MemCgroup(id, f"/{name}")
     if id not in memcgs.lists:
         memcgs.lists[id] = [lruvec_lists(vm) for _ in vm.nodes]
     for pgdat, lists in zip(vm.nodes, memcgs.lists[id], strict=True):

@@ -69,15 +69,19 @@ class MemcgStock:
 class Memcgs:
     """All groups below the root by id, in the order in which they came; and each CPU's stock.
 
-    `swap_cgroup` has for a slot of the swap device the id that it is charged to. `lists` are heads
-    of lists for groups that were, or are: they are never given back, and a group that undo() took
-    away has them again. nr_pages_over_high is current's: it is 0 where no operation runs.
+    `swap_cgroup` has the id that a slot of the swap device is charged to. `undone` are groups
+    that undo() took away, for redo(). `lists` are heads of lists for groups that are or were: they
+    are never given back, and the next group with that id has them. nr_pages_over_high is current's:
+    it is 0 where no operation runs.
     """
 
-    __slots__ = ("groups", "iter_position", "lists", "nr_pages_over_high", "stock", "swap_cgroup")
+    __slots__ = (
+        "groups", "iter_position", "lists", "nr_pages_over_high", "stock", "swap_cgroup", "undone",
+    )  # fmt: skip
 
     def __init__(self, nr_cpus: int, nr_nodes: int) -> None:
         self.groups: dict[int, MemCgroup] = {}
+        self.undone: dict[int, MemCgroup] = {}
         self.lists: dict[int, list[list[int]]] = {}
         self.stock = [MemcgStock() for _ in range(nr_cpus)]
         self.iter_position = [0] * nr_nodes
@@ -124,12 +128,10 @@ def _count(
 def mem_cgroup_update_lru_size(
     vm: Vm, memcg: int, nid: int, zid: int, lru: int, nr_pages: int
 ) -> None:
-    """Count pages on a list that lie in a zone; the root's are what is left of the zone's own.
+    """Count pages on a list that lie in a zone. The root's are what is left of the zone's own.
 
     Kernel: mm/memcontrol.c mem_cgroup_update_lru_size()
     """
-    if not memcg:
-        return
     sizes, item = vm.folios.memcgs.groups[memcg].lru_zone_size[nid], zid * NR_LRU_LISTS + lru
     if nr_pages and vm.trace.mask & TP_STEPS:
         vm.trace.step(LRU_ZONE_SIZE, memcg, nid, item, sizes[item], sizes[item] + nr_pages)
