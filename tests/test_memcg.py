@@ -11,7 +11,7 @@ from folio_states import state_of
 
 from memsim import BadRequest, Machine, PageAllocationFailure
 from memsim.machine.cgroup import Cgroup, Process
-from memsim.machine.pages import Pages
+from memsim.machine.pages import NO_ROOM, Pages
 from memsim.mm.folio import folio_memcg, folio_nr_pages
 from memsim.mm.memcontrol.charge import try_charge_memcg
 from memsim.mm.memcontrol.high import calculate_high_delay, calculate_overage
@@ -23,6 +23,7 @@ from memsim.mm.page_counter import (
     page_counter_try_charge,
     page_counter_uncharge,
 )
+from memsim.mm.validate import broken_invariants
 from memsim.mm.vmscan.balance import unprotected
 from memsim.mm.vmscan.memcg_iter import mem_cgroup_iter
 from memsim.mm.vmscan.scan_control import ScanControl
@@ -38,10 +39,12 @@ from memsim.words.gfp import (
     __GFP_RETRY_MAYFAIL,
     GFP_ATOMIC,
     GFP_KERNEL,
+    GFP_KERNEL_ACCOUNT,
     GFP_NOWAIT,
 )
 from memsim.words.memcontrol import MEMCG_EVENTS
 from memsim.words.oom import PAGE_COUNTER_MAX
+from memsim.words.page_flags import NR_ANON_MAPPED
 from memsim.words.task import PF_MEMALLOC
 
 
@@ -610,6 +613,59 @@ def test_a_group_swaps_as_far_as_memory_swap_max() -> None:
     assert text == f"high 0\nmax {memcg.swap.failcnt}\nfail {memcg.swap.failcnt}\n"
 
 
+# Pages of the kernel's own
+
+
+def test_pages_with_gfp_account_are_charged_and_freed_into_stock() -> None:
+    # obj_cgroup_charge_pages(): MEMCG_KMEM; obj_cgroup_uncharge_pages(): refill_stock()
+    machine = small()
+    cgroup, memcg = group_of(machine, 1000)
+    process, _ = somebody(machine, cgroup)
+    with machine.running(process):
+        first = machine.alloc_pages(GFP_KERNEL_ACCOUNT, 2)
+        machine.alloc_pages(GFP_KERNEL, 2)
+        large = machine.alloc_pages(GFP_KERNEL_ACCOUNT, 7)
+    # 4 of a batch of 64, then 128 by themselves: consume_stock() refuses more than a batch
+    assert (memcg.kmem, memcg.memory.usage, stock(machine)) == (132, 192, (memcg.id, 60))
+    assert dict(read_rows(machine, cgroup))["kernel"] == str(132 * 4096)
+    machine.validate()
+    machine.free_pages(first)
+    assert (memcg.kmem, memcg.memory.usage, stock(machine)) == (128, 192, (memcg.id, 64))
+    # 64 + 128 is more than a batch: all of it goes back
+    machine.free_pages(large)
+    assert (memcg.kmem, memcg.memory.usage, stock(machine)) == (0, 0, (0, 0))
+
+
+def test_a_block_that_is_split_is_uncharged_page_by_page() -> None:
+    # split_page_memcg()
+    machine = small()
+    cgroup, memcg = group_of(machine, 1000)
+    process, _ = somebody(machine, cgroup)
+    with machine.running(process):
+        pfn = machine.alloc_pages_exact(5 * 4096, GFP_KERNEL_ACCOUNT)
+    machine.validate()
+    assert (memcg.kmem, charged(machine, memcg)) == (5, 5)
+    machine.free_pages_exact(pfn, 5 * 4096)
+    assert memcg.kmem == 0
+    for _ in range(2):
+        machine.undo()
+    machine.validate()
+
+
+def test_a_kernel_page_that_cannot_be_charged_is_given_back_and_nothing_is_logged() -> None:
+    # __alloc_pages_noprof(): __free_pages(), and page = NULL
+    machine = small()
+    cgroup, memcg = group_of(machine, 10)
+    process, _ = somebody(machine, cgroup)
+    free = sum(zone.vm_stat[0] for zone in machine.vm.zones)
+    with machine.running(process), pytest.raises(PageAllocationFailure) as error:
+        machine.alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NORETRY, 5)
+    assert (str(error.value), error.value.report) == (NO_ROOM, "")
+    machine.drain_all_pages()
+    assert sum(zone.vm_stat[0] for zone in machine.vm.zones) == free
+    assert (memcg.kmem, memcg.memory.usage) == (0, 0)
+
+
 # memory.high
 
 
@@ -706,6 +762,60 @@ def test_faults_are_counted_for_who_takes_them() -> None:
     machine.touch(region, 0)
     rows = dict(read_rows(machine, Cgroup(memcg.id, "web")))
     assert (rows["pgfault"], rows["pgmajfault"], rows["anon"]) == ("100", "0", "409600")
+
+
+# Invariants
+
+
+def _another_charge(memcg: MemCgroup, machine: Machine) -> None:
+    memcg.memory.usage += 1
+
+
+def _too_much_in_stock(memcg: MemCgroup, machine: Machine) -> None:
+    machine.vm.folios.memcgs.stock[0].nr_pages = 65
+    machine.vm.folios.memcgs.stock[0].cached = 9
+
+
+def _above_its_watermark(memcg: MemCgroup, machine: Machine) -> None:
+    memcg.swap.usage = 1
+
+
+def _a_free_slot(memcg: MemCgroup, machine: Machine) -> None:
+    machine.vm.folios.memcgs.swap_cgroup[200] = memcg.id
+
+
+def _a_longer_list(memcg: MemCgroup, machine: Machine) -> None:
+    memcg.lru_zone_size[0][2] += 1
+
+
+def _more_anon(memcg: MemCgroup, machine: Machine) -> None:
+    memcg.nodeinfo[0].vm_stat[NR_ANON_MAPPED] += 1
+
+
+def _more_kmem(memcg: MemCgroup, machine: Machine) -> None:
+    memcg.kmem += 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_another_charge, "What a memcg's counter has"), (_too_much_in_stock, "A stock is a"),
+        (_above_its_watermark, "No counter is below 0"), (_a_free_slot, "Slots that are charged"),
+        (_a_longer_list, "lru_zone_size"), (_more_anon, "anon, file, file_mapped"),
+        (_more_kmem, "kmem counts"),
+    ],
+)  # fmt: skip
+def test_each_invariant_refuses_what_breaks_it(
+    spoil: Callable[[MemCgroup, Machine], None], says: str
+) -> None:
+    machine = small(swap="1 MiB")
+    cgroup, memcg = group_of(machine, 1000)
+    _, region = somebody(machine, cgroup)
+    touch(machine, region, 64)
+    machine.validate()
+    spoil(memcg, machine)
+    told = list(broken_invariants(machine.vm))
+    assert any(says in line for line in told), told
 
 
 # Bad input

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from memsim import BadRequest, Machine, PageAllocationFailure
 from memsim.machine.cgroup import Process
 from memsim.machine.pages import Pages
+from memsim.words.gfp import GFP_KERNEL_ACCOUNT
 
 pytestmark = pytest.mark.alone
 
@@ -34,6 +35,7 @@ class Groups(RuleBasedStateMachine):
         self.groups = [self.machine.cgroup("a", max="400K"), self.machine.cgroup("b", high="256K")]
         self.file = self.machine.open("file", "2 MiB")
         self.regions: list[tuple[Process, Pages]] = []
+        self.blocks: list[int] = []
         for which in (0, 0, 1):
             self.process(which, 0)
 
@@ -82,6 +84,20 @@ class Groups(RuleBasedStateMachine):
     def write(self, which: int, file: str, size: str, cpu: int) -> None:
         """Limits above and below what is used."""
         self.machine.cgroup_write(self.groups[which], file, size, cpu=cpu)
+
+    @rule(who=st.integers(0, 9), order=st.integers(0, 5), nr=st.integers(1, 20), cpu=cpus)
+    def kernel_pages(self, who: int, order: int, nr: int, cpu: int) -> None:
+        """Charged to who asks, and freed by somebody."""
+        process, _ = self.regions[who % len(self.regions)]
+        with contextlib.suppress(PageAllocationFailure, BadRequest), self.machine.running(process):
+            for _ in range(nr):
+                self.blocks.append(self.machine.alloc_pages(GFP_KERNEL_ACCOUNT, order, cpu=cpu))
+
+    @rule(nr=st.integers(1, 20), cpu=cpus)
+    def free_pages(self, nr: int, cpu: int) -> None:
+        """Some of them."""
+        for _ in range(min(nr, len(self.blocks))):
+            self.machine.free_pages(self.blocks.pop(), cpu=cpu)
 
     @rule(which=st.sampled_from(("kswapd", "write_back", "lru_add_drain_all", "compact_memory")))
     def daemon(self, which: str) -> None:

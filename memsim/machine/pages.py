@@ -35,6 +35,8 @@ from memsim.words.mmzone import NULL
 from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 from memsim.words.slab import NUMA_NO_NODE
 
+#: What is said where a charge is refused; the kernel logs nothing.
+NO_ROOM = "ENOMEM: its memory cgroup has no room for the page below memory.max"
 #: The largest file or region, in pages: 1 TiB.
 _MAX_PAGES = 1 << 28
 
@@ -224,8 +226,7 @@ class PageRequests(History):
 
     def _had(self, pfn: int) -> int:
         if pfn < NULL:
-            told = "ENOMEM: its memory cgroup has no room for the page below memory.max"
-            raise PageAllocationFailure(told, "")
+            raise PageAllocationFailure(NO_ROOM, "")
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
             report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")

@@ -27,6 +27,7 @@ def apply_memcg_step(vm: Vm, step: MemcgStep, backwards: bool) -> None:
             if not backwards:
                 here, there = there, here
             there[step.memcg] = here.pop(step.memcg)
+            vm.memcg_kmem_online = bool(memcgs.groups)
         case MemcgField():
             value = step.old if backwards else step.new
             put_memcg_field(memcgs.groups[step.memcg], step.nid, step.field, value)

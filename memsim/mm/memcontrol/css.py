@@ -15,9 +15,9 @@ from memsim.words.page_flags import NR_LRU_LISTS, NR_VM_NODE_STAT_ITEMS
 
 
 def mem_cgroup_alloc(vm: Vm, name: str) -> MemCgroup:
-    """A new group below the root, without limits.
+    """A new group below the root, without limits. With the first, __GFP_ACCOUNT charges pages.
 
-    Kernel: mm/memcontrol.c mem_cgroup_css_alloc()
+    Kernel: mm/memcontrol.c mem_cgroup_css_alloc(), memcg_online_kmem()
     """
     id, number = ROOT_MEMCG_ID + 1 + len(vm.folios.memcgs.groups), vm.trace.number_of(name)
     if vm.trace.mask & TP_STEPS:
@@ -29,4 +29,5 @@ def mem_cgroup_alloc(vm: Vm, name: str) -> MemCgroup:
         memcg.nodeinfo.append(Lruvec(pgdat, lists, [0] * NR_VM_NODE_STAT_ITEMS, id))
         memcg.lru_zone_size.append([0] * len(pgdat.node_zones) * NR_LRU_LISTS)
     memcgs.groups[id] = memcg
+    vm.memcg_kmem_online = True
     return memcg

@@ -72,11 +72,12 @@ class Memcgs:
     `swap_cgroup` has the id that a slot of the swap device is charged to. `undone` are groups
     that undo() took away, for redo(). `lists` are heads of lists for groups that are or were: they
     are never given back, and the next group with that id has them. nr_pages_over_high is current's:
-    it is 0 where no operation runs.
+    it is 0 where no operation runs. `refused`: the last charge of a page of the kernel's own was.
     """
 
     __slots__ = (
-        "groups", "iter_position", "lists", "nr_pages_over_high", "stock", "swap_cgroup", "undone",
+        "groups", "iter_position", "lists", "nr_pages_over_high", "refused", "stock", "swap_cgroup",
+        "undone",
     )  # fmt: skip
 
     def __init__(self, nr_cpus: int, nr_nodes: int) -> None:
@@ -87,6 +88,7 @@ class Memcgs:
         self.iter_position = [0] * nr_nodes
         self.swap_cgroup: dict[int, int] = {}
         self.nr_pages_over_high = 0
+        self.refused = False
 
 
 def set_memcg_field(vm: Vm, memcg: MemCgroup, name: str, value: int) -> None:

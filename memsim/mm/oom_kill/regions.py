@@ -2,7 +2,7 @@
 
 NOT MODELLED: which of the pages of files a process maps; regions that fork() copied.
 
-Kernel: mm/mmap.c unmap_vmas(), include/linux/mm.h get_mm_counter()
+Kernel: mm/memory.c unmap_vmas(), include/linux/mm.h get_mm_counter()
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def mmap_region(vm: Vm, name: str, nr_pages: int) -> AddressSpace:
 
 
 def munmap_region(vm: Vm, region: AddressSpace, nr_pages: int) -> None:
-    """A region goes, with all that it has. Kernel: mm/mmap.c do_vmi_munmap()."""
+    """A region goes, with all that it has. Kernel: mm/vma.c do_vmi_munmap()."""
     owner = owner_of_region(vm.oom, region.id)
     zap_region(vm, region)
     forget_mapping(vm, region)
@@ -51,7 +51,7 @@ def count_regions(vm: Vm) -> None:
 
 
 def unmap_regions(vm: Vm, mm: Mm) -> None:
-    """Give back all that the regions have. Kernel: mm/mmap.c unmap_vmas()."""
+    """Give back all that the regions have. Kernel: mm/memory.c unmap_vmas()."""
     for id in mm.regions:
         zap_region(vm, vm.folios.mappings[id])
 
