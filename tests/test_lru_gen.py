@@ -273,7 +273,7 @@ def test_a_refault_from_the_oldest_generation_counts_for_its_tier() -> None:
     read_all(machine, other)
     lruvec = vm.nodes[0].lruvec
     shadow = vm.folios.mappings[file.id].i_pages[0]
-    nid, token, workingset = unpack_shadow(shadow)
+    _, nid, token, workingset = unpack_shadow(shadow)
     assert (nid, token >> 2, token & 3, workingset) == (0, 1, 0, True)
     assert lruvec.lrugen.min_seq(LRU_GEN_FILE) == 1
     before = lruvec.lrugen.of_tier(REFAULTED, LRU_GEN_FILE, 1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.machine.cgroup import CgroupRequests
 from memsim.machine.checks import (
     check_cpu,
     check_free,
@@ -24,7 +25,7 @@ from memsim.machine.checks import (
 )
 from memsim.machine.compaction import CompactionRequests
 from memsim.machine.kvmalloc import KvmallocRequests
-from memsim.machine.pages import PageRequests
+from memsim.machine.pages import NO_ROOM, PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.compaction.kcompactd import kcompactd_run
@@ -58,13 +59,13 @@ from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import show_gfp_flags
+from memsim.words.gfp import __GFP_ACCOUNT, show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests, CompactionRequests):
+class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -366,6 +367,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
 
 def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
     """The error of a request that got nothing, with the report if the kernel logs one."""
+    if gfp_mask & __GFP_ACCOUNT and hasattr(vm, "folios") and vm.folios.memcgs.refused:
+        return PageAllocationFailure(NO_ROOM, "")
     told = warns(vm, gfp_mask)
     report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
     flags = show_gfp_flags(gfp_mask)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from memsim.lib.list import list_for_each
 from memsim.mm.folio import (
     AddressSpace,
+    Lruvec,
     folio_lruvec,
     folio_nr_pages,
     folio_zone,
@@ -19,6 +20,7 @@ from memsim.mm.folio import (
 )
 from memsim.mm.lru_gen.flags import folio_lru_gen
 from memsim.mm.lru_gen.state import AVG_REFAULTED, NR_PAGES, place_of_nr_pages
+from memsim.mm.memcontrol.validate import MEMCG_INVARIANTS
 from memsim.mm.mm_inline import folio_is_file_lru, folio_lru_list, lru_gen_is_active
 from memsim.mm.mmzone import PG_INUSE, PG_LRU, PglistData, Vm, page_zone
 from memsim.mm.rmap import folio_test_anon, references_of_places
@@ -60,28 +62,39 @@ def lru_folios(vm: Vm, nid: int, lru: int) -> list[int]:
     return list(list_for_each(vm.next, vm.nodes[nid].lruvec.lists[lru]))
 
 
-def _lists(vm: Vm) -> list[tuple[int, int]]:
-    return [(pgdat.nid, lru) for pgdat in vm.nodes for lru in range(len(LRUVEC_LISTS))]
+def _lruvecs(vm: Vm) -> list[Lruvec]:
+    """The root's on each node, then those of the memcgs."""
+    groups = vm.folios.memcgs.groups.values()
+    return [pgdat.lruvec for pgdat in vm.nodes] + [
+        lruvec for memcg in groups for lruvec in memcg.nodeinfo
+    ]
+
+
+def _lists(vm: Vm) -> list[tuple[Lruvec, int]]:
+    return [(lruvec, lru) for lruvec in _lruvecs(vm) for lru in range(len(LRUVEC_LISTS))]
+
+
+def _on_list(vm: Vm, lruvec: Lruvec, lru: int) -> list[int]:
+    return list(list_for_each(vm.next, lruvec.lists[lru]))
 
 
 def _links(vm: Vm) -> Iterator[str]:
     """Each folio on an LRU list is the next of its prev, and the prev of its next."""
-    for nid, lru in _lists(vm):
-        head = vm.nodes[nid].lruvec.lists[lru]
-        for before, folio in pairwise([head, *lru_folios(vm, nid, lru), head]):
+    for lruvec, lru in _lists(vm):
+        head = lruvec.lists[lru]
+        for before, folio in pairwise([head, *_on_list(vm, lruvec, lru), head]):
             if vm.prev[folio] != before:
                 yield f"prev of {folio} is {vm.prev[folio]}, not {before}"
 
 
 def _right_list(vm: Vm) -> Iterator[str]:
-    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that node."""
-    for nid, lru in _lists(vm):
-        for folio in lru_folios(vm, nid, lru):
-            zone = page_zone(vm, folio)
+    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that lruvec."""
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
             in_use = vm.page_state[folio] & PG_INUSE and vm.page_state[folio] & PG_LRU
-            here = zone is not None and zone.node == nid and lru in _may_be_on(vm, folio)
+            here = folio_lruvec(vm, folio) is lruvec and lru in _may_be_on(vm, folio)
             if not in_use or not here:
-                yield f"{folio:#x} on {LRUVEC_LISTS[lru]} of node {nid}"
+                yield f"{folio:#x} on {LRUVEC_LISTS[lru]} of node {lruvec.pgdat.nid}"
 
 
 def _may_be_on(vm: Vm, folio: int) -> set[int]:
@@ -110,14 +123,18 @@ def _counted_as(vm: Vm, folio: int) -> int:
 def _nr_lru(vm: Vm) -> Iterator[str]:
     """NR_INACTIVE_ANON to NR_UNEVICTABLE count the pages of a node's lists, NR_ZONE_* a zone's."""
     listed: dict[tuple[int, int], int] = {}
-    for nid, lru in _lists(vm):
-        for folio in lru_folios(vm, nid, lru):
-            key = folio_zone(vm, folio).id, _counted_as(vm, folio)
-            listed[key] = listed.get(key, 0) + folio_nr_pages(vm, folio)
+    by_node: dict[tuple[int, int], int] = {}
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
+            counter = _counted_as(vm, folio)
+            for key, sums in (
+                ((folio_zone(vm, folio).id, counter), listed),
+                ((lruvec.pgdat.nid, counter), by_node),
+            ):
+                sums[key] = sums.get(key, 0) + folio_nr_pages(vm, folio)
     for pgdat in vm.nodes:
         for lru in range(NR_LRU_LISTS):
-            nr_pages = sum(listed.get((zone.id, lru), 0) for zone in pgdat.node_zones)
-            counted = pgdat.vm_stat[NR_LRU_BASE + lru]
+            counted, nr_pages = pgdat.vm_stat[NR_LRU_BASE + lru], by_node.get((pgdat.nid, lru), 0)
             if counted != nr_pages:
                 yield f"node {pgdat.nid}: {NODE_STAT_ITEMS[lru]} {counted}, listed {nr_pages}"
     for zone in vm.zones:
@@ -154,11 +171,11 @@ def _nr_pages(vm: Vm, pgdat: PglistData) -> Iterator[str]:
 
 def _one_lru(vm: Vm) -> Iterator[str]:
     """Evictable folios are on the classic lists or on generations', as enabled says."""
-    for nid, lru in _lists(vm):
+    for lruvec, lru in _lists(vm):
         of_gens = lru >= NR_LRU_LISTS
-        enabled = vm.nodes[nid].lruvec.lrugen.enabled
-        if lru != LRU_UNEVICTABLE and of_gens != enabled and lru_folios(vm, nid, lru):
-            yield f"node {nid}: folios on {LRUVEC_LISTS[lru]}"
+        wrong = lru != LRU_UNEVICTABLE and of_gens != lruvec.lrugen.enabled
+        if wrong and _on_list(vm, lruvec, lru):
+            yield f"node {lruvec.pgdat.nid}: folios on {LRUVEC_LISTS[lru]}"
 
 
 def _held(vm: Vm) -> list[int]:
@@ -291,5 +308,5 @@ def _isolated(vm: Vm) -> Iterator[str]:
 #: Every invariant of folios; its sentence is the docstring.
 FOLIO_INVARIANTS: tuple[Callable[[Vm], Iterator[str]], ...] = (
     _links, _right_list, _nr_lru, _generations, _one_lru, _words, _entries, _places, _references,
-    _batches, _flags, _counters, _swap_map, _isolated,
+    _batches, _flags, _counters, _swap_map, _isolated, *MEMCG_INVARIANTS,
 )  # fmt: skip

@@ -17,13 +17,19 @@ from memsim.mm.folio import (
     xa_is_value,
     xa_to_value,
 )
+from memsim.mm.memcontrol.charge import mem_cgroup_charge, mem_cgroup_swapin_charge_folio
+from memsim.mm.memcontrol.state import MemCgroup, count_memcg_events
+from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.task import owner_of_region
 from memsim.mm.rmap import access, add_anon_folio, folio_add_anon_rmap, folio_remove_rmap
 from memsim.mm.swap import folio_add_lru, folio_put
 from memsim.mm.swap_state import get_shadow_from_swap_cache, swap_cache_get_folio
-from memsim.mm.swapfile import folio_free_swap, swap_free, vm_swap_full
+from memsim.mm.swapfile import folio_free_swap, swap_free
 from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING
+from memsim.words.gfp import GFP_KERNEL
+from memsim.words.memcontrol import PGFAULT, PGMAJFAULT
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import PG_anon_exclusive, PG_swapbacked, PG_swapcache, PG_uptodate
 
@@ -33,9 +39,10 @@ def handle_mm_fault(
 ) -> int:
     """Use a page of a region: the folio mapped there, an old one from swap, or a new one.
 
-    Of a file that is mapped it is the one in the page cache.
+    Of a file that is mapped it is the one in the page cache. NULL without memory for it, -ENOMEM
+    where the memcg of the region's process is full.
 
-    NULL without memory for it. NOT MODELLED: vma_has_recency(), which is always true here.
+    NOT MODELLED: vma_has_recency(), which is always true here.
     Kernel: mm/memory.c handle_mm_fault()
     """
     vm.current.in_lru_fault = True
@@ -54,12 +61,28 @@ def _handle_mm_fault(
     if entry >= 0:
         access(vm, entry, write)
         return entry
+    memcg = get_mem_cgroup_from_mm(vm, region)
+    count_memcg_events(vm, memcg, PGFAULT, 1)
     if xa_is_value(entry):
         return do_swap_page(vm, region, index, write, gfp_mask, nid)
     folio = folio_alloc(vm, gfp_mask, nid)
-    if folio != NULL:
-        add_anon_folio(vm, region, folio, index)
+    if folio == NULL:
+        return NULL
+    ret = mem_cgroup_charge(vm, folio, memcg, GFP_KERNEL)
+    if ret:
+        folio_put(vm, folio)
+        return ret
+    add_anon_folio(vm, region, folio, index)
     return folio
+
+
+def get_mem_cgroup_from_mm(vm: Vm, region: AddressSpace) -> MemCgroup | None:
+    """The memcg of the process that has a region; None is the root, as for nobody's.
+
+    Kernel: mm/memcontrol.c get_mem_cgroup_from_mm()
+    """
+    owner = owner_of_region(vm.oom, region.id)
+    return None if owner is None else owner.memcg
 
 
 def do_swap_page(
@@ -75,8 +98,9 @@ def do_swap_page(
         folio_get(vm.folios, folio)
     else:
         folio = _read_slot(vm, region, index, slot, gfp_mask, nid)
-        if folio == NULL:
-            return NULL
+        if folio < 0:
+            return folio
+        count_memcg_events(vm, get_mem_cgroup_from_mm(vm, region), PGMAJFAULT, 1)
     swap_free(vm, slot)
     if _should_try_to_free_swap(vm, folio, write) and folio_free_swap(vm, folio):
         folio_put(vm, folio)
@@ -87,10 +111,15 @@ def do_swap_page(
 
 
 def _read_slot(vm: Vm, region: AddressSpace, index: int, slot: int, gfp_mask: int, nid: int) -> int:
-    """A new folio for a slot of a device that is read at once, past the swap cache; or NULL."""
+    """A new folio for a slot of a device that is read at once, past the swap cache; or an error."""
     folio = folio_alloc(vm, gfp_mask, nid)
     if folio == NULL:
         return NULL
+    memcg = get_mem_cgroup_from_mm(vm, region)
+    ret = mem_cgroup_swapin_charge_folio(vm, folio, memcg, GFP_KERNEL, slot)
+    if ret:
+        folio_put(vm, folio)
+        return ret
     folio_set_flags(vm.folios, folio, PG_swapbacked)
     set_word(vm.folios, WORD_MAPPING, folio, region.id)
     set_word(vm.folios, WORD_INDEX, folio, index)
@@ -107,7 +136,7 @@ def _should_try_to_free_swap(vm: Vm, folio: int, write: bool) -> bool:
     folios = vm.folios
     if not folios.flags[folio] & PG_swapcache:
         return False
-    return vm_swap_full(vm) or (write and folios.refcount[folio] == 2)
+    return mem_cgroup_swap_full(vm, folio) or (write and folios.refcount[folio] == 2)
 
 
 def zap_pte(vm: Vm, region: AddressSpace, index: int) -> None:

@@ -11,16 +11,18 @@ from memsim.mm.folio import (
     folio_clear_flags,
     folio_get,
     folio_lruvec,
+    folio_memcg,
     folio_nr_pages,
-    folio_pgdat,
     folio_zone,
-    mod_node_page_state,
+    mem_cgroup_lruvec,
+    mod_lruvec_state,
     mod_zone_folio_state,
     set_folio_state,
     set_lrugen,
 )
 from memsim.mm.lru_gen.flags import folio_lru_gen, set_gen
 from memsim.mm.lru_gen.state import place_of_nr_pages
+from memsim.mm.memcontrol.state import mem_cgroup_update_lru_size
 from memsim.mm.mmzone import PG_LRU, PglistData, Vm, Zone
 from memsim.trace.events import TP_STEPS
 from memsim.trace.folio_steps import LRU_ADD, LRU_DEL
@@ -31,6 +33,7 @@ from memsim.words.lru_gen import (
     lru_gen_from_seq,
     lru_gen_list,
 )
+from memsim.words.memcontrol import MEMCG_DATA_SHIFT
 from memsim.words.mmzone import NR_ZONE_LRU_BASE
 from memsim.words.page_flags import (
     LRU_ACTIVE,
@@ -89,13 +92,15 @@ def folio_lru_list(vm: Vm, folio: int) -> int:
     return lru + ((flags & PG_active) != 0)
 
 
-def update_lru_size(vm: Vm, zone: Zone, lru: int, nr_pages: int) -> None:
-    """Count pages that joined a list, or left it, for the node and for the zone.
+def update_lru_size(vm: Vm, lruvec: Lruvec, zone: Zone, lru: int, nr_pages: int) -> None:
+    """Count pages that joined a list, or left it, for the lruvec and for the zone.
 
     Kernel: include/linux/mm_inline.h update_lru_size()
     """
-    mod_node_page_state(vm, vm.nodes[zone.node], NR_LRU_BASE + lru, nr_pages)
+    mod_lruvec_state(vm, lruvec, NR_LRU_BASE + lru, nr_pages)
     mod_zone_folio_state(zone, NR_ZONE_LRU_BASE + lru, nr_pages)
+    if lruvec.memcg:
+        mem_cgroup_update_lru_size(vm, lruvec.memcg, zone.node, zone.idx, lru, nr_pages)
 
 
 def lru_gen_is_active(lruvec: Lruvec, gen: int) -> bool:
@@ -122,12 +127,12 @@ def lru_gen_update_size(vm: Vm, lruvec: Lruvec, folio: int, old_gen: int, new_ge
     is_active = new_gen >= 0 and lru_gen_is_active(lruvec, new_gen)
     lru = type * LRU_FILE
     if old_gen < 0:
-        update_lru_size(vm, zone, lru + is_active * LRU_ACTIVE, delta)
+        update_lru_size(vm, lruvec, zone, lru + is_active * LRU_ACTIVE, delta)
     elif new_gen < 0:
-        update_lru_size(vm, zone, lru + was_active * LRU_ACTIVE, -delta)
+        update_lru_size(vm, lruvec, zone, lru + was_active * LRU_ACTIVE, -delta)
     elif is_active and not was_active:
-        update_lru_size(vm, zone, lru, -delta)
-        update_lru_size(vm, zone, lru + LRU_ACTIVE, delta)
+        update_lru_size(vm, lruvec, zone, lru, -delta)
+        update_lru_size(vm, lruvec, zone, lru + LRU_ACTIVE, delta)
 
 
 def lru_gen_add_folio(vm: Vm, folio: int, reclaiming: bool) -> bool:
@@ -188,8 +193,9 @@ def lruvec_add_folio(vm: Vm, folio: int, tail: bool = False) -> None:
     if lru_gen_add_folio(vm, folio, tail):
         return
     lru = folio_lru_list(vm, folio)
-    update_lru_size(vm, folio_zone(vm, folio), lru, folio_nr_pages(vm, folio))
-    link_folio(vm, folio_pgdat(vm, folio), lru, folio, tail)
+    lruvec, zone = folio_lruvec(vm, folio), folio_zone(vm, folio)
+    update_lru_size(vm, lruvec, zone, lru, folio_nr_pages(vm, folio))
+    link_folio(vm, lruvec.pgdat, lru, folio, tail)
 
 
 def lruvec_del_folio(vm: Vm, folio: int) -> None:
@@ -197,17 +203,19 @@ def lruvec_del_folio(vm: Vm, folio: int) -> None:
     if lru_gen_del_folio(vm, folio, False):
         return
     lru = folio_lru_list(vm, folio)
-    unlink_folio(vm, folio_pgdat(vm, folio), lru, folio)
-    update_lru_size(vm, folio_zone(vm, folio), lru, -folio_nr_pages(vm, folio))
+    lruvec, zone = folio_lruvec(vm, folio), folio_zone(vm, folio)
+    unlink_folio(vm, lruvec.pgdat, lru, folio)
+    update_lru_size(vm, lruvec, zone, lru, -folio_nr_pages(vm, folio))
 
 
 def link_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool) -> None:
     """The list alone, no counter."""
-    head = pgdat.lruvec.lists[lru]
+    memcg = folio_memcg(vm, folio)
+    head = mem_cgroup_lruvec(memcg, pgdat).lists[lru]
     after = vm.prev[head] if tail else head
     list_insert_after(vm.next, vm.prev, folio, after)
     if vm.trace.mask & TP_STEPS:
-        vm.trace.step(LRU_ADD, pgdat.nid, lru, folio, after if after < vm.max_pfn else -1)
+        _step(vm, LRU_ADD, pgdat, lru, folio, after)
 
 
 def unlink_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int) -> None:
@@ -218,9 +226,15 @@ def unlink_folio(vm: Vm, pgdat: PglistData, lru: int, folio: int) -> None:
     if vm.trace.mask & TP_STEPS:
         after = vm.prev[folio]
         if after >= vm.max_pfn:
-            lru, after = after - pgdat.lruvec.lists[0], -1
-        vm.trace.step(LRU_DEL, pgdat.nid, lru, folio, after)
+            lru = after - folio_lruvec(vm, folio).lists[0]
+        _step(vm, LRU_DEL, pgdat, lru, folio, after)
     list_del(vm.next, vm.prev, folio)
+
+
+def _step(vm: Vm, kind: int, pgdat: PglistData, lru: int, folio: int, after: int) -> None:
+    memcg = vm.folios.memcg_data[folio] >> MEMCG_DATA_SHIFT
+    behind = after if after < vm.max_pfn else -1
+    vm.trace.step(kind, pgdat.nid, lru, folio, behind, memcg)
 
 
 def list_move(vm: Vm, pgdat: PglistData, lru: int, folio: int, tail: bool = False) -> None:

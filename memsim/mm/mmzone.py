@@ -18,6 +18,7 @@ from memsim.mm.oom_kill.task import OomState
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
 from memsim.words.lru_gen import LRUVEC_LISTS
+from memsim.words.memcontrol import MAX_MEMCGS
 from memsim.words.mmzone import (
     MIGRATE_CMA_IF_CONFIGURED,
     NR_PAGE_ORDERS,
@@ -261,7 +262,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
-        heads += nr_nodes * len(LRUVEC_LISTS)
+        heads += nr_nodes * len(LRUVEC_LISTS) * (1 + MAX_MEMCGS)
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)

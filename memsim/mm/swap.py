@@ -13,6 +13,7 @@ from collections.abc import Callable
 from memsim.mm.folio import (
     PAGE_MAPPING_ANON,
     clear_words,
+    count_memcg_folio_events,
     folio_clear_flags,
     folio_get,
     folio_nr_pages,
@@ -21,6 +22,7 @@ from memsim.mm.folio import (
     set_word,
 )
 from memsim.mm.lru_gen.flags import folio_inc_refs
+from memsim.mm.memcontrol.uncharge import mem_cgroup_uncharge_folios
 from memsim.mm.mm_inline import (
     clear_lru_flags,
     folio_lru_list,
@@ -47,6 +49,7 @@ from memsim.trace.vmscan_events import (
     TP_VMSCAN,
     emit,
 )
+from memsim.words.memcontrol import PGACTIVATE, PGDEACTIVATE, PGLAZYFREE
 from memsim.words.page_flags import (
     PG_active,
     PG_dirty,
@@ -75,6 +78,7 @@ def folio_put(vm: Vm, folio: int) -> None:
     if folio_put_testzero(vm, folio):
         order = vm.page_state[folio] & PG_ORDER
         page_cache_release(vm, folio)
+        mem_cgroup_uncharge_folios(vm, ((folio, order),))
         free_unref_page(vm, folio, order)
 
 
@@ -96,6 +100,7 @@ def folios_put(vm: Vm, batch: list[int]) -> None:
             free.append((folio, vm.page_state[folio] & PG_ORDER))
             page_cache_release(vm, folio)
     if free:
+        mem_cgroup_uncharge_folios(vm, free)
         free_unref_folios(vm, free)
 
 
@@ -140,6 +145,7 @@ def lru_activate(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGACTIVATE)
     if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_LRU_ACTIVATE, folio)
 
@@ -152,6 +158,7 @@ def lru_deactivate(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_clear_flags(vm.folios, folio, PG_active | PG_referenced)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGDEACTIVATE)
 
 
 def lru_deactivate_file(vm: Vm, folio: int) -> None:
@@ -162,12 +169,15 @@ def lru_deactivate_file(vm: Vm, folio: int) -> None:
     folios = vm.folios
     if folios.flags[folio] & PG_unevictable or folios.mapcount[folio]:
         return
+    active = folios.flags[folio] & PG_active
     lruvec_del_folio(vm, folio)
     folio_clear_flags(folios, folio, PG_active | PG_referenced)
     later = (folios.flags[folio] & (PG_writeback | PG_dirty)) != 0
     lruvec_add_folio(vm, folio, tail=not later)
     if later:
         folio_set_flags(folios, folio, PG_reclaim)
+    if active:
+        count_memcg_folio_events(vm, folio, PGDEACTIVATE)
 
 
 def lru_lazyfree(vm: Vm, folio: int) -> None:
@@ -177,6 +187,7 @@ def lru_lazyfree(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_clear_flags(vm.folios, folio, PG_active | PG_referenced | PG_swapbacked)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGLAZYFREE)
 
 
 def _may_lazyfree(vm: Vm, folio: int) -> bool:

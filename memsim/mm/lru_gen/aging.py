@@ -103,8 +103,8 @@ def inc_max_seq(vm: Vm, lruvec: Lruvec, can_swap: bool) -> None:
         for zone in lruvec.pgdat.node_zones:
             delta = lrugen.nr_pages(prev, type, zone.idx) - lrugen.nr_pages(next, type, zone.idx)
             if delta:
-                update_lru_size(vm, zone, type * LRU_FILE, delta)
-                update_lru_size(vm, zone, type * LRU_FILE + LRU_ACTIVE, -delta)
+                update_lru_size(vm, lruvec, zone, type * LRU_FILE, delta)
+                update_lru_size(vm, lruvec, zone, type * LRU_FILE + LRU_ACTIVE, -delta)
     set_lrugen(vm, lruvec, MAX_SEQ, lrugen.max_seq + 1)
 
 

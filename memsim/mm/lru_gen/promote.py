@@ -88,5 +88,5 @@ def reset_batch_size(vm: Vm, lruvec: Lruvec, walk: MmWalk) -> None:
             place = place_of_nr_pages(gen, type, zone)
             set_lrugen(vm, lruvec, place, lruvec.lrugen.numbers[place] + delta)
             lru = type * LRU_FILE + lru_gen_is_active(lruvec, gen) * LRU_ACTIVE
-            update_lru_size(vm, lruvec.pgdat.node_zones[zone], lru, delta)
+            update_lru_size(vm, lruvec, lruvec.pgdat.node_zones[zone], lru, delta)
     walk.nr_pages.clear()

@@ -18,7 +18,7 @@ from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.page_alloc.watermark import zone_watermark_ok
 from memsim.mm.shrinker import shrink_slab
 from memsim.mm.swap import lru_add_drain
-from memsim.mm.swapfile import get_nr_swap_pages
+from memsim.mm.swap_info import get_nr_swap_pages
 from memsim.mm.vmscan.balance import can_reclaim_anon_pages
 from memsim.mm.vmscan.scan_control import DEF_PRIORITY, ScanControl, current_is_kswapd
 from memsim.mm.vmstat import high_wmark_pages

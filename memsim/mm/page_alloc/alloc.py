@@ -9,6 +9,7 @@ from __future__ import annotations
 from memsim.lib.bits import get_order, nr_pages_of
 from memsim.lib.list import list_empty
 from memsim.mm.journal import set_page_state
+from memsim.mm.memcontrol.kmem import memcg_kmem_charge_page, split_page_memcg
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
 from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
@@ -52,13 +53,17 @@ def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
 def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
     """Allocate 2**order contiguous pages, aligned to their size: the first pfn, or NULL.
 
-    NOT MODELLED: the task's own limits (memalloc_nofs_save() and others), the memcg charge.
+    NOT MODELLED: the task's own limits (memalloc_nofs_save() and others).
     Kernel: mm/page_alloc.c __alloc_pages_noprof()
     """
     ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
     page = fast_path(vm, gfp_mask, order, ac)
     if page == NULL:
         page = _alloc_pages_slowpath(vm, gfp_mask, order, ac)
+    if vm.memcg_kmem_online and gfp_mask & __GFP_ACCOUNT:
+        if memcg_kmem_charge_page(vm, page, gfp_mask, order):
+            free_unref_page(vm, page, order)
+            page = NULL
     if vm.trace.mask & TP_MM_PAGE_ALLOC:
         vm.trace.emit(MM_PAGE_ALLOC, page, order, gfp_mask, ac.migratetype)
     return page
@@ -150,6 +155,8 @@ def split_page(zone: Zone, page: int, order: int) -> None:
 
     Kernel: mm/page_alloc.c split_page()
     """
+    if zone.vm.memcg_kmem_online:
+        split_page_memcg(zone.vm, page)
     set_page_state(zone, page, 1 << order, PG_INUSE)
 
 

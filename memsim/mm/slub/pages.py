@@ -73,7 +73,7 @@ def kmalloc_fix_flags(state: SlabState, flags: int) -> int:
 def allocate_slab(s: KmemCache, flags: int, nid: int) -> Slab | None:
     """Pages of the cache's order, or, when they are short, of the smallest that holds an object.
 
-    NOT MODELLED: the memcg charge, and obj_ext arrays: slabs have them where there is a cgroup
+    NOT MODELLED: the charge of objects, and obj_ext arrays: slabs have them where there is a cgroup
     besides the root, as memcg_kmem_online() tells, and in no recording it does.
     Kernel: mm/slub.c allocate_slab(), account_slab(), alloc_slab_obj_exts()
     """
