@@ -23,6 +23,7 @@ from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
+from memsim.mm.mempolicy import nodemask_of_failure
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
@@ -67,7 +68,8 @@ class PageRequests(History):
     def read(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
         """Read a page of a file: the pfn that has it. PageAllocationFailure without memory.
 
-        nid: the node it should be on if it is not in the page cache; by default the CPU's own.
+        nid: the node it should be on if it is not in the page cache; by default the task's policy
+        says, without one the CPU's own.
         Kernel: mm/filemap.c filemap_read()
         """
         mapping = self._page_of(file, FILE, index)
@@ -204,15 +206,16 @@ class PageRequests(History):
 
     def _node(self, cpu: int, nid: int | None) -> int:
         check_cpu(self.vm, cpu)
-        if nid is None or nid == NUMA_NO_NODE:
-            return self.vm.cpu_to_node[cpu]
+        if nid is None:
+            return NUMA_NO_NODE
         check_nid(self.vm, nid)
         return nid
 
     def _had(self, pfn: int) -> int:
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            nodemask = nodemask_of_failure(self.vm, GFP_HIGHUSER_MOVABLE, 0)
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim", nodemask)
             raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 

@@ -7,7 +7,7 @@ Kernel: mm/memory.c
 
 from __future__ import annotations
 
-from memsim.mm.filemap import folio_alloc
+from memsim.mm.filemap import folio_alloc, hold_new
 from memsim.mm.folio import (
     AddressSpace,
     folio_get,
@@ -17,6 +17,7 @@ from memsim.mm.folio import (
     xa_is_value,
     xa_to_value,
 )
+from memsim.mm.mempolicy import alloc_pages_mpol
 from memsim.mm.mmzone import Vm
 from memsim.mm.rmap import access, add_anon_folio, folio_add_anon_rmap, folio_remove_rmap
 from memsim.mm.swap import folio_add_lru, folio_put
@@ -26,6 +27,7 @@ from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import PG_anon_exclusive, PG_swapbacked, PG_swapcache, PG_uptodate
+from memsim.words.slab import NUMA_NO_NODE
 
 
 def handle_mm_fault(
@@ -41,10 +43,22 @@ def handle_mm_fault(
         return entry
     if xa_is_value(entry):
         return do_swap_page(vm, region, index, write, gfp_mask, nid)
-    folio = folio_alloc(vm, gfp_mask, nid)
+    folio = vma_alloc_folio(vm, gfp_mask, index, nid)
     if folio != NULL:
         add_anon_folio(vm, region, folio, index)
     return folio
+
+
+def vma_alloc_folio(vm: Vm, gfp_mask: int, index: int, nid: int) -> int:
+    """A folio for a page of a region, or NULL; for no node it is the task's policy that chooses.
+
+    Interleaving goes by the page's address: whoever touches it first, its node is the same.
+    NOT MODELLED: where a region begins; here page 0 is as if it lay at address 0.
+    Kernel: mm/mempolicy.c vma_alloc_folio_noprof(), get_vma_policy()
+    """
+    if nid == NUMA_NO_NODE:
+        return hold_new(vm, alloc_pages_mpol(vm, gfp_mask, 0, index))
+    return folio_alloc(vm, gfp_mask, nid)
 
 
 def do_swap_page(
@@ -73,7 +87,7 @@ def do_swap_page(
 
 def _read_slot(vm: Vm, region: AddressSpace, index: int, slot: int, gfp_mask: int, nid: int) -> int:
     """A new folio for a slot of a device that is read at once, past the swap cache; or NULL."""
-    folio = folio_alloc(vm, gfp_mask, nid)
+    folio = vma_alloc_folio(vm, gfp_mask, index, nid)
     if folio == NULL:
         return NULL
     folio_set_flags(vm.folios, folio, PG_swapbacked)

@@ -217,6 +217,7 @@ class Vm:
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
+        "node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_slab_ratio", "iw_table",
         "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
         "_next_head",
     )  # fmt: skip
@@ -272,6 +273,8 @@ class Vm:
         self.nodes: list[PglistData] = []
         self.zones: list[Zone] = []
         self._sysctls()
+        #: Weights of nodes in weighted interleaving; 0 is the default, 1.
+        self.iw_table = [0] * nr_nodes
         self.memcg_kmem_online = False
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
@@ -293,6 +296,9 @@ class Vm:
         self.sysctl_extfrag_threshold = 500
         self.sysctl_compaction_proactiveness = 20
         self.sysctl_compact_unevictable_allowed = 1
+        self.node_reclaim_mode = 0
+        self.sysctl_min_unmapped_ratio = 1
+        self.sysctl_min_slab_ratio = 5
 
     def list_heads(self, nr: int) -> list[int]:
         """nr new empty list heads: indexes behind the last pfn of the next and prev arrays."""
