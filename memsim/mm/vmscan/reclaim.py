@@ -15,6 +15,7 @@ from memsim.mm.pressure import Pressure
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
 from memsim.mm.vmscan.direct import throttled_node, try_to_free_pages
 from memsim.mm.vmscan.kswapd import kswapd
+from memsim.mm.vmscan.node_reclaim import node_reclaim
 
 
 class Reclaim(Pressure):
@@ -33,6 +34,10 @@ class Reclaim(Pressure):
             kswapd(self.vm, pgdat)
         return try_to_free_pages(self.vm, ac, order, gfp_mask)
 
+    def node_reclaim(self, zone: Zone, gfp_mask: int, order: int) -> int:
+        """Reclaim on the zone's node rather than go on to another. Kernel: node_reclaim()."""
+        return node_reclaim(self.vm, self.vm.nodes[zone.node], gfp_mask, order)
+
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
         return zone_reclaimable_pages(zone)
@@ -47,7 +52,7 @@ class Reclaim(Pressure):
         processes = self.vm.oom.processes
         if len(processes) < 2:
             return False
-        helps = out_of_memory(self.vm, OomControl(gfp_mask, order, ac.zonelist))
+        helps = out_of_memory(self.vm, OomControl(gfp_mask, order, ac.zonelist, ac.nodemask))
         for process in [task for task in processes if tsk_is_oom_victim(task)]:
             exit_process(self.vm, process)
         return helps
