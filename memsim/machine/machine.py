@@ -23,8 +23,8 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.compaction import CompactionRequests
-from memsim.machine.kvmalloc import KvmallocRequests
 from memsim.machine.mempolicy import PolicyRequests
+from memsim.machine.mempool import MempoolRequests
 from memsim.machine.pages import PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
@@ -65,7 +65,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests, CompactionRequests, PolicyRequests):
+class Machine(MempoolRequests, PageRequests, CompactionRequests, PolicyRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are

@@ -30,6 +30,7 @@ from memsim.words.page_flags import NR_LRU_LISTS
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
     from memsim.mm.folio import Folios, Lruvec
+    from memsim.mm.mempool import Mempool
     from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
@@ -218,6 +219,7 @@ class Vm:
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
         "node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_slab_ratio", "iw_table",
+        "mempools",
         "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
         "_next_head",
     )  # fmt: skip
@@ -275,6 +277,8 @@ class Vm:
         self._sysctls()
         #: Weights of nodes in weighted interleaving; 0 is the default, 1.
         self.iw_table = [0] * nr_nodes
+        #: Every memory pool that was ever made, by its number.
+        self.mempools: list[Mempool] = []
         self.memcg_kmem_online = False
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
