@@ -1,6 +1,6 @@
 """What /proc/sys/vm has of node reclaim. NOT MODELLED: all others, which boot options give.
 
-Kernel: kernel/sysctl.c vm_table[], mm/page_alloc.c page_alloc_sysctl_table[]
+Kernel: mm/page_alloc.c page_alloc_sysctl_table; zone_reclaim_mode is in the table of all of vm.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """NUMA memory policies: their numbers, and the words by which the kernel and numactl know them.
 
-Kernel: include/uapi/linux/mempolicy.h, include/linux/numa.h
+Kernel: include/linux/mempolicy.h, include/linux/numa.h
 """
 
 from __future__ import annotations
