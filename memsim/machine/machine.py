@@ -24,7 +24,8 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.compaction import CompactionRequests
-from memsim.machine.kvmalloc import KvmallocRequests
+from memsim.machine.mempolicy import PolicyRequests
+from memsim.machine.mempool import MempoolRequests
 from memsim.machine.pages import NO_ROOM, PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
@@ -35,6 +36,7 @@ from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.lru_gen.change_state import lru_gen_change_state
+from memsim.mm.mempolicy import alloc_pages_noprof, nodemask_of_failure
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_LRU,
@@ -65,7 +67,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests):
+class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests, PolicyRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -181,14 +183,22 @@ class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests
 
     # Requests
 
-    def alloc_pages(self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int = 0) -> int:
-        """Allocate 2**order pages: the first pfn. Kernel: mm/page_alloc.c __alloc_pages_noprof().
+    def alloc_pages(
+        self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int | None = None
+    ) -> int:
+        """Allocate 2**order pages: the first pfn. Kernel: mm/mempolicy.c alloc_pages_noprof().
 
+        nid: the node where the search begins, whatever the task's policy is, as alloc_pages_node()
+        has it; without one the policy says, and without a policy it is the CPU's own node.
         BadRequest for what no caller may ask; PageAllocationFailure, with the kernel's report,
         when there is no such block.
         """
-        check_request(self.vm, gfp_mask, order, cpu, nid)
+        check_request(self.vm, gfp_mask, order, cpu, 0 if nid is None else nid)
         name = f"alloc_pages({show_gfp_flags(gfp_mask)}, order={order})"
+        if nid is None:
+            pfn = self._do(name, cpu, lambda: alloc_pages_noprof(self.vm, gfp_mask, order))
+            nodemask = nodemask_of_failure(self.vm, gfp_mask, order)
+            return self._or_failure(pfn, gfp_mask, order, nodemask)
         pfn = self._do(name, cpu, lambda: alloc.alloc_pages(self.vm, gfp_mask, order, nid))
         return self._or_failure(pfn, gfp_mask, order)
 
@@ -352,9 +362,9 @@ class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests
 
     # Inside
 
-    def _or_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
+    def _or_failure(self, pfn: int, gfp_mask: int, order: int, nodemask: int = NULL) -> int:
         if pfn == NULL:
-            raise _failure(self.vm, gfp_mask, order)
+            raise _failure(self.vm, gfp_mask, order, nodemask)
         return pfn
 
     def _zone(self, pfn: int) -> Zone:
@@ -365,12 +375,12 @@ class Machine(KvmallocRequests, CgroupRequests, PageRequests, CompactionRequests
         return zone
 
 
-def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
+def _failure(vm: Vm, gfp_mask: int, order: int, nodemask: int) -> PageAllocationFailure:
     """The error of a request that got nothing, with the report if the kernel logs one."""
     if gfp_mask & __GFP_ACCOUNT and hasattr(vm, "folios") and vm.folios.memcgs.refused:
         return PageAllocationFailure(NO_ROOM, "")
     told = warns(vm, gfp_mask)
-    report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
+    report = allocation_failure_report(vm, gfp_mask, order, "memsim", nodemask) if told else ""
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 

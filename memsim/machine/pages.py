@@ -25,6 +25,7 @@ from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
 from memsim.mm.lru_gen.change_state import lru_gen_change_state
 from memsim.mm.memcontrol.run_as import run_as
+from memsim.mm.mempolicy import nodemask_of_failure
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.oom_kill.regions import mmap_region, munmap_region
 from memsim.mm.oom_kill.task import owner_of_region
@@ -73,7 +74,8 @@ class PageRequests(History):
     def read(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
         """Read a page of a file: the pfn that has it. PageAllocationFailure without memory.
 
-        nid: the node it should be on if it is not in the page cache; by default the CPU's own.
+        nid: the node it should be on if it is not in the page cache; by default the task's policy
+        says, without one the CPU's own.
         Kernel: mm/filemap.c filemap_read()
         """
         mapping = self._page_of(file, FILE, index)
@@ -232,8 +234,8 @@ class PageRequests(History):
 
     def _node(self, cpu: int, nid: int | None) -> int:
         check_cpu(self.vm, cpu)
-        if nid is None or nid == NUMA_NO_NODE:
-            return self.vm.cpu_to_node[cpu]
+        if nid is None:
+            return NUMA_NO_NODE
         check_nid(self.vm, nid)
         return nid
 
@@ -242,7 +244,8 @@ class PageRequests(History):
             raise PageAllocationFailure(NO_ROOM, "")
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            nodemask = nodemask_of_failure(self.vm, GFP_HIGHUSER_MOVABLE, 0)
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim", nodemask)
             raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 

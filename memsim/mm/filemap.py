@@ -25,6 +25,7 @@ from memsim.mm.folio import (
 )
 from memsim.mm.memcontrol.charge import mem_cgroup_charge
 from memsim.mm.memcontrol.state import count_memcg_events
+from memsim.mm.mempolicy import alloc_pages_noprof
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.rmap import access, folio_add_file_rmap, folio_remove_rmap
@@ -44,11 +45,21 @@ from memsim.words.page_flags import (
     PG_reclaim,
     PG_uptodate,
 )
+from memsim.words.slab import NUMA_NO_NODE
 
 
 def folio_alloc(vm: Vm, gfp_mask: int, nid: int, order: int = 0) -> int:
-    """A folio that its caller holds, or NULL. Kernel: include/linux/gfp.h folio_alloc_noprof()."""
-    folio = alloc_pages(vm, gfp_mask, order, nid)
+    """A folio that its caller holds, or NULL; for no node it is the task's policy that chooses.
+
+    Kernel: mm/mempolicy.c folio_alloc_noprof()
+    """
+    if nid == NUMA_NO_NODE:
+        return hold_new(vm, alloc_pages_noprof(vm, gfp_mask, order))
+    return hold_new(vm, alloc_pages(vm, gfp_mask, order, nid))
+
+
+def hold_new(vm: Vm, folio: int) -> int:
+    """The new folio, now with its caller's reference; NULL where there is none."""
     if folio != NULL:
         set_word(vm.folios, WORD_REFCOUNT, folio, 1)
     return folio

@@ -7,7 +7,7 @@ Kernel: mm/memory.c
 
 from __future__ import annotations
 
-from memsim.mm.filemap import filemap_fault, folio_alloc
+from memsim.mm.filemap import filemap_fault, folio_alloc, hold_new
 from memsim.mm.folio import (
     AddressSpace,
     folio_get,
@@ -20,6 +20,7 @@ from memsim.mm.folio import (
 from memsim.mm.memcontrol.charge import mem_cgroup_charge, mem_cgroup_swapin_charge_folio
 from memsim.mm.memcontrol.state import MemCgroup, count_memcg_events
 from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
+from memsim.mm.mempolicy import alloc_pages_mpol
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.task import owner_of_region
 from memsim.mm.rmap import access, add_anon_folio, folio_add_anon_rmap, folio_remove_rmap
@@ -32,6 +33,7 @@ from memsim.words.gfp import GFP_KERNEL
 from memsim.words.memcontrol import PGFAULT, PGMAJFAULT
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import PG_anon_exclusive, PG_swapbacked, PG_swapcache, PG_uptodate
+from memsim.words.slab import NUMA_NO_NODE
 
 
 def handle_mm_fault(
@@ -65,7 +67,7 @@ def _handle_mm_fault(
     count_memcg_events(vm, memcg, PGFAULT, 1)
     if xa_is_value(entry):
         return do_swap_page(vm, region, index, write, gfp_mask, nid)
-    folio = folio_alloc(vm, gfp_mask, nid)
+    folio = vma_alloc_folio(vm, gfp_mask, index, nid)
     if folio == NULL:
         return NULL
     ret = mem_cgroup_charge(vm, folio, memcg, GFP_KERNEL)
@@ -74,6 +76,18 @@ def _handle_mm_fault(
         return ret
     add_anon_folio(vm, region, folio, index)
     return folio
+
+
+def vma_alloc_folio(vm: Vm, gfp_mask: int, index: int, nid: int) -> int:
+    """A folio for a page of a region, or NULL; for no node it is the task's policy that chooses.
+
+    Interleaving goes by the page's address: whoever touches it first, its node is the same.
+    NOT MODELLED: where a region begins; here page 0 is as if it lay at address 0.
+    Kernel: mm/mempolicy.c vma_alloc_folio_noprof(), get_vma_policy()
+    """
+    if nid == NUMA_NO_NODE:
+        return hold_new(vm, alloc_pages_mpol(vm, gfp_mask, 0, index))
+    return folio_alloc(vm, gfp_mask, nid)
 
 
 def get_mem_cgroup_from_mm(vm: Vm, region: AddressSpace) -> MemCgroup | None:
@@ -112,7 +126,7 @@ def do_swap_page(
 
 def _read_slot(vm: Vm, region: AddressSpace, index: int, slot: int, gfp_mask: int, nid: int) -> int:
     """A new folio for a slot of a device that is read at once, past the swap cache; or an error."""
-    folio = folio_alloc(vm, gfp_mask, nid)
+    folio = vma_alloc_folio(vm, gfp_mask, index, nid)
     if folio == NULL:
         return NULL
     memcg = get_mem_cgroup_from_mm(vm, region)

@@ -31,6 +31,7 @@ from memsim.words.mmzone import (
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
     from memsim.mm.folio import Folios, Lruvec
+    from memsim.mm.mempool import Mempool
     from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
@@ -218,6 +219,8 @@ class Vm:
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
+        "node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_slab_ratio", "iw_table",
+        "mempools",
         "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
         "_next_head",
     )  # fmt: skip
@@ -273,6 +276,10 @@ class Vm:
         self.nodes: list[PglistData] = []
         self.zones: list[Zone] = []
         self._sysctls()
+        #: Weights of nodes in weighted interleaving; 0 is the default, 1.
+        self.iw_table = [0] * nr_nodes
+        #: Every memory pool that was ever made, by its number.
+        self.mempools: list[Mempool] = []
         self.memcg_kmem_online = False
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
@@ -294,6 +301,9 @@ class Vm:
         self.sysctl_extfrag_threshold = 500
         self.sysctl_compaction_proactiveness = 20
         self.sysctl_compact_unevictable_allowed = 1
+        self.node_reclaim_mode = 0
+        self.sysctl_min_unmapped_ratio = 1
+        self.sysctl_min_slab_ratio = 5
 
     def list_heads(self, nr: int) -> list[int]:
         """nr new empty list heads: indexes behind the last pfn of the next and prev arrays."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.words.compaction import COMPACT_SKIPPED
+from memsim.words.mempolicy import NODE_RECLAIM_NOSCAN
 from memsim.words.mmzone import NULL
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class Pressure:
 
         Kernel: mm/compaction.c reset_isolation_suitable()
         """
+
+    def node_reclaim(self, zone: Zone, gfp_mask: int, order: int) -> int:
+        """Reclaim on the zone's node rather than go on to another. Kernel: node_reclaim()."""
+        return NODE_RECLAIM_NOSCAN
 
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""

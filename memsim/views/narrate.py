@@ -14,6 +14,8 @@ from memsim.mm.snapshot import Snapshot
 from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep
 from memsim.trace.memcg_steps import MemcgStep
+from memsim.trace.mempolicy_steps import MempolicyStep
+from memsim.trace.mempool_steps import MempoolStep
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
 from memsim.trace.vmalloc_steps import VmallocStep
@@ -82,6 +84,8 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
             return narrate_compaction(step)
         case _ if isinstance(step, MemcgStep):
             return narrate_memcg(step)
+        case _ if isinstance(step, MempolicyStep | MempoolStep):
+            return step.text()
         case _ if isinstance(step, FolioStep):
             return narrate_folio(step)
         case _:

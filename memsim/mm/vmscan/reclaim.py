@@ -25,6 +25,7 @@ from memsim.mm.vmscan.direct import (
     try_to_free_pages,
 )
 from memsim.mm.vmscan.kswapd import kswapd
+from memsim.mm.vmscan.node_reclaim import node_reclaim
 
 
 class Reclaim(Pressure):
@@ -43,6 +44,10 @@ class Reclaim(Pressure):
             kswapd(self.vm, pgdat)
         return try_to_free_pages(self.vm, ac, order, gfp_mask)
 
+    def node_reclaim(self, zone: Zone, gfp_mask: int, order: int) -> int:
+        """Reclaim on the zone's node rather than go on to another. Kernel: node_reclaim()."""
+        return node_reclaim(self.vm, self.vm.nodes[zone.node], gfp_mask, order)
+
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
         return zone_reclaimable_pages(zone)
@@ -55,7 +60,7 @@ class Reclaim(Pressure):
         """
         if len(self.vm.oom.processes) < 2:
             return False
-        return self._kill(OomControl(gfp_mask, order, ac.zonelist))
+        return self._kill(OomControl(gfp_mask, order, ac.zonelist, ac.nodemask))
 
     def try_to_free_mem_cgroup_pages(self, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
         """Reclaim for a memcg's limit. Kernel: mm/vmscan.c try_to_free_mem_cgroup_pages()."""
