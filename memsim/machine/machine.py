@@ -24,7 +24,7 @@ from memsim.machine.checks import (
 )
 from memsim.machine.compaction import CompactionRequests
 from memsim.machine.kvmalloc import KvmallocRequests
-from memsim.machine.pages import PageRequests
+from memsim.machine.tasks import TaskRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.compaction.kcompactd import kcompactd_run
@@ -34,6 +34,7 @@ from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.mmzone import (
+    HZ,
     PG_INUSE,
     PG_LRU,
     Vm,
@@ -63,7 +64,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests, CompactionRequests):
+class Machine(KvmallocRequests, TaskRequests, CompactionRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -76,7 +77,7 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     where there is one. reclaim=True: pages of files and regions are reclaimed
     when memory is short, the latter to a swap device of this size; swappiness is 0 to 200.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
-    a slab's objects; the page allocator draws nothing.
+    a slab's objects; the page allocator draws nothing. hz: jiffies a second, CONFIG_HZ.
     BadDescription says what cannot be.
     """
 
@@ -103,10 +104,11 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
         swappiness: int = 60,
         seed: int = 0,
         steps: bool = True,
+        hz: int = HZ,
     ) -> None:
         description = Description(
             ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp, movablecore,
-            node_distance, transparent_hugepage, arch,
+            node_distance, transparent_hugepage, arch, hz,
         )  # fmt: skip
         options = {"slab_nomerge": slab_nomerge, "random_kmalloc_caches": random_kmalloc_caches}
         check_slab_options({"slab": slab} | options, slab_debug, seed, arch)

@@ -15,23 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from memsim.lib.bits import nr_pages_of
 from memsim.lib.sizes import parse_size
 from memsim.lib.text import one_line
 from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
-from memsim.machine.history import History, T
+from memsim.machine.daemons import Daemons
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
-from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.mmzone import Vm
 from memsim.mm.show_mem import allocation_failure_report
-from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 from memsim.words.slab import NUMA_NO_NODE
 
+T = TypeVar("T")
 #: The largest file or region, in pages: 1 TiB.
 _MAX_PAGES = 1 << 28
 
@@ -53,7 +53,7 @@ class Pages:
     nr_pages: int
 
 
-class PageRequests(History):
+class PageRequests(Daemons):
     """The part of a Machine that has files and regions; only where it has reclaim=True."""
 
     def open(self, name: str, size: int | str) -> Pages:
@@ -148,40 +148,16 @@ class PageRequests(History):
 
     # Inside
 
-    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
-        """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
-        result = super()._do(name, cpu, call, daemon)
-        if hasattr(self.vm, "folios"):
-            for pgdat in self.vm.nodes:
-                if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
-                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm), True)
-                if not pgdat.kswapd_asleep:
-                    self._run_kswapd(pgdat, True)
-        return result
-
-    def _run_kswapd(self, pgdat: PglistData, daemon: bool = False) -> None:
-        cpu = self._cpu_of(pgdat)
-        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat), daemon)
-
-    def _cpu_of(self, pgdat: PglistData) -> int:
-        """The first CPU of a node; the first of all where it has none."""
-        here = [cpu for cpu, nid in enumerate(self.vm.cpu_to_node) if nid == pgdat.nid]
-        return here[0] if here else 0
-
     def _folios(self) -> None:
         if not hasattr(self.vm, "folios"):
             raise BadRequest("this machine has no reclaim=True")
 
     def _new(self, call: str, kind: int, name: str, size: int | str) -> Pages:
         self._folios()
-        if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
-            raise BadRequest(
-                f"name={one_line(name, 40)!r}: should be 1 to 255 printable characters"
-            )
-        nr_pages = _nr_pages(size)
+        nr_pages = check_pages(name, size)
         shown = f"{call}({name}, {nr_pages} pages)"
-        made = self._do(shown, 0, lambda: _Hidden(new_mapping(self.vm, kind, name)))
-        return Pages(made.mapping.id, name, nr_pages)
+        made = self._do(shown, 0, lambda: Hidden(new_mapping(self.vm, kind, name)))
+        return Pages(made.value.id, name, nr_pages)
 
     def _mapping(self, pages: Pages, kind: int | None) -> AddressSpace:
         self._folios()
@@ -224,13 +200,16 @@ class PageRequests(History):
 
 
 @dataclass
-class _Hidden:
+class Hidden(Generic[T]):
     """What an operation gave that its name does not show."""
 
-    mapping: AddressSpace
+    value: T
 
 
-def _nr_pages(size: int | str) -> int:
+def check_pages(name: str, size: int | str) -> int:
+    """The pages of a file or region of this name and size; BadRequest for what can be neither."""
+    if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
+        raise BadRequest(f"name={one_line(name, 40)!r}: should be 1 to 255 printable characters")
     try:
         nr_pages = nr_pages_of(parse_size(size))
     except ValueError as error:

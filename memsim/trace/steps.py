@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 from memsim.trace.compaction_steps import CompactionStep, compaction_step, is_compaction_step
 from memsim.trace.folio_steps import FolioStep, folio_step, is_folio_step
 from memsim.trace.slowpath_steps import SlowPathStep, is_slowpath_step, slowpath_step
+from memsim.trace.task_steps import TaskStep, is_task_step, task_step
 from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
 
@@ -347,7 +348,7 @@ OF_A_CACHE = (
 OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = (
     ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
-    | CompactionStep | FolioStep | SlowPathStep
+    | CompactionStep | FolioStep | SlowPathStep | TaskStep
 )  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.
@@ -419,6 +420,8 @@ def decode(record: array[int]) -> Step:
         return compaction_step(seq, kind, record[2:])
     if is_folio_step(kind):
         return folio_step(seq, kind, record[2:])
+    if is_task_step(kind):
+        return task_step(seq, kind, record[2:])
     if is_slowpath_step(kind):
         return slowpath_step(seq, kind, record[2:])
     if kind in _SLAB_STEPS:

@@ -6,6 +6,8 @@ Kernel: mm/oom_kill.c oom_reaper()
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.area import zap_areas
+from memsim.mm.oom_kill.journal import tasks_change
 from memsim.mm.oom_kill.lines import Reaped
 from memsim.mm.oom_kill.task import Mm, Task
 from memsim.mm.page_alloc.free import free_unref_folios
@@ -23,6 +25,9 @@ from memsim.words.oom import (
     MMF_UNSTABLE,
 )
 
+#: Kernel: mm/oom_kill.c OOM_REAPER_DELAY
+OOM_REAPER_DELAY_SECONDS = 2
+
 
 def _fire(vm: Vm, event: int, task: Task) -> None:
     """One of the four events that have nothing but the pid."""
@@ -39,6 +44,7 @@ def queue_oom_reaper(vm: Vm, task: Task) -> None:
     if mm is None or mm.flags & MMF_OOM_REAP_QUEUED:
         return
     mm.flags |= MMF_OOM_REAP_QUEUED
+    task.oom_reaper_timer = vm.jiffies + OOM_REAPER_DELAY_SECONDS * vm.HZ
     vm.oom.waiting.append(task)
 
 
@@ -47,6 +53,7 @@ def wake_oom_reaper(vm: Vm) -> None:
 
     Kernel: mm/oom_kill.c wake_oom_reaper()
     """
+    tasks_change(vm)
     task = vm.oom.waiting.pop(0)
     mm = task.signal.oom_mm
     if mm is None or mm.flags & MMF_OOM_SKIP:
@@ -55,8 +62,22 @@ def wake_oom_reaper(vm: Vm) -> None:
     _fire(vm, WAKE_REAPER, task)
 
 
+def oom_reaper_due(vm: Vm) -> bool:
+    """Is there anything for the reaper to do at this time: a timer that is over, or a victim?"""
+    waiting = vm.oom.waiting
+    return bool(vm.oom.reaper_list or (waiting and waiting[0].oom_reaper_timer <= vm.jiffies))
+
+
+def run_oom_reaper(vm: Vm) -> None:
+    """The timers that are over, then the reaper."""
+    while vm.oom.waiting and vm.oom.waiting[0].oom_reaper_timer <= vm.jiffies:
+        wake_oom_reaper(vm)
+    oom_reaper(vm)
+
+
 def oom_reaper(vm: Vm) -> None:
     """Reap all who are in the list. Kernel: mm/oom_kill.c oom_reaper()."""
+    tasks_change(vm)
     while vm.oom.reaper_list:
         oom_reap_task(vm, vm.oom.reaper_list.pop(0))
 
@@ -101,5 +122,6 @@ def _oom_reap_task_mm(vm: Vm, mm: Mm) -> None:
     mm.flags |= MMF_UNSTABLE
     mm.anonpages = mm.swapents = 0
     mm.filepages = mm.shared_filepages
+    zap_areas(vm, mm)
     free_unref_folios(vm, [(pfn, 0) for pfn in mm.pages])
     mm.pages.clear()

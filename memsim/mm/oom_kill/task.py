@@ -9,9 +9,13 @@ Kernel: include/linux/sched.h, include/linux/mm_types.h, include/linux/sched/sig
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from memsim.words.mmzone import NULL
 from memsim.words.oom import MMF_MULTIPROCESS, PAGE_COUNTER_MAX
+
+if TYPE_CHECKING:
+    from memsim.mm.oom_kill.journal import Tasks
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +24,8 @@ class Mm:
 
     shared_filepages of the filepages are in mappings with VM_SHARED, as are all shmempages: the
     reaper leaves those. `pages` are pfns of order-0 pages that unmapping gives back, if the model
-    has them. `mmap_locked`: somebody holds mmap_lock for writing.
+    has them; `areas` are regions, (number of the mapping, pages), whose folios it gives back.
+    `mmap_locked`: somebody holds mmap_lock for writing.
     """
 
     total_vm: int = 0
@@ -34,6 +39,7 @@ class Mm:
     mm_users: int = 0
     mmap_locked: bool = False
     pages: list[int] = field(default_factory=list)
+    areas: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +78,8 @@ class Task:
     """struct task_struct: one thread. mm is None for a kernel thread, and when it has exited.
 
     mempolicy: the nodes of its MPOL_BIND, or NULL. mems_allowed: those of its cpuset; NULL is all.
-    vfork_parent: whom it lets wait, until it execs. memcg None is the root.
+    vfork_parent: whom it lets wait, until it execs. memcg None is the root. uninterruptible: it
+    waits for a device, and cannot die meanwhile. oom_reaper_timer: when the reaper may come.
     """
 
     pid: int
@@ -88,6 +95,8 @@ class Task:
     vfork_parent: Task | None = None
     memdie: bool = False
     fatal_signal: bool = False
+    uninterruptible: bool = False
+    oom_reaper_timer: int = 0
 
     @property
     def tgid(self) -> int:
@@ -107,7 +116,8 @@ class OomState:
     __slots__ = (
         "processes", "current", "panic_on_oom", "oom_kill_allocating_task", "oom_dump_tasks",
         "oom_killer_disabled", "oom_victims", "notifier_freed", "total_swap_pages",
-        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic",
+        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic", "next_pid",
+        "before", "dying",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -124,6 +134,11 @@ class OomState:
         self.nr_oom_kill = 0
         self.log: list[str] = []
         self.panic = ""
+        self.next_pid = 2
+        #: Somebody was killed who is still there.
+        self.dying = False
+        #: Tasks as they were before the operation that runs changed one: journal.py.
+        self.before: Tasks | None = None
         self.current = add_process(self, 1, "init", Mm())
 
 

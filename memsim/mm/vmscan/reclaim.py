@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.oom_kill.constraint import OomControl
-from memsim.mm.oom_kill.exit import exit_process
+from memsim.mm.oom_kill.exit import victims_exit
 from memsim.mm.oom_kill.out_of_memory import out_of_memory
-from memsim.mm.oom_kill.task import tsk_is_oom_victim
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.pressure import Pressure
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
@@ -41,13 +40,12 @@ class Reclaim(Pressure):
         """Kill a task: was one chosen? Whoever is killed exits before the request goes on.
 
         With init alone there is nobody to kill. NOT MODELLED: the panic that follows then; that
-        exiting takes time; that pages of files and regions are a task's, so a victim's death gives
-        back those of its Mm only. Kernel: mm/oom_kill.c out_of_memory()
+        exiting takes time. Kernel: mm/oom_kill.c out_of_memory()
         """
         processes = self.vm.oom.processes
         if len(processes) < 2:
             return False
         helps = out_of_memory(self.vm, OomControl(gfp_mask, order, ac.zonelist))
-        for process in [task for task in processes if tsk_is_oom_victim(task)]:
-            exit_process(self.vm, process)
+        if helps:
+            victims_exit(self.vm)
         return helps
