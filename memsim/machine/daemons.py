@@ -16,7 +16,8 @@ from memsim.mm.mmzone import PglistData
 from memsim.mm.oom_kill.exit import can_die, exit_process
 from memsim.mm.oom_kill.reaper import oom_reaper_due, run_oom_reaper
 from memsim.mm.oom_kill.task import Task
-from memsim.mm.vmscan.kswapd import kswapd, kswapd_nap_is_over
+from memsim.mm.vmscan.kswapd import kswapd, kswapd_nap_is_over, kswapd_turn
+from memsim.mm.vmstat_work import quiet_vmstat, refresh_cpu_vm_stats
 from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 
 
@@ -49,6 +50,10 @@ class Daemons(History):
         cpu = self._cpu_of(pgdat)
         super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat), daemon)
         self._run_kcompactds(cpu)
+
+    def _kswapd_turn(self, pgdat: PglistData) -> None:
+        cpu, name = self._cpu_of(pgdat), f"kswapd({pgdat.nid}): a turn"
+        super()._do(name, cpu, lambda: kswapd_turn(self.vm, pgdat), True)
 
     def _run_kcompactds(self, cpu: int) -> None:
         for pgdat in self.vm.nodes:
@@ -83,6 +88,14 @@ class Daemons(History):
         pass_jiffies(self.vm, jiffies)
         for pgdat in self.vm.nodes:
             kswapd_nap_is_over(self.vm, pgdat)
+
+    def _vmstat_update(self, cpu: int, daemon: bool = False) -> bool:
+        """Is there more to do?"""
+        call = refresh_cpu_vm_stats
+        return super()._do(f"vmstat_update({cpu})", cpu, lambda: call(self.vm, True), daemon)
+
+    def _quiet_vmstat(self, cpu: int) -> None:
+        super()._do(f"quiet_vmstat({cpu})", cpu, lambda: quiet_vmstat(self.vm), True)
 
     def _cpu_of(self, pgdat: PglistData) -> int:
         """The first CPU of a node; the first of all where it has none."""

@@ -53,7 +53,6 @@ from memsim.mm.snapshot import Snapshot
 from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
-from memsim.mm.vmstat_work import refresh_cpu_vm_stats
 from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
@@ -265,7 +264,7 @@ class Machine(KvmallocRequests, TaskRequests, CompactionRequests):
     def vmstat_update(self, *, cpu: int = 0) -> None:
         """One round of a CPU's vmstat worker: counters folded, pcp lists decayed."""
         check_cpu(self.vm, cpu)
-        self._do(f"vmstat_update({cpu})", cpu, lambda: refresh_cpu_vm_stats(self.vm, True))
+        self._vmstat_update(cpu)
 
     def pageset_update(self, batch: int, high_min: int, high_max: int, zone: str = "") -> None:
         """Give every CPU's pcp of a zone these limits, in pages.

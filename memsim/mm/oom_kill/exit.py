@@ -44,13 +44,14 @@ def exit_mmap(vm: Vm, mm: Mm) -> None:
     mm.anonpages = mm.filepages = mm.shmempages = mm.swapents = mm.pgtables_bytes = 0
 
 
-def _dies(process: Task) -> bool:
+def dies(process: Task) -> bool:
+    """Was it killed, or chosen by the OOM killer?"""
     return process.fatal_signal or tsk_is_oom_victim(process)
 
 
 def can_die(process: Task) -> bool:
     """Was it killed, and does it not wait for a device?"""
-    return _dies(process) and not process.uninterruptible
+    return dies(process) and not process.uninterruptible
 
 
 def victims_exit(vm: Vm) -> None:
@@ -59,7 +60,7 @@ def victims_exit(vm: Vm) -> None:
     Who asked is a victim itself: it goes on with the reserves, and dies behind its request.
     NOT MODELLED: others who run meanwhile.
     """
-    victims = [process for process in vm.oom.processes if _dies(process)]
+    victims = [process for process in vm.oom.processes if dies(process)]
     free = [process for process in victims if can_die(process)]
     for process in free:
         if process is vm.oom.current:
@@ -76,7 +77,7 @@ def exit_process(vm: Vm, process: Task) -> None:
     for task in process.signal.threads:
         exit_mm(vm, task)
     vm.oom.processes.remove(process)
-    vm.oom.dying = any(_dies(other) for other in vm.oom.processes)
+    vm.oom.dying = any(dies(other) for other in vm.oom.processes)
     if process is vm.oom.current:
         vm.oom.current = vm.oom.processes[0]
         vm.current.oom_victim = vm.current.fatal_signal_pending = False
