@@ -128,11 +128,15 @@ class Schedule:
 
     def step(self) -> Turn:
         """Somebody runs one step; when nobody is ready, time passes first."""
+        return self._do_step(None)
+
+    def _do_step(self, until: int | None) -> Turn:
+        """A step; one where all are idle when nobody is ready before that jiffy."""
         machine, before = self.machine, self._state
         nr_operations, scheduled = len(machine.history), machine._scheduled
         machine._scheduled = True
         try:
-            turn = self._step(nr_operations)
+            turn = self._step(nr_operations, until)
         except BaseException:
             self._restore(before, nr_operations)
             raise
@@ -166,6 +170,7 @@ class Schedule:
 
     def _add(self, thread: Thread) -> None:
         self._threads.append(thread)
+        self.machine.vm.set_cpu(thread.cpu)
         turns, alarms = self._state.turns, self._state.alarms
         self._state = self._state._replace(
             turns=(*turns, 0), alarms=(*alarms, thread.first_alarm())
@@ -174,32 +179,42 @@ class Schedule:
     def _run_until(self, jiffies: int) -> list[Turn]:
         turns = []
         while self.machine.vm.jiffies < jiffies:
-            turns.append(self.step())
+            turns.append(self._do_step(jiffies))
         return turns
 
-    def _step(self, nr_operations: int) -> Turn:
+    def _step(self, nr_operations: int, until: int | None) -> Turn:
         chance = Random(f"{self.seed}:{self._state.number}")
-        busy = self._busy()
-        at = self._draw(busy, chance)
-        thread, jiffies = self._threads[at], self.machine.vm.jiffies
-        refused = self._let_run(at, chance)
+        busy, cpu, who, refused = self._busy(until), 0, "idle", ""
+        jiffies = self.machine.vm.jiffies
+        if busy:
+            at = self._draw(busy, chance)
+            cpu, who = self._threads[at].cpu, self._threads[at].name
+            refused = self._let_run(at, chance)
         self._count(len(busy))
         names = tuple(operation.name for operation in self.machine.history[nr_operations:])
-        return Turn(self._state.number, jiffies, thread.cpu, thread.name, names, refused)
+        return Turn(self._state.number, jiffies, cpu, who, names, refused)
 
-    def _busy(self) -> dict[int, list[int]]:
-        """By CPU the threads that are ready there; time passes until there are some."""
-        while True:
-            busy: dict[int, list[int]] = {}
-            for at, thread in enumerate(self._threads):
-                if thread.ready(self._state.alarms[at]):
-                    busy.setdefault(thread.cpu, []).append(at)
+    def _busy(self, until: int | None) -> dict[int, list[int]]:
+        """_ready(), as soon as it is somebody; nobody when that jiffy comes first."""
+        while self.machine.vm.jiffies != until:
+            ready = self._ready()
             for cpu, at in enumerate(self._state.running):
-                if at != _NOBODY and cpu not in busy:
+                if at != _NOBODY and cpu not in ready:
                     self._goes_idle(cpu)
-            if busy:
-                return busy
-            self.machine._tick(max(1, self._next_alarm() - self.machine.vm.jiffies))
+            if ready:
+                return ready
+            alarm, now = self._next_alarm(), self.machine.vm.jiffies
+            # one that is over, and wakes nobody before a tick, is not waited for again
+            self.machine._tick(max(1, (alarm if until is None else min(alarm, until)) - now))
+        return {}
+
+    def _ready(self) -> dict[int, list[int]]:
+        """By CPU the threads that would run there."""
+        ready: dict[int, list[int]] = {}
+        for at, thread in enumerate(self._threads):
+            if thread.ready(self._state.alarms[at]):
+                ready.setdefault(thread.cpu, []).append(at)
+        return ready
 
     def _next_alarm(self) -> int:
         alarms = zip(self._threads, self._state.alarms, strict=True)
@@ -245,7 +260,7 @@ class Schedule:
     def _count(self, nr_busy: int) -> None:
         """A jiffy has passed when each CPU that is busy took its steps."""
         beats = self._state.beats + 1
-        if beats >= self.steps_per_jiffy * nr_busy:
+        if nr_busy and beats >= self.steps_per_jiffy * nr_busy:
             beats = 0
             self.machine._tick(1)
         self._set(number=self._state.number + 1, beats=beats)
