@@ -88,7 +88,7 @@ class Schedule:
     asked of the machine in between have theirs right behind, as ever.
 
     NOT MODELLED: that a request loses its CPU in the middle, also where it sleeps; priorities of
-    tasks; that tasks change CPUs. Kernel: kernel/sched/fair.c
+    tasks; that tasks change CPUs.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Schedule:
         return min(due for thread, alarm in alarms if (due := thread.due(alarm)) != NEVER)
 
     def _goes_idle(self, cpu: int) -> None:
-        """Kernel: kernel/sched/idle.c do_idle(), mm/vmstat.c quiet_vmstat()."""
+        """Its changes are folded, if its worker is under way. Kernel: mm/vmstat.c quiet_vmstat()."""
         self._set(running=_at(self._state.running, cpu, _NOBODY))
         for at, thread in enumerate(self._threads):
             pending = self._state.alarms[at] != NEVER

@@ -3,7 +3,7 @@
 NOT MODELLED: INITIAL_JIFFIES, five minutes before the counter of 32 bits is full: here it begins
 at 0 and has no end.
 
-Kernel: include/linux/jiffies.h, kernel/time/timer.c
+Kernel: include/linux/jiffies.h
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def copy_process(vm: Vm, parent: Task) -> Task:
     """A child, with regions as large as its parent's; it inherits oom_score_adj.
 
     NOT MODELLED: folios that both share until one of them writes: the child has nothing there, and
-    faults in its own. Kernel: kernel/fork.c copy_process(), copy_signal()
+    faults in its own. Kernel: kernel/fork.c copy_process()
     """
     child = new_process(vm, parent.comm, parent.uid, parent.signal.oom_score_adj)
     child.memcg = parent.memcg
