@@ -12,12 +12,15 @@ from task_states import all_of, steps_of
 from memsim import GFP_KERNEL, BadDescription, BadRequest, Machine, PageAllocationFailure
 from memsim.machine import UserTask
 from memsim.machine.pages import Pages
+from memsim.mm.apply import apply_to_snapshot
 from memsim.mm.jiffies import msecs_to_jiffies, pass_jiffies, round_jiffies_relative
 from memsim.mm.oom_kill.journal import apply_task_step
 from memsim.mm.validate import broken_invariants
 from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_WRITEBACK, reclaim_throttle
 from memsim.mm.vmstat import nr_free_by_order
-from memsim.trace.task_steps import Clock, TasksChanged
+from memsim.trace.task_steps import Clock, KswapdStack, TasksChanged
+from memsim.views.narrate import narrate, narrate_all
+from memsim.views.scene import Names
 from memsim.words.oom import MMF_OOM_SKIP
 
 
@@ -356,3 +359,19 @@ def test_a_reaped_mm_is_not_looked_at_again() -> None:
     assert hog.process.signal.oom_mm is not None
     assert hog.process.signal.oom_mm.flags & MMF_OOM_SKIP
     assert (hog.alive, other.alive, machine.vm.oom.nr_oom_kill) == (True, False, 2)
+
+
+def test_steps_of_tasks_and_time_have_words_and_leave_a_snapshot_s_pages_right() -> None:
+    machine = machine_of()
+    with machine.recording() as recording:
+        task = machine.task("app")
+        touch_all(task, task.mmap("heap", "8 KiB"))
+        machine.tick(2)
+    told = narrate_all(recording.snapshot, recording.steps)
+    assert "a task begins, ends, is killed, or maps memory" in told
+    assert "the clock: jiffy 0 becomes 2" in told
+    names = Names(recording.snapshot)
+    assert narrate(KswapdStack(1, 0, 0, 1), names) == (
+        "kswapd of node 0 gives the CPU away, or sleeps"
+    )
+    assert apply_to_snapshot(recording.snapshot, recording.steps, False) == machine.snapshot()

@@ -221,7 +221,7 @@ class Schedule:
         return min(due for thread, alarm in alarms if (due := thread.due(alarm)) != NEVER)
 
     def _goes_idle(self, cpu: int) -> None:
-        """Its changes are folded, if its worker is under way. Kernel: mm/vmstat.c quiet_vmstat()."""
+        """What its worker would fold is folded. Kernel: mm/vmstat.c quiet_vmstat()."""
         self._set(running=_at(self._state.running, cpu, _NOBODY))
         for at, thread in enumerate(self._threads):
             pending = self._state.alarms[at] != NEVER
