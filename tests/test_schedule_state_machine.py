@@ -148,13 +148,13 @@ class Life(RuleBasedStateMachine):
             task.set_oom_score_adj(at * 100)
         elif what in ("kill", "wait", "wake"):
             getattr(task, what)()
-        elif what == "exit":
-            task.exit()
         elif not task.process.uninterruptible:
             self._asks(task, what)
 
     def _asks(self, task: UserTask, what: str) -> None:
-        if what == "munmap":
+        if what == "exit":
+            task.exit()
+        elif what == "munmap":
             for region in task.regions()[:1]:
                 task.munmap(region)
         elif len(self.machine.tasks()) < MOST_TASKS:

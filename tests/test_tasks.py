@@ -178,6 +178,8 @@ def test_who_waits_for_a_device_cannot_die_and_is_reaped_after_two_seconds() -> 
     machine.validate()
     with pytest.raises(BadRequest, match="hog waits for a device"):
         hog.touch(hog.regions()[0], 0)
+    with pytest.raises(BadRequest, match="wake\\(\\) it"):
+        hog.exit()
     hog.wake()
     assert not hog.alive
     machine.validate()

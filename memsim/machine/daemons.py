@@ -71,18 +71,18 @@ class Daemons(History):
         if oom_reaper_due(self.vm):
             self._run_reaper()
         for process in [process for process in self.vm.oom.processes if can_die(process)]:
-            self._exit(process, 0)
+            self._exit(process)
 
     def _run_reaper(self) -> None:
         super()._do("oom_reaper()", 0, lambda: run_oom_reaper(self.vm), True)
 
-    def _exit(self, process: Task, cpu: int, daemon: bool = True) -> None:
+    def _exit(self, process: Task, daemon: bool = True) -> None:
         name = f"exit({process.comm}, pid {process.pid})"
-        super()._do(name, cpu, lambda: exit_process(self.vm, process), daemon)
+        super()._do(name, process.cpu, lambda: exit_process(self.vm, process), daemon)
 
-    def _tick(self, jiffies: int) -> None:
+    def _tick(self, jiffies: int, daemon: bool = True) -> None:
         """Time passes; who sleeps for some of it wakes, and runs when its turn comes."""
-        super()._do(f"tick({jiffies})", self.vm.cpu, lambda: self._pass(jiffies), True)
+        super()._do(f"tick({jiffies})", self.vm.cpu, lambda: self._pass(jiffies), daemon)
 
     def _pass(self, jiffies: int) -> None:
         pass_jiffies(self.vm, jiffies)

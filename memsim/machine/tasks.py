@@ -49,21 +49,20 @@ class TaskRequests(PageRequests):
         if not 0 <= uid <= _MAX_UID:
             raise BadRequest(f"uid={uid}: should be 0 to {_MAX_UID}")
         made = self._do(
-            f"task({name})", cpu, lambda: Hidden(new_process(self.vm, name, uid, oom_score_adj))
-        )
-        return UserTask(self, made.value, cpu)
+            f"task({name})", cpu,
+            lambda: Hidden(new_process(self.vm, name, uid, oom_score_adj, cpu)),
+        )  # fmt: skip
+        return UserTask(self, made.value)
 
     def tasks(self) -> list[UserTask]:
-        """All processes but init, in the order of their start. Each runs on CPU 0 from here."""
-        return [UserTask(self, process, 0) for process in self.vm.oom.processes[1:]]
+        """All processes but init, in the order of their start."""
+        return [UserTask(self, process) for process in self.vm.oom.processes[1:]]
 
     @contextmanager
     def running(self, task: UserTask) -> Iterator[None]:
         """Inside the with block it is this task that asks; once it is killed, it is init."""
-        task.check()
+        _check_runs(task)
         vm, process = self.vm, task.process
-        if process.uninterruptible:
-            raise BadRequest(f"{task.name} waits for a device, and asks for nothing: wake() it")
         had = vm.oom.current, vm.current
         vm.oom.current, vm.current = process, Current()
         vm.current.oom_victim = process.memdie
@@ -75,8 +74,8 @@ class TaskRequests(PageRequests):
 
     def exit(self, task: UserTask) -> None:
         """A task ends, and all that it had is free. Kernel: kernel/exit.c do_exit()."""
-        task.check()
-        self._exit(task.process, task.cpu, daemon=False)
+        _check_runs(task)
+        self._exit(task.process, daemon=False)
 
     def do_as(self, task: UserTask, name: str, call: Callable[[], T]) -> T:
         """An operation in a task's name, on its CPU."""
@@ -95,7 +94,7 @@ class TaskRequests(PageRequests):
         whole("jiffies", jiffies)
         if not 0 < jiffies < 1 << 32:
             raise BadRequest(f"jiffies={jiffies}: should be 1 to {(1 << 32) - 1}")
-        self._tick(jiffies)
+        self._tick(jiffies, daemon=False)
         if not self._scheduled:
             self._end_the_killed()
 
@@ -113,10 +112,9 @@ class UserTask:
     BadRequest once it has exited, or its beginning was undone.
     """
 
-    def __init__(self, machine: TaskRequests, process: Task, cpu: int) -> None:
+    def __init__(self, machine: TaskRequests, process: Task) -> None:
         self.machine = machine
         self.process = process
-        self.cpu = cpu
 
     def __repr__(self) -> str:
         return f"<task {self.name}, pid {self.pid}>"
@@ -130,6 +128,11 @@ class UserTask:
     def pid(self) -> int:
         """Its number."""
         return self.process.pid
+
+    @property
+    def cpu(self) -> int:
+        """The CPU that it runs on."""
+        return self.process.cpu
 
     @property
     def alive(self) -> bool:
@@ -178,7 +181,7 @@ class UserTask:
         self.check()
         vm = self.machine.vm
         made = self._do("fork()", lambda: Hidden(copy_process(vm, self.process)))
-        return UserTask(self.machine, made.value, self.cpu)
+        return UserTask(self.machine, made.value)
 
     def regions(self) -> list[Pages]:
         """Its regions, in the order in which they were mapped."""
@@ -188,7 +191,6 @@ class UserTask:
 
     def exit(self) -> None:
         """It ends, and all that it had is free. Kernel: kernel/exit.c do_exit()."""
-        self.check()
         self.machine.exit(self)
 
     def kill(self) -> None:
@@ -250,6 +252,12 @@ class UserTask:
             shown = region.name if isinstance(region, Pages) else one_line(region, 40)
             raise BadRequest(f"{shown}: should be a region of {self.name}, of its mmap()")
         return self.machine.vm.folios.mappings[region.id]
+
+
+def _check_runs(task: UserTask) -> None:
+    task.check()
+    if task.process.uninterruptible:
+        raise BadRequest(f"{task.name} waits for a device, and does nothing: wake() it")
 
 
 def _check_comm(name: str) -> None:

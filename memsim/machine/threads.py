@@ -140,7 +140,7 @@ class OomReaper(Thread):
 
 
 class Exit(Thread):
-    """Tasks that were killed. NOT MODELLED: that each ends on its own CPU."""
+    """Tasks that were killed. NOT MODELLED: that each takes its own CPU's turn for it."""
 
     def ready(self, alarm: int) -> bool:
         """Is there one that can end?"""
@@ -150,7 +150,7 @@ class Exit(Thread):
     def step(self, turns: int, chance: Random) -> int:
         """The first of them ends."""
         process = next(process for process in self.machine.vm.oom.processes if can_die(process))
-        self.machine._exit(process, self.cpu)
+        self.machine._exit(process)
         return NEVER
 
 

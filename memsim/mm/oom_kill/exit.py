@@ -66,7 +66,10 @@ def victims_exit(vm: Vm) -> None:
         if process is vm.oom.current:
             vm.current.oom_victim = vm.current.fatal_signal_pending = True
         else:
+            here = vm.cpu
+            vm.set_cpu(process.cpu)
             exit_process(vm, process)
+            vm.set_cpu(here)
     if victims and not free and vm.oom.waiting:
         pass_jiffies(vm, max(0, vm.oom.waiting[-1].oom_reaper_timer - vm.jiffies))
         run_oom_reaper(vm)

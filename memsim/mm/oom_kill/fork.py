@@ -11,12 +11,14 @@ from memsim.mm.oom_kill.journal import tasks_change
 from memsim.mm.oom_kill.task import Mm, Task, add_process
 
 
-def new_process(vm: Vm, comm: str, uid: int, oom_score_adj: int) -> Task:
-    """A process with nothing mapped."""
+def new_process(vm: Vm, comm: str, uid: int, oom_score_adj: int, cpu: int) -> Task:
+    """A process with nothing mapped, on this CPU."""
     tasks_change(vm)
     pid = vm.oom.next_pid
     vm.oom.next_pid += 1
-    return add_process(vm.oom, pid, comm, Mm(), uid=uid, oom_score_adj=oom_score_adj)
+    process = add_process(vm.oom, pid, comm, Mm(), uid=uid, oom_score_adj=oom_score_adj)
+    process.cpu = cpu
+    return process
 
 
 def copy_process(vm: Vm, parent: Task) -> Task:
@@ -25,7 +27,7 @@ def copy_process(vm: Vm, parent: Task) -> Task:
     NOT MODELLED: folios that both share until one of them writes: the child has nothing there, and
     faults in its own. Kernel: kernel/fork.c copy_process()
     """
-    child = new_process(vm, parent.comm, parent.uid, parent.signal.oom_score_adj)
+    child = new_process(vm, parent.comm, parent.uid, parent.signal.oom_score_adj, parent.cpu)
     child.memcg = parent.memcg
     assert parent.mm is not None
     assert child.mm is not None

@@ -95,6 +95,7 @@ class Task:
     vfork_parent: Task | None = None
     memdie: bool = False
     fatal_signal: bool = False
+    cpu: int = 0
     uninterruptible: bool = False
     oom_reaper_timer: int = 0
 
