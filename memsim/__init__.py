@@ -6,7 +6,7 @@
 >>> machine.free_pages(pfn)
 """
 
-from memsim.machine import Machine, Operation, Recording
+from memsim.machine import Job, Machine, Operation, Recording, Schedule
 from memsim.proc.machine import machine_from_proc
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import (
@@ -87,12 +87,14 @@ __all__ = [
     "BadFree",
     "BadInput",
     "BadRequest",
+    "Job",
     "KernelBug",
     "Machine",
     "MemsimError",
     "Operation",
     "PageAllocationFailure",
     "Recording",
+    "Schedule",
     "ValidationError",
     "__version__",
     "machine_from_proc",

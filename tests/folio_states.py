@@ -47,11 +47,6 @@ def state_of(machine: Machine) -> dict[str, Any]:
         "stock": [(stock.cached, stock.nr_pages) for stock in folios.memcgs.stock],
         "walks": list(folios.memcgs.iter_position),
         "swap_cgroup": dict(folios.memcgs.swap_cgroup),
-        "tasks": [
-            (t.pid, t.mm and (t.mm.total_vm, list(t.mm.regions)), t.fatal_signal, t.signal.oom_mm)
-            for t in vm.oom.processes
-        ],
-        "log": list(vm.oom.log),
     }
 
 

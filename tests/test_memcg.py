@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from folio_states import state_of
+from task_states import all_of
 
 from memsim import BadRequest, Machine, PageAllocationFailure
-from memsim.machine.cgroup import Cgroup, Process
+from memsim.machine import UserTask
+from memsim.machine.cgroup import Cgroup
 from memsim.machine.pages import NO_ROOM, Pages
 from memsim.mm.folio import folio_memcg, folio_nr_pages
 from memsim.mm.memcontrol.charge import try_charge_memcg
@@ -59,11 +60,10 @@ def group_of(machine: Machine, pages: int, **limits: int | str) -> tuple[Cgroup,
     return cgroup, machine.memcg(cgroup)
 
 
-def somebody(machine: Machine, cgroup: Cgroup, comm: str = "nginx") -> tuple[Process, Pages]:
-    """A process with a region of 4 MiB."""
-    process = machine.process(comm, cgroup)
-    with machine.running(process):
-        return process, machine.mmap(f"{comm}'s heap", "4 MiB")
+def somebody(machine: Machine, cgroup: Cgroup, comm: str = "nginx") -> tuple[UserTask, Pages]:
+    """A task with a region of 4 MiB."""
+    task = machine.task(comm, cgroup=cgroup)
+    return task, task.mmap(f"{comm}'s heap", "4 MiB")
 
 
 def touch(machine: Machine, region: Pages, pages: int, start: int = 0) -> None:
@@ -72,9 +72,9 @@ def touch(machine: Machine, region: Pages, pages: int, start: int = 0) -> None:
         machine.touch(region, index)
 
 
-def read(machine: Machine, process: Process, file: Pages, pages: int) -> None:
+def read(machine: Machine, task: UserTask, file: Pages, pages: int) -> None:
     """The first pages of a file, once."""
-    with machine.running(process):
+    with machine.running(task):
         for index in range(pages):
             machine.read(file, index)
 
@@ -220,10 +220,10 @@ def test_a_charge_that_does_not_fit(
     gfp_mask: int, nr_pages: int, ret: int, usage: int, seen: dict[str, int]
 ) -> None:
     machine, memcg, _ = full()
-    before = state_of(machine)
+    before = all_of(machine)
     assert try_charge_memcg(machine.vm, memcg, gfp_mask, nr_pages) == ret
     assert (memcg.memory.usage, events(memcg)) == (usage, seen)
-    after = state_of(machine)
+    after = all_of(machine)
     for what in ("words", "lists", "mappings", "swap", "stock", "tasks", "log"):
         assert after[what] == before[what]
 
@@ -252,11 +252,11 @@ def test_a_group_reclaims_its_own_page_cache_at_its_limit() -> None:
     # 1, which drains the batch; then 99 >> 5 = 3, 96 >> 4 = 6, 90 >> 3 = 11, 79 >> 2 = 19: 40 >= 32
     machine = small()
     cgroup, memcg = group_of(machine, 100)
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     file = machine.open("data", "4 MiB")
-    read(machine, process, file, 100)
+    read(machine, task, file, 100)
     assert events(memcg) == {}
-    with machine.running(process):
+    with machine.running(task):
         machine.read(file, 100)
     assert (memcg.memory.usage, events(memcg)) == (61, {"max": 1})
     stat = dict(read_rows(machine, cgroup))
@@ -273,11 +273,11 @@ def test_a_group_reclaims_its_own_page_cache_at_its_limit() -> None:
 def test_others_are_left_alone_while_a_group_reclaims() -> None:
     machine = small()
     cgroup, memcg = group_of(machine, 100)
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     other, whose = machine.open("other", "1 MiB"), machine.open("whose", "2 MiB")
     for index in range(200):
         machine.read(other, index)
-    read(machine, process, whose, 400)
+    read(machine, task, whose, 400)
     assert machine.vm.folios.mappings[other.id].nrpages == 200
     assert machine.vm.folios.mappings[whose.id].nrpages <= 100 >= memcg.memory.usage
     assert "oom" not in events(memcg)
@@ -286,10 +286,10 @@ def test_others_are_left_alone_while_a_group_reclaims() -> None:
 def test_a_page_is_its_first_reader_s() -> None:
     machine = small()
     cgroup, memcg = group_of(machine, 100)
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     file = machine.open("data", "1 MiB")
     machine.read(file, 0)
-    read(machine, process, file, 3)
+    read(machine, task, file, 3)
     assert charged(machine, memcg) == 2
 
 
@@ -297,9 +297,9 @@ def test_a_shadow_names_the_group_whose_limit_evicted_it() -> None:
     # workingset_eviction(): the target's lruvec, and mem_cgroup_id() of its memcg
     machine = small()
     cgroup, memcg = group_of(machine, 100)
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     file = machine.open("data", "1 MiB")
-    read(machine, process, file, 101)
+    read(machine, task, file, 101)
     shadows = [e for e in machine.vm.folios.mappings[file.id].i_pages.values() if e < -1]
     assert len(shadows) == 40
     assert {unpack_shadow(shadow)[:2] for shadow in shadows} == {(memcg.id, 0)}
@@ -358,9 +358,9 @@ def test_when_memory_is_short_protected_groups_are_passed_over(file: str, kept: 
     machine = Machine("16 MiB", reclaim=True, min_free_kbytes=256)
     cgroup, memcg = group_of(machine, 2000)
     machine.cgroup_write(cgroup, file, "4M")
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     own, other = machine.open("own", "2 MiB"), machine.open("other", "24 MiB")
-    read(machine, process, own, 512)
+    read(machine, task, own, 512)
     for index in range(6000):
         machine.read(other, index)
     assert (machine.vm.folios.mappings[own.id].nrpages == 512) == kept
@@ -371,9 +371,9 @@ def test_memory_low_gives_way_where_nothing_else_is_left() -> None:
     # do_try_to_free_pages(): memcg_low_skipped, then again with memcg_low_reclaim; MEMCG_LOW counts
     machine = Machine("16 MiB", reclaim=True, min_free_kbytes=256)
     cgroup, memcg = group_of(machine, 2000, low="16M")
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     own = machine.open("own", "4 MiB")
-    read(machine, process, own, 1000)
+    read(machine, task, own, 1000)
     with contextlib.suppress(PageAllocationFailure):
         while True:
             machine.alloc_pages(GFP_KERNEL)
@@ -388,8 +388,8 @@ def test_a_limit_below_use_reclaims_at_once() -> None:
     # memory_max_write(): reclaims nr_pages - max, at least SWAP_CLUSTER_MAX
     machine = small()
     cgroup, memcg = group_of(machine, 1000)
-    process, _ = somebody(machine, cgroup)
-    read(machine, process, machine.open("data", "4 MiB"), 600)
+    task, _ = somebody(machine, cgroup)
+    read(machine, task, machine.open("data", "4 MiB"), 600)
     machine.cgroup_write(cgroup, "memory.max", "200K")
     assert memcg.memory.usage <= 50 == memcg.memory.max
     assert (events(memcg), machine.vm.oom.log) == ({}, [])
@@ -474,15 +474,15 @@ def test_at_the_limit_the_group_s_process_is_killed_and_the_report_is_the_kernel
     ]
     says = "Memory cgroup out of memory"
     assert log[-3:] == [
-        printk(TASK, 100, 0, 100, 1024, 100, 100, 0, 0, 0, 0, 0, "nginx"),
-        printk(CHOSEN, "CONSTRAINT_MEMCG", "(null)", "/", "0", "/web", "/web", "nginx", 100, 0),
-        printk(KILLED, says, 100, "nginx", 4096, 400, 0, 0, 0, 0, 0),
+        printk(TASK, 2, 0, 2, 1024, 100, 100, 0, 0, 0, 0, 0, "nginx"),
+        printk(CHOSEN, "CONSTRAINT_MEMCG", "(null)", "/", "0", "/web", "/web", "nginx", 2, 0),
+        printk(KILLED, says, 2, "nginx", 4096, 400, 0, 0, 0, 0, 0),
     ]
     assert events(memcg) == {"max": 35, "oom": 1, "oom_kill": 1}
     assert memcg.memory.failcnt == 72
     assert [task.comm for task in machine.vm.oom.processes] == ["init"]
     assert [op.name for op in machine.history[-2:]] == [
-        "touch(nginx's heap, 100) = error 12", "exit(nginx)",
+        "touch(nginx's heap, 100) = error 12", "exit(nginx, pid 2)",
     ]  # fmt: skip
     machine.validate()
 
@@ -508,9 +508,7 @@ def test_another_s_death_lets_the_charge_go_on() -> None:
     cgroup, memcg = group_of(machine, 400)
     _, big = somebody(machine, cgroup, "big")
     _, region = somebody(machine, cgroup)
-    outside = machine.process("outside")
-    with machine.running(outside):
-        huge = machine.mmap("huge", "8 MiB")
+    huge = machine.task("outside").mmap("huge", "8 MiB")
     touch(machine, huge, 1500)
     touch(machine, big, 300)
     machine.lru_add_drain_all()
@@ -538,17 +536,17 @@ def test_memory_oom_group_takes_all_of_the_group() -> None:
 
 def test_a_kill_is_undone_and_done_again() -> None:
     machine, _, region = full()
-    before = state_of(machine)
+    before = all_of(machine)
     with pytest.raises(PageAllocationFailure):
         machine.touch(region, 100)
-    after = state_of(machine)
+    after = all_of(machine)
     assert [machine.undo().name for _ in range(2)] == [
-        "exit(nginx)", "touch(nginx's heap, 100) = error 12",
+        "exit(nginx, pid 2)", "touch(nginx's heap, 100) = error 12",
     ]  # fmt: skip
-    assert state_of(machine) == before
+    assert all_of(machine) == before
     for _ in range(2):
         machine.redo()
-    assert state_of(machine) == after
+    assert all_of(machine) == after
     for _ in range(2):
         machine.undo()
     machine.touch(region, 5)
@@ -561,12 +559,12 @@ def test_a_kill_is_undone_and_done_again() -> None:
 def test_slots_are_charged_from_when_they_are_taken_until_they_are_free() -> None:
     machine = small(swap="4 MiB")
     cgroup, memcg = group_of(machine, 100)
-    process, region = somebody(machine, cgroup)
+    task, region = somebody(machine, cgroup)
     touch(machine, region, 300)
     slots = machine.vm.folios.swap
     in_use = slots.total_swap_pages - slots.nr_swap_pages
     assert memcg.swap.usage == in_use == len(machine.vm.folios.memcgs.swap_cgroup) >= 200
-    machine.exit(process)
+    task.exit()
     assert (memcg.swap.usage, machine.vm.folios.memcgs.swap_cgroup) == (0, {})
 
 
@@ -620,8 +618,8 @@ def test_pages_with_gfp_account_are_charged_and_freed_into_stock() -> None:
     # obj_cgroup_charge_pages(): MEMCG_KMEM; obj_cgroup_uncharge_pages(): refill_stock()
     machine = small()
     cgroup, memcg = group_of(machine, 1000)
-    process, _ = somebody(machine, cgroup)
-    with machine.running(process):
+    task, _ = somebody(machine, cgroup)
+    with machine.running(task):
         first = machine.alloc_pages(GFP_KERNEL_ACCOUNT, 2)
         machine.alloc_pages(GFP_KERNEL, 2)
         large = machine.alloc_pages(GFP_KERNEL_ACCOUNT, 7)
@@ -640,8 +638,8 @@ def test_a_block_that_is_split_is_uncharged_page_by_page() -> None:
     # split_page_memcg()
     machine = small()
     cgroup, memcg = group_of(machine, 1000)
-    process, _ = somebody(machine, cgroup)
-    with machine.running(process):
+    task, _ = somebody(machine, cgroup)
+    with machine.running(task):
         pfn = machine.alloc_pages_exact(5 * 4096, GFP_KERNEL_ACCOUNT)
     machine.validate()
     assert (memcg.kmem, charged(machine, memcg)) == (5, 5)
@@ -656,9 +654,9 @@ def test_a_kernel_page_that_cannot_be_charged_is_given_back_and_nothing_is_logge
     # __alloc_pages_noprof(): __free_pages(), and page = NULL
     machine = small()
     cgroup, memcg = group_of(machine, 10)
-    process, _ = somebody(machine, cgroup)
+    task, _ = somebody(machine, cgroup)
     free = sum(zone.vm_stat[0] for zone in machine.vm.zones)
-    with machine.running(process), pytest.raises(PageAllocationFailure) as error:
+    with machine.running(task), pytest.raises(PageAllocationFailure) as error:
         machine.alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NORETRY, 5)
     assert (str(error.value), error.value.report) == (NO_ROOM, "")
     machine.drain_all_pages()
@@ -682,9 +680,10 @@ def test_the_delay_is_the_kernel_s_own_table_in_jiffies_of_4_ms(
     over: int, milliseconds: int
 ) -> None:
     overage = calculate_overage((100 + over) * 256, 100 * 256)
-    jiffies = calculate_high_delay(64, overage)
+    vm = small().vm
+    jiffies = calculate_high_delay(vm, 64, overage)
     assert jiffies == milliseconds // 4 or jiffies == (milliseconds + 1) // 4
-    assert calculate_high_delay(16, overage) == jiffies * 16 // 64
+    assert calculate_high_delay(vm, 16, overage) == jiffies * 16 // 64
 
 
 def test_above_high_current_reclaims_17_times_on_its_way_out_and_then_would_wait() -> None:
@@ -708,8 +707,8 @@ def test_above_high_page_cache_goes_and_nobody_waits() -> None:
     machine = small()
     cgroup = machine.cgroup("web", high="400K")
     memcg = machine.memcg(cgroup)
-    process, _ = somebody(machine, cgroup)
-    read(machine, process, machine.open("data", "4 MiB"), 800)
+    task, _ = somebody(machine, cgroup)
+    read(machine, task, machine.open("data", "4 MiB"), 800)
     assert memcg.memory.usage <= 100 + 64
     assert (memcg.high_delay, set(events(memcg))) == (0, {"high"})
 
@@ -718,8 +717,8 @@ def test_a_high_below_use_reclaims_and_kills_nobody() -> None:
     # memory_high_write()
     machine = small()
     cgroup, memcg = group_of(machine, 1000)
-    process, region = somebody(machine, cgroup)
-    read(machine, process, machine.open("data", "4 MiB"), 300)
+    task, region = somebody(machine, cgroup)
+    read(machine, task, machine.open("data", "4 MiB"), 300)
     touch(machine, region, 100)
     machine.cgroup_write(cgroup, "memory.high", "200K")
     assert 100 <= memcg.memory.usage <= 101
@@ -835,12 +834,7 @@ BAD: list[tuple[Callable[[Machine, Cgroup], object], str]] = [
     (lambda m, c: m.cgroup_write(c, "memory.stat", "1"), "file='memory.stat': should be one of"),
     (lambda m, c: m.cgroup_write("web", "memory.max", 1), "'web': should be what cgroup() gave"),
     (lambda m, c: m.cgroup_write(Cgroup(9, "x"), "memory.max", 1), "x: is not there any more"),
-    (lambda m, c: m.process("", c), "comm='': should be 1 to 15 printable characters"),
-    (lambda m, c: m.process("p" * 16), "should be 1 to 15 printable characters"),
-    (lambda m, c: m.process("p", oom_score_adj=1001), "=1001: should be -1000 to 1000"),
-    (lambda m, c: m.process("p", "web"), "'web': should be what cgroup() gave"),
-    (lambda m, c: m.exit(Process(7, "x")), "x: pid 7 is not there any more"),
-    (lambda m, c: m.exit("x"), "'x': should be what process() gave"),
+    (lambda m, c: m.task("p", cgroup="web"), "'web': should be what cgroup() gave"),
     (lambda m, c: read_cgroup_file(m, c, "cgroup.procs"), "should be one of memory.current"),
 ]  # fmt: skip
 
@@ -851,17 +845,17 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
 ) -> None:
     machine = small()
     cgroup = machine.cgroup("web")
-    before, operations = state_of(machine), len(machine.history)
+    before, operations = all_of(machine), len(machine.history)
     with pytest.raises(BadRequest) as error:
         call(machine, cgroup)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
-    assert (state_of(machine), len(machine.history)) == (before, operations)
+    assert (all_of(machine), len(machine.history)) == (before, operations)
 
 
 def test_a_machine_without_reclaim_has_no_cgroups() -> None:
     machine = Machine("16 MiB")
-    for call in (lambda: machine.cgroup("web"), lambda: machine.process("nginx")):
+    for call in (lambda: machine.cgroup("web"), lambda: machine.task("nginx")):
         with pytest.raises(BadRequest, match="this machine has no reclaim=True"):
             call()
 

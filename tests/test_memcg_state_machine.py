@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from folio_states import state_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from task_states import all_of
 
 from memsim import BadRequest, Machine, PageAllocationFailure
-from memsim.machine.cgroup import Process
+from memsim.machine import UserTask
 from memsim.machine.pages import Pages
 from memsim.words.gfp import GFP_KERNEL_ACCOUNT
 
@@ -31,22 +31,21 @@ class Groups(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.machine = Machine("16 MiB", cpus=2, reclaim=True, swap=self.swap, min_free_kbytes=512)
-        self.first = state_of(self.machine)
+        self.first = all_of(self.machine)
         self.groups = [self.machine.cgroup("a", max="400K"), self.machine.cgroup("b", high="256K")]
         self.file = self.machine.open("file", "2 MiB")
-        self.regions: list[tuple[Process, Pages]] = []
+        self.regions: list[tuple[UserTask, Pages]] = []
         self.blocks: list[int] = []
         for which in (0, 0, 1):
-            self.process(which, 0)
+            self.task(which, 0)
 
     @rule(which=st.integers(0, 2), adj=st.sampled_from((-1000, 0, 500)))
-    def process(self, which: int, adj: int) -> None:
+    def task(self, which: int, adj: int) -> None:
         """In one of the groups, or in the root."""
         group = self.groups[which] if which < 2 else None
         comm = f"p{len(self.machine.history)}"
-        process = self.machine.process(comm, group, oom_score_adj=adj)
-        with self.machine.running(process):
-            self.regions.append((process, self.machine.mmap(comm, "2 MiB")))
+        task = self.machine.task(comm, cgroup=group, oom_score_adj=adj, cpu=which % 2)
+        self.regions.append((task, task.mmap(comm, "2 MiB")))
 
     def _use(self, pages: Pages, call: str, start: int, nr: int, cpu: int) -> None:
         for index in range(start, min(start + nr, pages.nr_pages)):
@@ -65,8 +64,8 @@ class Groups(RuleBasedStateMachine):
     )  # fmt: skip
     def file_of(self, who: int, call: str, start: int, nr: int, cpu: int) -> None:
         """A process uses a file that others use too."""
-        process, _ = self.regions[who % len(self.regions)]
-        with contextlib.suppress(BadRequest), self.machine.running(process):
+        task, _ = self.regions[who % len(self.regions)]
+        with contextlib.suppress(BadRequest), self.machine.running(task):
             self._use(self.file, call, start, nr, cpu)
 
     @rule(who=st.integers(0, 9), start=starts, nr=lengths, cpu=cpus)
@@ -88,8 +87,8 @@ class Groups(RuleBasedStateMachine):
     @rule(who=st.integers(0, 9), order=st.integers(0, 5), nr=st.integers(1, 20), cpu=cpus)
     def kernel_pages(self, who: int, order: int, nr: int, cpu: int) -> None:
         """Charged to who asks, and freed by somebody."""
-        process, _ = self.regions[who % len(self.regions)]
-        with contextlib.suppress(PageAllocationFailure, BadRequest), self.machine.running(process):
+        task, _ = self.regions[who % len(self.regions)]
+        with contextlib.suppress(PageAllocationFailure, BadRequest), self.machine.running(task):
             for _ in range(nr):
                 self.blocks.append(self.machine.alloc_pages(GFP_KERNEL_ACCOUNT, order, cpu=cpu))
 
@@ -108,21 +107,21 @@ class Groups(RuleBasedStateMachine):
     def exit(self, who: int) -> None:
         """A process ends by itself."""
         if len(self.regions) > 1:
-            process, _ = self.regions.pop(who % len(self.regions))
+            task, _ = self.regions.pop(who % len(self.regions))
             with contextlib.suppress(BadRequest):
-                self.machine.exit(process)
+                task.exit()
 
     @rule(nr=st.integers(1, 200))
     def back_and_forth(self, nr: int) -> None:
         """Operations undone and done again leave the same state."""
-        before = state_of(self.machine)
+        before = all_of(self.machine)
         undone = min(nr, len(self.machine.history))
         for _ in range(undone):
             self.machine.undo()
         self.machine.validate()
         for _ in range(undone):
             self.machine.redo()
-        assert state_of(self.machine) == before
+        assert all_of(self.machine) == before
 
     @invariant()
     def valid(self) -> None:
@@ -133,7 +132,7 @@ class Groups(RuleBasedStateMachine):
         """Nothing is left of it all."""
         while self.machine.history:
             self.machine.undo()
-        assert state_of(self.machine) == self.first
+        assert all_of(self.machine) == self.first
 
 
 class NoSwap(Groups):

@@ -25,7 +25,7 @@ from memsim.mm.oom_kill.out_of_memory import out_of_memory
 from memsim.mm.oom_kill.reaper import oom_reaper, wake_oom_reaper
 from memsim.mm.oom_kill.score_adj import set_oom_score_adj
 from memsim.mm.oom_kill.select import select_bad_process
-from memsim.mm.oom_kill.task import Mm, Task, add_process, add_thread
+from memsim.mm.oom_kill.task import Mm, Task, TaskPolicy, add_process, add_thread
 from memsim.mm.show_mem import mem_info
 from memsim.proc.failure import FailureReport, add_tasks, points, write_report
 from memsim.proc.failure_parse import _bare, parse_reports
@@ -37,6 +37,7 @@ from memsim.replay.run import Replay
 from memsim.trace.events import TP_KERNEL_EVENTS
 from memsim.trace.text import event_text
 from memsim.words.gfp import __GFP_HARDWALL, __GFP_THISNODE
+from memsim.words.mempolicy import MPOL_BIND
 from memsim.words.mmzone import NULL
 from memsim.words.oom import (
     CONSTRAINT_CPUSET,
@@ -333,7 +334,7 @@ def test_what_limited_the_request_says_who_is_looked_at_and_how_large_memory_was
 def test_a_policy_s_victim_is_one_that_may_have_memory_there() -> None:
     vm = Machine(["64 MiB", "64 MiB"], cpus=2).vm
     elsewhere = add_process(vm.oom, 100, "elsewhere", Mm(anonpages=900))
-    elsewhere.mempolicy = 0b01
+    elsewhere.mempolicy = TaskPolicy(MPOL_BIND, 0b01)
     anywhere = add_process(vm.oom, 101, "anywhere", Mm(anonpages=10))
     oc = OomControl(GFP_HIGHUSER_MOVABLE, 0, vm.nodes[1].node_zonelists[0], 0b10)
     out_of_memory(vm, oc)

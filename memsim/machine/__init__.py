@@ -2,5 +2,8 @@
 
 from memsim.machine.history import Operation, Recording
 from memsim.machine.machine import Machine
+from memsim.machine.schedule import Schedule, Turn
+from memsim.machine.tasks import UserTask
+from memsim.machine.threads import Job
 
-__all__ = ["Machine", "Operation", "Recording"]
+__all__ = ["Job", "Machine", "Operation", "Recording", "Schedule", "Turn", "UserTask"]

@@ -9,18 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from memsim.machine.checks import check_cpu, check_nid, whole
-from memsim.machine.history import History
+from memsim.machine.daemons import Daemons
 from memsim.mm import cma, contig
 from memsim.mm.cma_area import Cma
 from memsim.mm.compaction import kcompactd
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_ORDER,
-    PglistData,
     get_pageblock_migratetype,
     page_zone,
 )
@@ -29,13 +25,12 @@ from memsim.words.errno import EBUSY
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 
-T = TypeVar("T")
 #: CONFIG_CMA_ALIGNMENT and more: the largest alignment anybody may ask for.
 _MAX_ALIGN = 20
 _ERRORS = {EBUSY: "EBUSY: pages are in use there that cannot be moved"}
 
 
-class CompactionRequests(History):
+class CompactionRequests(Daemons):
     """The part of a Machine that compacts, and takes ranges."""
 
     def compact_memory(self, *, cpu: int = 0) -> None:
@@ -129,20 +124,6 @@ class CompactionRequests(History):
         return cma_area.bitmap.count(0) << cma_area.order_per_bit
 
     # Inside
-
-    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
-        """Run an operation, and behind it, as one of its own, each kcompactd that it woke."""
-        result = super()._do(name, cpu, call, daemon)
-        for pgdat in self.vm.nodes:
-            if pgdat.kcompactd_awake:
-                self._run_kcompactd(pgdat, cpu, True)
-        return result
-
-    def _run_kcompactd(self, pgdat: PglistData, cpu: int, daemon: bool = False) -> int:
-        # in a tuple: the operation's name would show a number as a pfn
-        name, call = f"kcompactd({pgdat.nid})", kcompactd.kcompactd
-        (timeout,) = super()._do(name, cpu, lambda: (call(self.vm, pgdat),), daemon)
-        return timeout
 
     def _can_move(self) -> None:
         if not hasattr(self.vm, "folios"):

@@ -11,6 +11,7 @@ from memsim.machine.emitters import Emitter, EmitterJournal
 from memsim.mm.apply import redo_steps, undo_steps
 from memsim.mm.journal import start_steps, step_fields
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.journal import step_tasks
 from memsim.mm.slub.snapshot import whole_cache
 from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.whole import whole_vmalloc
@@ -60,12 +61,15 @@ class History:
     seed: int
     history: list[Operation]
     _undone: list[Operation]
+    #: Daemons run when their turn comes, not behind the operation that woke them.
+    _scheduled: bool
 
     def _adopt(self, vm: Vm, seed: int, steps: bool) -> None:
         self.vm = vm
         self.seed = seed
         self.history = []
         self._undone = []
+        self._scheduled = False
         vm.trace.mask = TP_KERNEL_EVENTS
         if steps:
             start_steps(vm)
@@ -143,12 +147,14 @@ class History:
         journal = self.vm.trace.journal
         journal.cut(self._position())
         self._undone.clear()
+        self.vm.oom.before = None
         first_step = len(journal)
         self.vm.set_cpu(cpu)
         result = call()
         if self.vm.fields_seen:
             for zone in self.vm.zones:
                 step_fields(zone)
+            step_tasks(self.vm)
             shown = f"{name}{_shown(result)}"
             self.history.append(Operation(shown, first_step, len(journal), daemon))
         return result

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
-from memsim.machine.cgroup import CgroupRequests
 from memsim.machine.checks import (
     check_cpu,
     check_free,
@@ -26,7 +25,8 @@ from memsim.machine.checks import (
 from memsim.machine.compaction import CompactionRequests
 from memsim.machine.mempolicy import PolicyRequests
 from memsim.machine.mempool import MempoolRequests
-from memsim.machine.pages import NO_ROOM, PageRequests
+from memsim.machine.pages import NO_ROOM
+from memsim.machine.tasks import TaskRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.compaction.kcompactd import kcompactd_run
@@ -38,6 +38,7 @@ from memsim.mm.kmalloc_caches import kmem_cache_init
 from memsim.mm.lru_gen.change_state import lru_gen_change_state
 from memsim.mm.mempolicy import alloc_pages_noprof, nodemask_of_failure
 from memsim.mm.mmzone import (
+    HZ,
     PG_INUSE,
     PG_LRU,
     Vm,
@@ -56,7 +57,6 @@ from memsim.mm.snapshot import Snapshot
 from memsim.mm.swapfile import swapon
 from memsim.mm.vmalloc.init import vmalloc_init
 from memsim.mm.vmstat import extfrag_index, nr_free_by_order, unusable_index
-from memsim.mm.vmstat_work import refresh_cpu_vm_stats
 from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
@@ -67,7 +67,7 @@ from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPE
 _MAX_BULK = 1 << 20
 
 
-class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests, PolicyRequests):
+class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -81,7 +81,7 @@ class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests,
     when memory is short, the latter to a swap device of this size; swappiness is 0 to 200;
     lru_gen=True runs the multi-gen LRU, as Debian's kernel does, in the place of the classic lists.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
-    a slab's objects; the page allocator draws nothing.
+    a slab's objects; the page allocator draws nothing. hz: jiffies a second, CONFIG_HZ.
     BadDescription says what cannot be.
     """
 
@@ -109,10 +109,11 @@ class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests,
         lru_gen: bool = False,
         seed: int = 0,
         steps: bool = True,
+        hz: int = HZ,
     ) -> None:
         description = Description(
             ram, cpus, cma, min_free_kbytes, watermark_scale_factor, pcp, movablecore,
-            node_distance, transparent_hugepage, arch,
+            node_distance, transparent_hugepage, arch, hz,
         )  # fmt: skip
         options = {"slab_nomerge": slab_nomerge, "random_kmalloc_caches": random_kmalloc_caches}
         check_slab_options({"slab": slab} | options, slab_debug, seed, arch)
@@ -278,7 +279,7 @@ class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests,
     def vmstat_update(self, *, cpu: int = 0) -> None:
         """One round of a CPU's vmstat worker: counters folded, pcp lists decayed."""
         check_cpu(self.vm, cpu)
-        self._do(f"vmstat_update({cpu})", cpu, lambda: refresh_cpu_vm_stats(self.vm, True))
+        self._vmstat_update(cpu)
 
     def pageset_update(self, batch: int, high_min: int, high_max: int, zone: str = "") -> None:
         """Give every CPU's pcp of a zone these limits, in pages.

@@ -57,7 +57,7 @@ class PolicyRequests(History):
 
     def get_mempolicy(self) -> tuple[str, list[int]]:
         """(mode, nodes) of the running task's policy. Kernel: mm/mempolicy.c do_get_mempolicy()."""
-        policy = self.vm.current.mempolicy
+        policy = self.vm.oom.current.mempolicy
         nids = range(len(self.vm.nodes))
         return MODE_NAMES[policy.mode], [nid for nid in nids if policy.nodes >> nid & 1]
 

@@ -13,30 +13,31 @@ memsim.words.errors.BadRequest: index=256: data has pages 0 to 255
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from memsim.lib.bits import nr_pages_of
 from memsim.lib.sizes import parse_size
 from memsim.lib.text import one_line
 from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
-from memsim.machine.history import History, T
+from memsim.machine.daemons import Daemons
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
 from memsim.mm.lru_gen.change_state import lru_gen_change_state
-from memsim.mm.memcontrol.run_as import run_as
 from memsim.mm.mempolicy import nodemask_of_failure
-from memsim.mm.mmzone import PglistData, Vm
-from memsim.mm.oom_kill.regions import mmap_region, munmap_region
-from memsim.mm.oom_kill.task import owner_of_region
+from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.area import mmap_area
+from memsim.mm.oom_kill.task import Task, is_global_init, owner_of_area
+from memsim.mm.sched import switch_to
 from memsim.mm.show_mem import allocation_failure_report
-from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
 from memsim.words.gfp import GFP_HIGHUSER_MOVABLE, show_gfp_flags
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 from memsim.words.slab import NUMA_NO_NODE
 
+T = TypeVar("T")
 #: What is said where a charge is refused; the kernel logs nothing.
 NO_ROOM = "ENOMEM: its memory cgroup has no room for the page below memory.max"
 #: The largest file or region, in pages: 1 TiB.
@@ -60,7 +61,7 @@ class Pages:
     nr_pages: int
 
 
-class PageRequests(History):
+class PageRequests(Daemons):
     """The part of a Machine that has files and regions; only where it has reclaim=True."""
 
     def open(self, name: str, size: int | str) -> Pages:
@@ -68,7 +69,7 @@ class PageRequests(History):
         return self._new("open", FILE, name, size)
 
     def mmap(self, name: str, size: int | str) -> Pages:
-        """An anonymous region of this size, none of it touched."""
+        """An anonymous region of this size, none of it touched: the running task's, or nobody's."""
         return self._new("mmap", ANON, name, size)
 
     def read(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
@@ -105,10 +106,8 @@ class PageRequests(History):
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
         fault = memory.handle_mm_fault
         call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
-        name, owner = f"touch({region.name}, {index})", owner_of_region(self.vm.oom, mapping.id)
-        if owner is not None:
-            return self._had(self._do(name, cpu, lambda: run_as(self.vm, owner, call)))
-        return self._had(self._do(name, cpu, call))
+        with self._owner_runs(mapping):
+            return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
 
     def madvise(self, pages: Pages, index: int, advice: str, *, cpu: int = 0) -> None:
         """Say of a page that it is not needed: MADV_COLD or MADV_FREE of a region's.
@@ -132,10 +131,13 @@ class PageRequests(History):
         self._do(f"drop({pages.name}, {index})", cpu, lambda: call(self.vm, mapping, index))
 
     def close(self, pages: Pages, *, cpu: int = 0) -> None:
-        """A file is deleted, or a region unmapped: all its folios are freed."""
+        """A file is deleted, or a region unmapped that is no task's: its folios are freed."""
         mapping = self._mapping(pages, None)
         check_cpu(self.vm, cpu)
-        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping, pages.nr_pages))
+        owner = owner_of_area(self.vm.oom, mapping.id)
+        if owner is not None:
+            raise BadRequest(f"{pages.name}: is {owner.comm}'s, which has munmap() for it")
+        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping))
 
     def kswapd(self, *, nid: int = 0) -> None:
         """Wake a node's kswapd, whatever it was asked for, and let it run until it sleeps.
@@ -171,47 +173,46 @@ class PageRequests(History):
 
     # Inside
 
-    def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
-        """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
-        result = super()._do(name, cpu, call, daemon)
-        if hasattr(self.vm, "folios"):
-            for pgdat in self.vm.nodes:
-                if pgdat.lruvec.flags & LRUVEC_WAKE_FLUSHERS:
-                    super()._do("write_back()", cpu, lambda: filemap.write_back(self.vm), True)
-                if not pgdat.kswapd_asleep:
-                    self._run_kswapd(pgdat, True)
-        return result
-
-    def _run_kswapd(self, pgdat: PglistData, daemon: bool = False) -> None:
-        cpu = self._cpu_of(pgdat)
-        super()._do(f"kswapd({pgdat.nid})", cpu, lambda: kswapd(self.vm, pgdat), daemon)
-
-    def _cpu_of(self, pgdat: PglistData) -> int:
-        """The first CPU of a node; the first of all where it has none."""
-        here = [cpu for cpu, nid in enumerate(self.vm.cpu_to_node) if nid == pgdat.nid]
-        return here[0] if here else 0
-
     def _folios(self) -> None:
         if not hasattr(self.vm, "folios"):
             raise BadRequest("this machine has no reclaim=True")
 
     def _new(self, call: str, kind: int, name: str, size: int | str) -> Pages:
         self._folios()
-        if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
-            raise BadRequest(
-                f"name={one_line(name, 40)!r}: should be 1 to 255 printable characters"
-            )
-        nr_pages = _nr_pages(size)
+        nr_pages = check_pages(name, size)
         shown = f"{call}({name}, {nr_pages} pages)"
-        made = self._do(shown, 0, lambda: _Hidden(self._new_mapping(kind, name, nr_pages)))
-        return Pages(made.mapping.id, name, nr_pages)
+        new = lambda: Hidden(self._new_mapping(kind, name, nr_pages))  # noqa: E731
+        made = self._do(shown, self.vm.oom.current.cpu, new)
+        return Pages(made.value.id, name, nr_pages)
 
     def _new_mapping(self, kind: int, name: str, nr_pages: int) -> AddressSpace:
-        return (
-            mmap_region(self.vm, name, nr_pages)
-            if kind == ANON
-            else new_mapping(self.vm, kind, name)
-        )
+        current = self.vm.oom.current
+        if kind == FILE or is_global_init(current) or current.mm is None:
+            return new_mapping(self.vm, kind, name)
+        return mmap_area(self.vm, current.mm, name, nr_pages)
+
+    @contextmanager
+    def _as(self, process: Task) -> Iterator[None]:
+        """Inside the with block it is this process that asks."""
+        vm = self.vm
+        if process.uninterruptible:
+            raise BadRequest(f"{process.comm} waits for a device, and does nothing: wake() it")
+        had = vm.oom.current, vm.current
+        switch_to(vm, process)
+        try:
+            yield
+        finally:
+            vm.oom.current, vm.current = had
+
+    def _owner_runs(self, mapping: AddressSpace) -> AbstractContextManager[None]:
+        """Only its task can use a region, if it has one; who runs when none does, lets it."""
+        owner, current = owner_of_area(self.vm.oom, mapping.id), self.vm.oom.current
+        if owner is None or owner is current:
+            return nullcontext()
+        if not is_global_init(current):
+            name = self.vm.trace.names[mapping.name]
+            raise BadRequest(f"{name}: is {owner.comm}'s, and {current.comm} cannot use it")
+        return self._as(owner)
 
     def _mapping(self, pages: Pages, kind: int | None) -> AddressSpace:
         self._folios()
@@ -249,23 +250,24 @@ class PageRequests(History):
             raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
-    def _close(self, mapping: AddressSpace, nr_pages: int) -> None:
-        if mapping.is_anon:
-            munmap_region(self.vm, mapping, nr_pages)
-            return
+    def _close(self, mapping: AddressSpace) -> None:
+        gone = memory.zap_pte if mapping.is_anon else filemap.truncate
         for index in sorted(mapping.i_pages):
-            filemap.truncate(self.vm, mapping, index)
+            gone(self.vm, mapping, index)
         forget_mapping(self.vm, mapping)
 
 
 @dataclass
-class _Hidden:
+class Hidden(Generic[T]):
     """What an operation gave that its name does not show."""
 
-    mapping: AddressSpace
+    value: T
 
 
-def _nr_pages(size: int | str) -> int:
+def check_pages(name: str, size: int | str) -> int:
+    """The pages of a file or region of this name and size; BadRequest for what can be neither."""
+    if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
+        raise BadRequest(f"name={one_line(name, 40)!r}: should be 1 to 255 printable characters")
     try:
         nr_pages = nr_pages_of(parse_size(size))
     except ValueError as error:

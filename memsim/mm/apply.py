@@ -11,10 +11,12 @@ from memsim.lib.list import list_del, list_insert_after
 from memsim.mm.compaction.state import apply_compaction_step
 from memsim.mm.folio_apply import apply_folio_step
 from memsim.mm.journal import all_fields
+from memsim.mm.kswapd import apply_kswapd_stack
 from memsim.mm.memcontrol.apply import apply_memcg_step
 from memsim.mm.mempolicy import apply_mempolicy_step
 from memsim.mm.mempool import apply_mempool_step
 from memsim.mm.mmzone import Vm, Zone
+from memsim.mm.oom_kill.journal import apply_task_step
 from memsim.mm.page_alloc.free_list import refill_from_deferred
 from memsim.mm.restore import restore
 from memsim.mm.slub.apply import apply_slab_step
@@ -37,6 +39,7 @@ from memsim.trace.steps import (
     Split,
     Step,
 )
+from memsim.trace.task_steps import Clock, KswapdStack, TasksChanged
 from memsim.trace.trace import Trace
 from memsim.trace.vmalloc_steps import VmallocStep
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES, ZONE_STAT_ITEMS
@@ -84,6 +87,12 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
         _set_field(zone, step.cpu, step.field, step.old if backwards else step.new)
     elif isinstance(step, NodeField):
         setattr(vm.nodes[step.nid], step.field, step.old if backwards else step.new)
+    elif isinstance(step, Clock):
+        vm.jiffies = step.old if backwards else step.new
+    elif isinstance(step, TasksChanged):
+        apply_task_step(vm, step, backwards)
+    elif isinstance(step, KswapdStack):
+        apply_kswapd_stack(vm, step, backwards)
     elif isinstance(step, VmallocStep):
         apply_vmalloc_step(vm, step, backwards)
     elif isinstance(step, CompactionStep):

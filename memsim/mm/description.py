@@ -11,7 +11,7 @@ from memsim.lib.text import one_line
 from memsim.mm.cma_area import Cma
 from memsim.mm.layout import LOW_RAM_END, NodeRange, Range, free_ranges, node_ranges
 from memsim.mm.mm_init import Memory, boot, init_cma_reserved_pageblock
-from memsim.mm.mmzone import Vm, populated_zones
+from memsim.mm.mmzone import HZ, Vm, populated_zones
 from memsim.mm.movable import find_zone_movable_pfns_for_nodes
 from memsim.mm.page_alloc.setup import setup_per_zone_wmarks, zone_pcp_disable
 from memsim.mm.setup_arch import Boot, Firmware
@@ -41,7 +41,7 @@ class Description:
 
     ram: one size, or one for each node. node_distance[from][to]: 10 to itself, 11 to 255 to
     others; by default 20. movablecore: what ZONE_MOVABLE gets at least. transparent_hugepage:
-    "always" or "madvise", not "never".
+    "always" or "madvise", not "never". hz: jiffies a second, one of CONFIG_HZ's.
     """
 
     ram: Sizes = "1 GiB"
@@ -54,7 +54,11 @@ class Description:
     node_distance: Sequence[Sequence[int]] | None = None
     transparent_hugepage: bool = False
     arch: str = X86_64.name
+    hz: int = HZ
 
+
+#: What CONFIG_HZ may be.
+CONFIG_HZ = (100, 250, 300, 1000)
 
 #: Machines to start from: a small virtual machine, a laptop, a server with two nodes, and the
 #: 32-bit PC of 2017's textbooks, whose NORMAL ends at 896 MiB.
@@ -86,6 +90,7 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     vm = Vm(max_pfn, description.cpus, len(sizes), trace, arch=arch, cma=cma)
     if description.node_distance is not None:
         vm.node_distance = _distances(description.node_distance, len(sizes))
+    vm.HZ = description.hz
     boot(vm, memory, description.transparent_hugepage)
     set_watermark_scale_factor(vm, description.watermark_scale_factor)
     if description.min_free_kbytes is not None:
@@ -188,6 +193,8 @@ def _check(description: Description, nr_nodes: int) -> None:
     """The numbers that are not sizes."""
     _whole("cpus", description.cpus, 1, min(MAX_CPUS, MAX_CPU_NODES // nr_nodes))
     _whole("watermark_scale_factor", description.watermark_scale_factor, 0, 3000)
+    if _whole("hz", description.hz, 100, 1000) not in CONFIG_HZ:
+        raise BadDescription(f"hz={description.hz}: should be one of {CONFIG_HZ}")
     for name in ("pcp", "transparent_hugepage"):
         if not isinstance(getattr(description, name), bool):
             shown = one_line(getattr(description, name), 40)

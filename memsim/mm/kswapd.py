@@ -12,8 +12,9 @@ from memsim.mm.mmzone import PglistData, Vm, Zone
 from memsim.mm.page_alloc.watermark import zone_watermark_ok_safe
 from memsim.mm.pressure import Pressure
 from memsim.mm.vmstat import high_wmark_pages, set_pgdat_percpu_threshold
-from memsim.trace.events import MM_VMSCAN_WAKEUP_KSWAPD, TP_MM_VMSCAN_WAKEUP_KSWAPD
+from memsim.trace.events import MM_VMSCAN_WAKEUP_KSWAPD, TP_MM_VMSCAN_WAKEUP_KSWAPD, TP_STEPS
 from memsim.trace.slowpath_steps import Decision
+from memsim.trace.task_steps import KSWAPD_STACK, KswapdStack
 from memsim.words.gfp import __GFP_DIRECT_RECLAIM
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, ZONE_RECLAIM_ACTIVE
 
@@ -68,6 +69,21 @@ def pgdat_balanced(pgdat: PglistData, order: int, highest_zoneidx: int) -> bool:
         if zone_watermark_ok_safe(zone, order, high_wmark_pages(zone), highest_zoneidx):
             return True
     return not managed
+
+
+def set_kswapd_stack(vm: Vm, pgdat: PglistData, stack: object) -> None:
+    """Keep what kswapd has on its stack until its next turn; None: nothing, it sleeps."""
+    old, new = pgdat.kswapd_stack, vm.trace.keep(stack)
+    if old != new and vm.trace.mask & TP_STEPS:
+        vm.trace.step(KSWAPD_STACK, pgdat.nid, old, new)
+    pgdat.kswapd_stack = new
+
+
+def apply_kswapd_stack(vm: Vm, step: KswapdStack, backwards: bool) -> None:
+    """Do a step again, or undo it. A machine made from a snapshot has no stacks."""
+    number = step.old if backwards else step.new
+    if number < len(vm.trace.values):
+        vm.nodes[step.nid].kswapd_stack = number
 
 
 def wakeup_kswapd(zone: Zone, gfp_flags: int, order: int, highest_zoneidx: int) -> Decision:

@@ -22,7 +22,7 @@ from memsim.mm.memcontrol.state import MemCgroup, count_memcg_events
 from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
 from memsim.mm.mempolicy import alloc_pages_mpol
 from memsim.mm.mmzone import Vm
-from memsim.mm.oom_kill.task import owner_of_region
+from memsim.mm.oom_kill.task import owner_of_area
 from memsim.mm.rmap import access, add_anon_folio, folio_add_anon_rmap, folio_remove_rmap
 from memsim.mm.swap import folio_add_lru, folio_put
 from memsim.mm.swap_state import get_shadow_from_swap_cache, swap_cache_get_folio
@@ -95,7 +95,7 @@ def get_mem_cgroup_from_mm(vm: Vm, region: AddressSpace) -> MemCgroup | None:
 
     Kernel: mm/memcontrol.c get_mem_cgroup_from_mm()
     """
-    owner = owner_of_region(vm.oom, region.id)
+    owner = owner_of_area(vm.oom, region.id)
     return None if owner is None else owner.memcg
 
 

@@ -13,9 +13,10 @@ Kernel: mm/mempolicy.c
 from __future__ import annotations
 
 from memsim.lib.bits import bitmap_print_list, signed
-from memsim.mm.current import TaskPolicy, in_interrupt, in_task
+from memsim.mm.current import in_interrupt, in_task
 from memsim.mm.mmzone import Vm, Zone, numa_node_id, page_zone, populated_zones
 from memsim.mm.oom_kill.constraint import mems_allowed, nodes_with_memory
+from memsim.mm.oom_kill.task import TaskPolicy, task_of_pid
 from memsim.mm.page_alloc.alloc import alloc_pages, alloc_pages_bulk
 from memsim.mm.page_alloc.zone_walk import (
     _gfp_pfmemalloc_flags,
@@ -94,21 +95,12 @@ def do_set_mempolicy(vm: Vm, mode: int, nodes: int) -> int:
 
 def _set_field(vm: Vm, field: str, value: int) -> None:
     """Give a number of the task's policy, one of TASK_POLICY_FIELD_NAMES, this value."""
-    policy = vm.current.mempolicy
-    old = getattr(policy, field)
+    task = vm.oom.current
+    old = getattr(task.mempolicy, field)
     if old != value and vm.trace.mask & TP_STEPS:
         index = TASK_POLICY_FIELD_NAMES.index(field)
-        vm.trace.step(TASK_POLICY, index, signed(old), signed(value))
-    setattr(policy, field, value)
-    _tell_oom_killer(vm, policy)
-
-
-def _tell_oom_killer(vm: Vm, policy: TaskPolicy) -> None:
-    """Its view of the task has the nodes of a policy that binds, and no others.
-
-    Kernel: mm/mempolicy.c mempolicy_in_oom_domain()
-    """
-    vm.oom.current.mempolicy = policy.nodes if policy.mode == MPOL_BIND else NULL
+        vm.trace.step(TASK_POLICY, task.pid, index, signed(old), signed(value))
+    setattr(task.mempolicy, field, value)
 
 
 def set_il_weight(vm: Vm, nid: int, weight: int) -> None:
@@ -122,13 +114,14 @@ def set_il_weight(vm: Vm, nid: int, weight: int) -> None:
 
 
 def apply_mempolicy_step(vm: Vm, step: MempolicyStep, backwards: bool) -> None:
-    """Do a step again, or undo it."""
+    """Do a step again, or undo it. A machine made from a snapshot has no task but init."""
     value = step.old if backwards else step.new
     if isinstance(step, IlWeight):
         vm.iw_table[step.nid] = value
     elif isinstance(step, TaskPolicyField):
-        setattr(vm.current.mempolicy, step.field, value)
-        _tell_oom_killer(vm, vm.current.mempolicy)
+        task = task_of_pid(vm.oom, step.pid)
+        if task is not None:
+            setattr(task.mempolicy, step.field, value)
     else:
         setattr(vm, step.field, value)
 
@@ -228,7 +221,7 @@ def policy_nodemask(vm: Vm, gfp_mask: int, ilx: int, nid: int) -> tuple[int, int
     ilx: the index of a page, or NO_INTERLEAVE_INDEX. nid: where it begins without a policy.
     Kernel: mm/mempolicy.c policy_nodemask()
     """
-    policy = vm.current.mempolicy
+    policy = vm.oom.current.mempolicy
     in_turn = ilx == NO_INTERLEAVE_INDEX
     if policy.mode == MPOL_PREFERRED:
         return NULL, first_node(policy.nodes)
@@ -251,7 +244,7 @@ def mempolicy_slab_node(vm: Vm) -> int:
 
     Kernel: mm/mempolicy.c mempolicy_slab_node()
     """
-    node, policy = numa_node_id(vm), vm.current.mempolicy
+    node, policy = numa_node_id(vm), vm.oom.current.mempolicy
     if policy.mode == MPOL_DEFAULT or not in_task(vm.current):
         return node
     if policy.mode in (MPOL_BIND, MPOL_PREFERRED_MANY):
@@ -269,7 +262,7 @@ def has_policy(vm: Vm, gfp_mask: int) -> bool:
 
     Kernel: mm/mempolicy.c alloc_pages_noprof(), get_task_policy()
     """
-    if vm.current.mempolicy.mode == MPOL_DEFAULT:
+    if vm.oom.current.mempolicy.mode == MPOL_DEFAULT:
         return False
     return not gfp_mask & __GFP_THISNODE and not in_interrupt(vm.current)
 
@@ -290,7 +283,7 @@ def alloc_pages_mpol(vm: Vm, gfp_mask: int, order: int, ilx: int) -> int:
     nid = numa_node_id(vm)
     if not has_policy(vm, gfp_mask):
         return alloc_pages(vm, gfp_mask, order, nid)
-    mode = vm.current.mempolicy.mode
+    mode = vm.oom.current.mempolicy.mode
     nodemask, nid = policy_nodemask(vm, gfp_mask, ilx, nid)
     if mode == MPOL_PREFERRED_MANY:
         return alloc_pages_preferred_many(vm, gfp_mask, order, nid, nodemask)
@@ -322,7 +315,7 @@ def alloc_pages_bulk_mempolicy(vm: Vm, gfp_mask: int, nr_pages: int) -> list[int
 
     Kernel: mm/mempolicy.c alloc_pages_bulk_array_mempolicy_noprof()
     """
-    policy, nid = vm.current.mempolicy, numa_node_id(vm)
+    policy, nid = vm.oom.current.mempolicy, numa_node_id(vm)
     if not has_policy(vm, gfp_mask):
         return alloc_pages_bulk(vm, gfp_mask, nid, nr_pages)
     if policy.mode == MPOL_INTERLEAVE:
@@ -402,7 +395,7 @@ def nodemask_of_failure(vm: Vm, gfp_mask: int, order: int) -> int:
     Who may use reserves is let out of its nodes by the slow path.
     Kernel: mm/page_alloc.c __alloc_pages_slowpath(), warn_alloc()
     """
-    policy = vm.current.mempolicy
+    policy = vm.oom.current.mempolicy
     if policy.mode != MPOL_BIND or not has_policy(vm, gfp_mask):
         return NULL
     kept = gfp_to_alloc_flags(vm, gfp_mask, order) & ALLOC_CPUSET

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
 
+#: CONFIG_HZ of the recorded kernels.
+HZ = 250
 PG_BUDDY = 0x10
 PG_INUSE = 0x20
 PG_LRU = 0x80
@@ -171,7 +173,7 @@ class PglistData:
     __slots__ = (
         "allowed_zones", "kcompactd_awake", "kcompactd_highest_zoneidx", "kcompactd_max_order",
         "kswapd_asleep", "kswapd_failures", "kswapd_highest_zoneidx", "kswapd_order",
-        "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones",
+        "kswapd_stack", "kswapd_waits", "lruvec", "nid", "node_zonelists", "node_zones",
         "proactive_compact_trigger", "totalreserve_pages", "vm_stat",
     )  # fmt: skip
 
@@ -184,6 +186,8 @@ class PglistData:
         self.kswapd_highest_zoneidx = max_nr_zones
         self.kswapd_failures = 0
         self.kswapd_waits = self.kswapd_asleep = 1
+        #: Where kswapd is between two turns, a number of Trace.values; 0: it sleeps for good.
+        self.kswapd_stack = 0
         self.node_zones: list[Zone] = []
         self.node_zonelists: tuple[list[Zone], list[Zone]] = ([], [])
         self.allowed_zones: list[list[list[Zone]]] = []
@@ -218,7 +222,7 @@ class Vm:
         "watermark_scale_factor", "watermark_boost_factor", "percpu_pagelist_high_fraction",
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
-        "sysctl_compact_unevictable_allowed", "cma_areas",
+        "sysctl_compact_unevictable_allowed", "cma_areas", "jiffies", "HZ",
         "node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_slab_ratio", "iw_table",
         "mempools",
         "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
@@ -248,6 +252,8 @@ class Vm:
         self.trace = trace
         self.cpu = 0
         self.current = Current()
+        #: The time, and how many of these are a second: mm/jiffies.py.
+        self.jiffies, self.HZ = 0, HZ
         #: Who reclaims, compacts and kills; None: nobody.
         self.pressure: Pressure | None = None
         #: Ranges of pfns, [start, end), whose pages boot gave to the buddy allocator.

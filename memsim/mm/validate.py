@@ -26,6 +26,7 @@ from memsim.mm.mmzone import (
 from memsim.mm.page_alloc.buddy import migratetype_is_mergeable
 from memsim.mm.page_alloc.free_list import list_all_deferred
 from memsim.mm.page_alloc.pcp import pindex_to_order
+from memsim.mm.task_validate import TASK_INVARIANTS
 from memsim.words.errors import ValidationError
 from memsim.words.mmzone import (
     MAX_PAGE_ORDER,
@@ -211,6 +212,9 @@ def broken_invariants(vm: Vm) -> Iterator[str]:
         for of_folios in FOLIO_INVARIANTS:
             for where in of_folios(vm):
                 yield f"folios: {of_folios.__doc__} {where}"
+        for of_tasks in TASK_INVARIANTS:
+            for where in of_tasks(vm):
+                yield f"tasks: {of_tasks.__doc__} {where}"
     yield from broken_mempools(vm)
 
 

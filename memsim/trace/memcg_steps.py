@@ -1,4 +1,4 @@
-"""Steps of memory cgroups, and of the tasks that are in them."""
+"""Steps of memory cgroups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ LRU_ZONE_SIZE = 130
 MEMCG_STOCK = 131
 RECLAIM_ITER = 132
 SWAP_CGROUP = 133
-TASKS = 134
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +87,7 @@ class SwapCgroup:
     new: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tasks:
-    """Tasks came, went or changed: numbers of two states that mm/oom_kill/history.py keeps."""
-
-    NAME: ClassVar[str] = "sim:tasks"
-    seq: int
-    old: int
-    new: int
-
-
-MemcgStep = MemcgNew | MemcgField | LruZoneSize | MemcgStock | ReclaimIter | SwapCgroup | Tasks
+MemcgStep = MemcgNew | MemcgField | LruZoneSize | MemcgStock | ReclaimIter | SwapCgroup
 
 #: Each kind's class, and how many integers its record has.
 _KINDS: dict[int, tuple[Callable[..., MemcgStep], int]] = {
@@ -107,13 +96,12 @@ _KINDS: dict[int, tuple[Callable[..., MemcgStep], int]] = {
     MEMCG_STOCK: (MemcgStock, 5),
     RECLAIM_ITER: (ReclaimIter, 3),
     SWAP_CGROUP: (SwapCgroup, 3),
-    TASKS: (Tasks, 2),
 }
 
 
 def is_memcg_step(kind: int) -> bool:
     """Is it one of these?"""
-    return MEMCG_NEW <= kind <= TASKS
+    return MEMCG_NEW <= kind <= SWAP_CGROUP
 
 
 def memcg_step(seq: int, kind: int, arguments: Sequence[int]) -> MemcgStep:

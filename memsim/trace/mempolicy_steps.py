@@ -21,10 +21,11 @@ SYSCTL_NAMES = ("node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_sl
 
 @dataclass(frozen=True, slots=True)
 class TaskPolicyField:
-    """A number of the running task's memory policy changed."""
+    """A number of a task's memory policy changed."""
 
     NAME: ClassVar[str] = "sim:task_policy"
     seq: int
+    pid: int
     field: str
     old: int
     new: int
@@ -80,10 +81,10 @@ def is_mempolicy_step(kind: int) -> bool:
 
 def mempolicy_step(seq: int, kind: int, arguments: Sequence[int]) -> MempolicyStep:
     """The step that a record of the journal stands for."""
-    a, b, c = arguments[:3]
+    a, b, c, d = arguments[:4]
     if kind == IL_WEIGHT:
         return IlWeight(seq, a, b, c)
     if kind == SYSCTL:
         return SysctlField(seq, SYSCTL_NAMES[a], b, c)
     # a mask of 64 nodes takes all bits of a number in a record
-    return TaskPolicyField(seq, TASK_POLICY_FIELD_NAMES[a], unsigned(b), unsigned(c))
+    return TaskPolicyField(seq, a, TASK_POLICY_FIELD_NAMES[b], unsigned(c), unsigned(d))

@@ -17,6 +17,7 @@ from memsim.trace.memcg_steps import MemcgStep, is_memcg_step, memcg_step
 from memsim.trace.mempolicy_steps import MempolicyStep, is_mempolicy_step, mempolicy_step
 from memsim.trace.mempool_steps import MempoolStep, is_mempool_step, mempool_step
 from memsim.trace.slowpath_steps import SlowPathStep, is_slowpath_step, slowpath_step
+from memsim.trace.task_steps import TaskStep, is_task_step, task_step
 from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
 
@@ -351,6 +352,7 @@ OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = (
     ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
     | CompactionStep | FolioStep | SlowPathStep | MemcgStep | MempolicyStep | MempoolStep
+    | TaskStep
 )  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.
@@ -424,6 +426,8 @@ def decode(record: array[int]) -> Step:
         return folio_step(seq, kind, record[2:])
     if is_memcg_step(kind):
         return memcg_step(seq, kind, record[2:])
+    if is_task_step(kind):
+        return task_step(seq, kind, record[2:])
     if is_slowpath_step(kind):
         return slowpath_step(seq, kind, record[2:])
     if is_mempolicy_step(kind):

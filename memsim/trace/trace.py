@@ -15,7 +15,7 @@ class Trace:
     Code that fires tests the mask first: that test is all an event costs when it is off.
     """
 
-    __slots__ = ("_numbers", "cpu", "journal", "mask", "names", "ring", "seq")
+    __slots__ = ("_numbers", "cpu", "journal", "mask", "names", "ring", "seq", "values")
 
     def __init__(self, mask: int = TP_KERNEL_EVENTS, capacity: int = 1 << 16) -> None:
         self.mask = mask
@@ -26,6 +26,8 @@ class Trace:
         #: Texts that records name by number: call sites, and names of caches.
         self.names = ["0x0"]
         self._numbers = {"0x0": 0}
+        #: What steps name by number, as it is more than numbers; 0 is nothing.
+        self.values: list[object] = [None]
 
     def number_of(self, name: str) -> int:
         """The number by which records name this text."""
@@ -33,6 +35,13 @@ class Trace:
         if number == len(self.names):
             self.names.append(name)
         return number
+
+    def keep(self, value: object) -> int:
+        """The number by which a step names this value, which never changes from here on."""
+        if value is None:
+            return 0
+        self.values.append(value)
+        return len(self.values) - 1
 
     def emit(
         self, event: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0

@@ -18,6 +18,7 @@ from memsim.trace.mempolicy_steps import MempolicyStep
 from memsim.trace.mempool_steps import MempoolStep
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
+from memsim.trace.task_steps import Clock, KswapdStack, TasksChanged
 from memsim.trace.vmalloc_steps import VmallocStep
 from memsim.views.narrate_compaction import narrate_compaction
 from memsim.views.narrate_folio import narrate_folio
@@ -27,7 +28,7 @@ from memsim.views.narrate_vmalloc import narrate_vmalloc
 from memsim.views.scene import Names, Scene, list_order
 from memsim.words.mmzone import MAX_PAGE_ORDER
 
-_NO_NEIGHBOURS = (Field, NodeField, SlowPath)
+_NO_NEIGHBOURS = (Field, NodeField, SlowPath, Clock, TasksChanged, KswapdStack)
 
 
 class Context(NamedTuple):
@@ -78,6 +79,12 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
             return step.text(names.zone)
         case NodeField():
             return f"{step.field} of node {step.nid}: {step.old} becomes {step.new}"
+        case Clock():
+            return f"the clock: jiffy {step.old} becomes {step.new}"
+        case TasksChanged():
+            return "a task begins, ends, is killed, or maps memory"
+        case KswapdStack():
+            return f"kswapd of node {step.nid} gives the CPU away, or sleeps"
         case _ if isinstance(step, VmallocStep):
             return narrate_vmalloc(step)
         case _ if isinstance(step, CompactionStep):

@@ -30,5 +30,3 @@ def narrate_memcg(step: MemcgStep) -> str:
             return f"the next walk of node {step.nid} goes on behind memcg {step.new}"
         case SwapCgroup():
             return f"slot {step.slot} was memcg {step.old}'s and is memcg {step.new}'s now"
-        case _:
-            return "tasks came, went or changed"

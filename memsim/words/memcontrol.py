@@ -13,9 +13,8 @@ MEMCG_CHARGE_BATCH = 64
 ROOT_MEMCG_ID = 1
 #: How many groups below the root a machine may have. memsim's own: each has lists on each node.
 MAX_MEMCGS = 64
-#: The longest that memory.high lets a task wait, and HZ. Kernel: mm/memcontrol.c
-HZ = 250
-MEMCG_MAX_HIGH_DELAY_JIFFIES = 2 * HZ
+#: The longest that memory.high lets a task wait. Kernel: MEMCG_MAX_HIGH_DELAY_JIFFIES
+MEMCG_MAX_HIGH_DELAY_SECONDS = 2
 MEMCG_DELAY_PRECISION_SHIFT = 20
 MEMCG_DELAY_SCALING_SHIFT = 14
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from memsim.mm.memcontrol.state import put_memcg_field, put_swap_cgroup
 from memsim.mm.mmzone import Vm
-from memsim.mm.oom_kill.history import put_tasks
 from memsim.trace.memcg_steps import (
     LruZoneSize,
     MemcgField,
@@ -13,7 +12,6 @@ from memsim.trace.memcg_steps import (
     MemcgStock,
     ReclaimIter,
     SwapCgroup,
-    Tasks,
 )
 
 
@@ -41,8 +39,6 @@ def apply_memcg_step(vm: Vm, step: MemcgStep, backwards: bool) -> None:
             memcgs.iter_position[step.nid] = step.old if backwards else step.new
         case SwapCgroup():
             put_swap_cgroup(memcgs.swap_cgroup, step.slot, step.old if backwards else step.new)
-        case Tasks():
-            put_tasks(vm, step.old if backwards else step.new)
 
 
 def _old(step: MemcgStock) -> tuple[int, int]:

@@ -1,22 +1,22 @@
 """memory.high: who goes over it reclaims, and where that does not help has to wait.
 
-NOT MODELLED: the wait itself. How long it would be is counted, in jiffies of HZ=250: high_delay.
+How long they waited is counted too: high_delay. NOT MODELLED: others who run meanwhile.
 
 Kernel: mm/memcontrol.c reclaim_high() to mem_cgroup_handle_over_high()
 """
 
 from __future__ import annotations
 
+from memsim.mm.jiffies import pass_jiffies
 from memsim.mm.memcontrol.state import MemCgroup, memcg_memory_event, set_memcg_field
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.task import tsk_is_oom_victim
 from memsim.words.memcontrol import (
-    HZ,
     MEMCG_CHARGE_BATCH,
     MEMCG_DELAY_PRECISION_SHIFT,
     MEMCG_DELAY_SCALING_SHIFT,
     MEMCG_HIGH,
-    MEMCG_MAX_HIGH_DELAY_JIFFIES,
+    MEMCG_MAX_HIGH_DELAY_SECONDS,
 )
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES
 from memsim.words.oom import PF_EXITING
@@ -41,12 +41,12 @@ def calculate_overage(usage: int, high: int) -> int:
     return ((usage - high) << MEMCG_DELAY_PRECISION_SHIFT) // high
 
 
-def calculate_high_delay(nr_pages: int, max_overage: int) -> int:
+def calculate_high_delay(vm: Vm, nr_pages: int, max_overage: int) -> int:
     """Jiffies that a task should wait which has charged nr_pages: by the square of the overage.
 
     Kernel: mm/memcontrol.c calculate_high_delay()
     """
-    penalty_jiffies = max_overage * max_overage * HZ & (1 << 64) - 1
+    penalty_jiffies = max_overage * max_overage * vm.HZ & (1 << 64) - 1
     penalty_jiffies >>= MEMCG_DELAY_PRECISION_SHIFT + MEMCG_DELAY_SCALING_SHIFT
     return penalty_jiffies * nr_pages // MEMCG_CHARGE_BATCH
 
@@ -75,10 +75,12 @@ def mem_cgroup_handle_over_high(vm: Vm, gfp_mask: int) -> None:
         nr_reclaimed = reclaim_high(vm, memcg, nr_to_reclaim, gfp_mask)
         nr_to_reclaim = SWAP_CLUSTER_MAX
         overage = calculate_overage(memcg.memory.usage, memcg.memory.high)
-        delay = min(calculate_high_delay(nr_pages, overage), MEMCG_MAX_HIGH_DELAY_JIFFIES)
-        if delay <= HZ // 100:
+        delay = calculate_high_delay(vm, nr_pages, overage)
+        delay = min(delay, MEMCG_MAX_HIGH_DELAY_SECONDS * vm.HZ)
+        if delay <= vm.HZ // 100:
             return
         if not nr_reclaimed and not nr_retries:
             set_memcg_field(vm, memcg, "high_delay", memcg.high_delay + delay)
+            pass_jiffies(vm, delay)
             return
         nr_retries -= not nr_reclaimed

@@ -2,12 +2,12 @@
 
 The kernel's mm/oom_kill.c in its own order: `task` (the structs, as far as it looks at them) ←
 `badness`, `eligible` ← `constraint`, `victim` ← `select`, `reaper` ← `lines` (what is printed) ←
-`header` ← `kill` ← `out_of_memory`; `score_adj` and `exit` are what a task does itself.
+`header` ← `kill` ← `out_of_memory`; `fork`, `area`, `score_adj` and `exit` are what a task does
+itself. `journal` makes steps of all of it.
 
 NOT MODELLED: locks, signals on their way, the freezer, threads that run meanwhile, core dumps in
 progress but for their flag; process_mrelease(); that reports are held back when there are many
-(__ratelimit()); time: who calls says when the reaper wakes. `history` is for undo(): what changes
-tasks outside of a Machine's own operations is not taken back.
+(__ratelimit()).
 
 Kernel: mm/oom_kill.c
 """

@@ -11,6 +11,7 @@ from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.oom_kill.task import Task, tsk_is_oom_victim
 from memsim.words.gfp import __GFP_HARDWALL, __GFP_THISNODE, gfp_zone
+from memsim.words.mempolicy import MPOL_BIND
 from memsim.words.mmzone import NULL
 from memsim.words.oom import (
     CONSTRAINT_CPUSET,
@@ -126,11 +127,12 @@ def oom_cpuset_eligible(vm: Vm, process: Task, oc: OomControl) -> bool:
     Kernel: mm/oom_kill.c oom_cpuset_eligible()
     """
     if oc.nodemask != NULL:
-        return any(_in_oom_domain(task, oc.nodemask) for task in process.signal.threads)
+        return any(mempolicy_in_oom_domain(task, oc.nodemask) for task in process.signal.threads)
     current = mems_allowed(vm, vm.oom.current)
     return any(mems_allowed(vm, task) & current for task in process.signal.threads)
 
 
-def _in_oom_domain(task: Task, nodemask: int) -> bool:
+def mempolicy_in_oom_domain(task: Task, nodemask: int) -> bool:
     """May its memory be on these nodes? Kernel: mm/mempolicy.c mempolicy_in_oom_domain()."""
-    return task.mempolicy == NULL or bool(task.mempolicy & nodemask)
+    policy = task.mempolicy
+    return policy.mode != MPOL_BIND or bool(policy.nodes & nodemask)

@@ -79,7 +79,7 @@ def _oom_kill_process(vm: Vm, victim: Task, message: str) -> None:
     vm.oom.nr_oom_kill += 1
     if task.memcg is not None:
         memcg_memory_event(vm, task.memcg, MEMCG_OOM_KILL)
-    _kill(task)
+    kill_process(vm, task)
     mark_oom_victim(vm, task)
     vm.oom.log.append(killed_line(message, task, mm))
     if _kill_sharers(vm, task, mm):
@@ -94,11 +94,11 @@ def killed_line(message: str, task: Task, mm: Mm) -> str:
     ).line()  # fmt: skip
 
 
-def _kill(task: Task) -> None:
+def kill_process(vm: Vm, task: Task) -> None:
     """SIGKILL for a whole process. Kernel: do_send_sig_info() with SIGKILL."""
     for thread in task.signal.threads:
         thread.fatal_signal = True
-    task.signal.group_exit = True
+    task.signal.group_exit = vm.oom.dying = True
 
 
 def _kill_sharers(vm: Vm, victim: Task, mm: Mm) -> bool:
@@ -115,5 +115,5 @@ def _kill_sharers(vm: Vm, victim: Task, mm: Mm) -> bool:
                 f"{process.pid} ({process.comm})"
             )
         elif not process.flags & PF_KTHREAD:
-            _kill(process)
+            kill_process(vm, process)
     return can_oom_reap

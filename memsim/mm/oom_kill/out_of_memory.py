@@ -6,9 +6,11 @@ Kernel: mm/oom_kill.c out_of_memory()
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.area import count_areas, count_swap
 from memsim.mm.oom_kill.badness import oom_unkillable_task
 from memsim.mm.oom_kill.constraint import OomControl, constrained_alloc, oom_cpuset_eligible
 from memsim.mm.oom_kill.header import dump_header
+from memsim.mm.oom_kill.journal import tasks_change
 from memsim.mm.oom_kill.kill import oom_kill_process
 from memsim.mm.oom_kill.reaper import queue_oom_reaper
 from memsim.mm.oom_kill.select import select_bad_process
@@ -27,6 +29,9 @@ def out_of_memory(vm: Vm, oc: OomControl) -> bool:
     oom = vm.oom
     if oom.oom_killer_disabled:
         return False
+    tasks_change(vm)
+    count_areas(vm)
+    count_swap(vm)
     if oc.memcg is None and _notifiers_freed(vm) and not oc.is_sysrq_oom:
         return True
     if task_will_free_mem(vm, oom.current):

@@ -6,8 +6,9 @@ Kernel: mm/oom_kill.c oom_reaper()
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.area import zap_areas
+from memsim.mm.oom_kill.journal import tasks_change
 from memsim.mm.oom_kill.lines import Reaped
-from memsim.mm.oom_kill.regions import unmap_regions
 from memsim.mm.oom_kill.task import Mm, Task
 from memsim.mm.page_alloc.free import free_unref_folios
 from memsim.mm.show_mem import K
@@ -23,6 +24,9 @@ from memsim.words.oom import (
     MMF_OOM_SKIP,
     MMF_UNSTABLE,
 )
+
+#: Kernel: mm/oom_kill.c OOM_REAPER_DELAY
+OOM_REAPER_DELAY_SECONDS = 2
 
 
 def _fire(vm: Vm, event: int, task: Task) -> None:
@@ -40,6 +44,7 @@ def queue_oom_reaper(vm: Vm, task: Task) -> None:
     if mm is None or mm.flags & MMF_OOM_REAP_QUEUED:
         return
     mm.flags |= MMF_OOM_REAP_QUEUED
+    task.oom_reaper_timer = vm.jiffies + OOM_REAPER_DELAY_SECONDS * vm.HZ
     vm.oom.waiting.append(task)
 
 
@@ -48,6 +53,7 @@ def wake_oom_reaper(vm: Vm) -> None:
 
     Kernel: mm/oom_kill.c wake_oom_reaper()
     """
+    tasks_change(vm)
     task = vm.oom.waiting.pop(0)
     mm = task.signal.oom_mm
     if mm is None or mm.flags & MMF_OOM_SKIP:
@@ -56,8 +62,22 @@ def wake_oom_reaper(vm: Vm) -> None:
     _fire(vm, WAKE_REAPER, task)
 
 
+def oom_reaper_due(vm: Vm) -> bool:
+    """Is there anything for the reaper to do at this time: a timer that is over, or a victim?"""
+    waiting = vm.oom.waiting
+    return bool(vm.oom.reaper_list or (waiting and waiting[0].oom_reaper_timer <= vm.jiffies))
+
+
+def run_oom_reaper(vm: Vm) -> None:
+    """The timers that are over, then the reaper."""
+    while vm.oom.waiting and vm.oom.waiting[0].oom_reaper_timer <= vm.jiffies:
+        wake_oom_reaper(vm)
+    oom_reaper(vm)
+
+
 def oom_reaper(vm: Vm) -> None:
     """Reap all who are in the list. Kernel: mm/oom_kill.c oom_reaper()."""
+    tasks_change(vm)
     while vm.oom.reaper_list:
         oom_reap_task(vm, vm.oom.reaper_list.pop(0))
 
@@ -102,6 +122,6 @@ def _oom_reap_task_mm(vm: Vm, mm: Mm) -> None:
     mm.flags |= MMF_UNSTABLE
     mm.anonpages = mm.swapents = 0
     mm.filepages = mm.shared_filepages
-    unmap_regions(vm, mm)
+    zap_areas(vm, mm)
     free_unref_folios(vm, [(pfn, 0) for pfn in mm.pages])
     mm.pages.clear()

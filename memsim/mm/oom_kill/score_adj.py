@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.badness import oom_unkillable_task
+from memsim.mm.oom_kill.journal import tasks_change
 from memsim.mm.oom_kill.task import Task, find_lock_task_mm, process_shares_mm
 from memsim.trace.events import OOM_SCORE_ADJ_UPDATE, TP_OOM_SCORE_ADJ_UPDATE
 from memsim.trace.oom_events import OomScoreAdjUpdate
@@ -21,6 +22,7 @@ def set_oom_score_adj(vm: Vm, process: Task, oom_score_adj: int) -> int:
     """
     if not OOM_SCORE_ADJ_MIN <= oom_score_adj <= OOM_SCORE_ADJ_MAX:
         return -EINVAL
+    tasks_change(vm)
     process.signal.oom_score_adj = oom_score_adj
     if vm.trace.mask & TP_OOM_SCORE_ADJ_UPDATE:
         event = OomScoreAdjUpdate(process.pid, process.comm, oom_score_adj)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from memsim.words.mempolicy import MAX_NUMNODES, MPOL_DEFAULT
 from memsim.words.mmzone import NULL
 from memsim.words.oom import MMF_MULTIPROCESS
 
 if TYPE_CHECKING:
     from memsim.mm.memcontrol.state import MemCgroup
-    from memsim.mm.oom_kill.history import TasksState
+    from memsim.mm.oom_kill.journal import Tasks
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +25,9 @@ class Mm:
     """struct mm_struct: an address space. Sizes are pages, pgtables_bytes is bytes.
 
     shared_filepages of the filepages are in mappings with VM_SHARED, as are all shmempages: the
-    reaper leaves those. `regions` are ids of its anonymous mappings; `pages` are pfns of order-0
-    pages that unmapping gives back too. `mmap_locked`: somebody holds mmap_lock for writing.
+    reaper leaves those. `pages` are pfns of order-0 pages that unmapping gives back, if the model
+    has them; `areas` are regions, (number of the mapping, pages), whose folios it gives back.
+    `mmap_locked`: somebody holds mmap_lock for writing.
     """
 
     total_vm: int = 0
@@ -39,7 +41,7 @@ class Mm:
     mm_users: int = 0
     mmap_locked: bool = False
     pages: list[int] = field(default_factory=list)
-    regions: list[int] = field(default_factory=list)
+    areas: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,11 +57,25 @@ class Signal:
 
 
 @dataclass(slots=True, eq=False)
+class TaskPolicy:
+    """task_struct's mempolicy, il_prev and il_weight. `nodes` is a mask; MPOL_DEFAULT is no policy.
+
+    il_prev: the node that interleaving took last; il_weight: how many pages more it may give.
+    """
+
+    mode: int = MPOL_DEFAULT
+    nodes: int = 0
+    il_prev: int = MAX_NUMNODES - 1
+    il_weight: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Task:
     """struct task_struct: one thread. mm is None for a kernel thread, and when it has exited.
 
-    mempolicy: the nodes of its MPOL_BIND, or NULL. mems_allowed: those of its cpuset; NULL is all.
-    vfork_parent: whom it lets wait, until it execs. memcg None is the root.
+    mems_allowed: the nodes of its cpuset; NULL is all.
+    vfork_parent: whom it lets wait, until it execs. memcg None is the root. uninterruptible: it
+    waits for a device, and cannot die meanwhile. oom_reaper_timer: when the reaper may come.
     """
 
     pid: int
@@ -68,13 +84,16 @@ class Task:
     mm: Mm | None = None
     uid: int = 0
     flags: int = 0
-    mempolicy: int = NULL
+    mempolicy: TaskPolicy = field(default_factory=TaskPolicy)
     mems_allowed: int = NULL
     cpuset: str = "/"
     memcg: MemCgroup | None = None
     vfork_parent: Task | None = None
     memdie: bool = False
     fatal_signal: bool = False
+    cpu: int = 0
+    uninterruptible: bool = False
+    oom_reaper_timer: int = 0
 
     @property
     def tgid(self) -> int:
@@ -94,7 +113,8 @@ class OomState:
     __slots__ = (
         "processes", "current", "panic_on_oom", "oom_kill_allocating_task", "oom_dump_tasks",
         "oom_killer_disabled", "oom_victims", "notifier_freed", "total_swap_pages",
-        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic", "states",
+        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic", "next_pid",
+        "before", "dying",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -111,8 +131,11 @@ class OomState:
         self.nr_oom_kill = 0
         self.log: list[str] = []
         self.panic = ""
-        #: What oom_kill/history.py keeps.
-        self.states: list[TasksState] = []
+        self.next_pid = 2
+        #: Somebody was killed who is still there.
+        self.dying = False
+        #: Tasks as they were before the operation that runs changed one: journal.py.
+        self.before: Tasks | None = None
         self.current = add_process(self, 1, "init", Mm())
 
 
@@ -139,7 +162,10 @@ def add_process(
 
 def add_thread(leader: Task, pid: int, comm: str) -> Task:
     """A new thread of the leader's process, in the same address space."""
-    return _joined(replace(leader, pid=pid, comm=comm, vfork_parent=None, memdie=False))
+    policy = replace(leader.mempolicy)
+    return _joined(
+        replace(leader, pid=pid, comm=comm, mempolicy=policy, vfork_parent=None, memdie=False)
+    )
 
 
 def _joined(task: Task) -> Task:
@@ -160,9 +186,18 @@ def is_global_init(task: Task) -> bool:
     return task.tgid == 1
 
 
-def owner_of_region(oom: OomState, region: int) -> Task | None:
-    """The process that has an anonymous region, by its mapping's id. Kernel: vma->vm_mm->owner."""
-    return next((p for p in oom.processes if p.mm is not None and region in p.mm.regions), None)
+def task_of_pid(oom: OomState, pid: int) -> Task | None:
+    """The thread with this number. Kernel: kernel/pid.c find_task_by_vpid()."""
+    threads = [task for process in oom.processes for task in process.signal.threads]
+    return next((task for task in threads if task.pid == pid), None)
+
+
+def owner_of_area(oom: OomState, number: int) -> Task | None:
+    """The process that has a region, by the number of its mapping. Kernel: vma->vm_mm->owner."""
+    for process in oom.processes:
+        if process.mm is not None and number in [area for area, _ in process.mm.areas]:
+            return process
+    return None
 
 
 def tsk_is_oom_victim(task: Task) -> bool:

@@ -16,8 +16,7 @@ from memsim.words.oom import MMF_OOM_SKIP, PF_EXITING
 def mark_oom_victim(vm: Vm, task: Task) -> None:
     """Let the task have the reserves, so that it can die. Kernel: mm/oom_kill.c mark_oom_victim().
 
-    NOT MODELLED: which task runs: whoever lets a victim ask for pages sets vm.current.oom_victim,
-    which is what ALLOC_OOM goes by.
+    What ALLOC_OOM goes by is vm.current.oom_victim: of the task that runs.
     """
     mm, signal = task.mm, task.signal
     if task.memdie or mm is None:
@@ -26,6 +25,7 @@ def mark_oom_victim(vm: Vm, task: Task) -> None:
     if signal.oom_mm is None:
         signal.oom_mm = mm
     vm.oom.oom_victims += 1
+    vm.oom.dying = True
     if vm.trace.mask & TP_MARK_VICTIM:
         event = MarkVictim(
             task.pid, task.comm, K(mm.total_vm), K(mm.anonpages), K(mm.filepages),

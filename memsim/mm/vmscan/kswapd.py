@@ -1,11 +1,11 @@
 """kswapd: from its waking until it sleeps again.
 
-NOT MODELLED: that somebody wakes it in its short sleep of a tenth of a second.
-
 Kernel: mm/vmscan.c kswapd_age_node() to kswapd()
 """
 
 from __future__ import annotations
+
+from copy import copy
 
 from memsim.mm.folio import lru_gen_enabled, mem_cgroup_lruvec, set_lruvec_field
 from memsim.mm.journal import set_node_field
@@ -15,6 +15,7 @@ from memsim.mm.kswapd import (
     kswapd_sleeps,
     kswapd_wakes,
     pgdat_balanced,
+    set_kswapd_stack,
 )
 from memsim.mm.lru_gen.shrink import lru_gen_age_node
 from memsim.mm.mmzone import PglistData, Vm
@@ -71,25 +72,67 @@ def kswapd_shrink_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> bool:
     return max(sc.nr_scanned, sc.nr_reclaimed - nr_reclaimed) >= sc.nr_to_reclaim
 
 
+class Stack:
+    """What kswapd has on its stack, from one turn to the next: kswapd()'s variables, then others.
+
+    boosts and nr_boost_reclaim are balance_pgdat()'s; `naps_until` is the jiffy when its short
+    sleep ends, -1 while it runs.
+    """
+
+    __slots__ = (
+        "alloc_order", "boosts", "highest_zoneidx", "naps_until", "nr_boost_reclaim",
+        "reclaim_order", "sc",
+    )  # fmt: skip
+
+    def __init__(self, highest_zoneidx: int) -> None:
+        self.alloc_order = self.reclaim_order = 0
+        self.highest_zoneidx = highest_zoneidx
+        self.sc = ScanControl(0, GFP_KERNEL, highest_zoneidx, 0)
+        self.boosts: list[int] = []
+        self.nr_boost_reclaim = 0
+        self.naps_until = -1
+
+
 def balance_pgdat(vm: Vm, pgdat: PglistData, order: int, highest_zoneidx: int) -> int:
     """Reclaim until a zone up to the highest is above high, or it is hopeless: the order left.
 
     A boost is worked off first, without writing or swapping. Kernel: mm/vmscan.c balance_pgdat()
     """
-    sc = ScanControl(0, GFP_KERNEL, highest_zoneidx, order)
-    boosts = balance_pgdat_begin(pgdat, highest_zoneidx)
-    nr_boost_reclaim = sum(boosts)
-    balanced = _balance(vm, pgdat, sc, nr_boost_reclaim)
+    stack = Stack(highest_zoneidx)
+    stack.alloc_order = order
+    _balance_begin(pgdat, stack)
+    while not _balance_round(vm, pgdat, stack):
+        pass
+    return stack.sc.order
+
+
+def _balance_begin(pgdat: PglistData, stack: Stack) -> None:
+    stack.sc = ScanControl(0, GFP_KERNEL, stack.highest_zoneidx, stack.alloc_order)
+    stack.boosts = balance_pgdat_begin(pgdat, stack.highest_zoneidx)
+    stack.nr_boost_reclaim = sum(stack.boosts)
+
+
+def _balance_round(vm: Vm, pgdat: PglistData, stack: Stack) -> bool:
+    """One priority of balance_pgdat(); True, with its end done too, when it was the last."""
+    sc = stack.sc
+    over, balanced = _balance_priority(vm, pgdat, stack)
+    if not over and sc.priority >= 1:
+        return False
     if not balanced and _trim_failed(sc):
         sc.no_cache_trim_mode = True
-        balanced = _balance(vm, pgdat, sc, 0)
-    if not balanced and not sc.nr_reclaimed:
+        sc.priority, stack.nr_boost_reclaim = DEF_PRIORITY, 0
+        return False
+    _balance_end(vm, pgdat, stack, balanced)
+    return True
+
+
+def _balance_end(vm: Vm, pgdat: PglistData, stack: Stack, balanced: bool) -> None:
+    if not balanced and not stack.sc.nr_reclaimed:
         set_node_field(vm, pgdat, "kswapd_failures", pgdat.kswapd_failures + 1)
-    balance_pgdat_end(pgdat, boosts)
-    if nr_boost_reclaim and vm.pressure is not None:
-        vm.pressure.wakeup_kcompactd(pgdat, vm.pageblock_order, highest_zoneidx)
+    balance_pgdat_end(pgdat, stack.boosts)
+    if sum(stack.boosts) and vm.pressure is not None:
+        vm.pressure.wakeup_kcompactd(pgdat, vm.pageblock_order, stack.highest_zoneidx)
     snapshot_refaults(vm, pgdat)
-    return sc.order
 
 
 def _trim_failed(sc: ScanControl) -> bool:
@@ -98,33 +141,31 @@ def _trim_failed(sc: ScanControl) -> bool:
     return in_vain and not sc.no_cache_trim_mode and sc.cache_trim_mode_failed
 
 
-def _balance(vm: Vm, pgdat: PglistData, sc: ScanControl, nr_boost_reclaim: int) -> bool:
-    """The loop over priorities; True when it ended because the node is balanced."""
-    sc.priority = DEF_PRIORITY
-    while sc.priority >= 1:
-        nr_reclaimed = sc.nr_reclaimed
-        balanced = pgdat_balanced(pgdat, sc.order, sc.reclaim_idx)
-        if not balanced and nr_boost_reclaim:
-            nr_boost_reclaim = 0
-            sc.priority = DEF_PRIORITY
-            continue
-        if not nr_boost_reclaim and balanced:
-            return True
-        raise_priority = not (nr_boost_reclaim and sc.priority == DEF_PRIORITY - 2)
-        sc.may_writepage = sc.may_swap = not nr_boost_reclaim
-        kswapd_age_node(vm, pgdat, sc)
-        if sc.priority < DEF_PRIORITY - 2:
-            sc.may_writepage = True
-        sc.nr_scanned = 0
-        if kswapd_shrink_node(vm, pgdat, sc):
-            raise_priority = False
-        nr_reclaimed = sc.nr_reclaimed - nr_reclaimed
-        nr_boost_reclaim -= min(nr_boost_reclaim, nr_reclaimed)
-        if nr_boost_reclaim and not nr_reclaimed:
-            break
-        if raise_priority or not nr_reclaimed:
-            sc.priority -= 1
-    return False
+def _balance_priority(vm: Vm, pgdat: PglistData, stack: Stack) -> tuple[bool, bool]:
+    """One priority: (is the loop over them left, is the node balanced)."""
+    sc, nr_boost_reclaim = stack.sc, stack.nr_boost_reclaim
+    nr_reclaimed = sc.nr_reclaimed
+    balanced = pgdat_balanced(pgdat, sc.order, sc.reclaim_idx)
+    if not balanced and nr_boost_reclaim:
+        stack.nr_boost_reclaim = nr_boost_reclaim = 0
+        sc.priority = DEF_PRIORITY
+    if not nr_boost_reclaim and balanced:
+        return True, True
+    raise_priority = not (nr_boost_reclaim and sc.priority == DEF_PRIORITY - 2)
+    sc.may_writepage = sc.may_swap = not nr_boost_reclaim
+    kswapd_age_node(vm, pgdat, sc)
+    if sc.priority < DEF_PRIORITY - 2:
+        sc.may_writepage = True
+    sc.nr_scanned = 0
+    if kswapd_shrink_node(vm, pgdat, sc):
+        raise_priority = False
+    nr_reclaimed = sc.nr_reclaimed - nr_reclaimed
+    stack.nr_boost_reclaim = nr_boost_reclaim - min(nr_boost_reclaim, nr_reclaimed)
+    if stack.nr_boost_reclaim and not nr_reclaimed:
+        return True, False
+    if raise_priority or not nr_reclaimed:
+        sc.priority -= 1
+    return False, False
 
 
 def kswapd_highest_zoneidx(vm: Vm, pgdat: PglistData, prev_highest_zoneidx: int) -> int:
@@ -146,19 +187,45 @@ def prepare_kswapd_sleep(vm: Vm, pgdat: PglistData, order: int, highest_zoneidx:
     return False
 
 
-def kswapd_try_to_sleep(
-    vm: Vm, pgdat: PglistData, alloc_order: int, reclaim_order: int, highest_zoneidx: int
-) -> bool:
-    """Sleep a little, then for good: does kswapd sleep? It waits to be woken then.
+def _nap_begins(vm: Vm, pgdat: PglistData, stack: Stack) -> bool:
+    """The short sleep, of a tenth of a second, on the queue where wakers see it; False: no time.
 
-    Kernel: mm/vmscan.c kswapd_try_to_sleep()
+    Kernel: mm/vmscan.c kswapd_try_to_sleep(), its first half
     """
-    if not prepare_kswapd_sleep(vm, pgdat, reclaim_order, highest_zoneidx):
+    if not prepare_kswapd_sleep(vm, pgdat, stack.reclaim_order, stack.highest_zoneidx):
         return False
     if vm.pressure is not None:
         vm.pressure.reset_isolation_suitable(pgdat)
-        vm.pressure.wakeup_kcompactd(pgdat, alloc_order, highest_zoneidx)
-    if not prepare_kswapd_sleep(vm, pgdat, reclaim_order, highest_zoneidx):
+        vm.pressure.wakeup_kcompactd(pgdat, stack.alloc_order, stack.highest_zoneidx)
+    stack.naps_until = vm.jiffies + vm.HZ // 10
+    return True
+
+
+def kswapd_nap_is_over(vm: Vm, pgdat: PglistData) -> None:
+    """Its timer wakes a kswapd that naps; the queue holds it until it runs."""
+    if pgdat.kswapd_asleep and 0 <= kswapd_naps_until(vm, pgdat) <= vm.jiffies:
+        set_node_field(vm, pgdat, "kswapd_asleep", 0)
+
+
+def kswapd_naps_until(vm: Vm, pgdat: PglistData) -> int:
+    """The jiffy when a nap ends; -1: kswapd does not nap."""
+    stack = vm.trace.values[pgdat.kswapd_stack]
+    return stack.naps_until if isinstance(stack, Stack) else -1
+
+
+def _nap_ends(vm: Vm, pgdat: PglistData, stack: Stack, woken: bool) -> bool:
+    """Does it sleep for good now? Who was woken in its nap has its wishes back, and goes on.
+
+    Kernel: mm/vmscan.c kswapd_try_to_sleep(), its second half
+    """
+    stack.naps_until = -1
+    if woken:
+        highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, stack.highest_zoneidx)
+        set_node_field(vm, pgdat, "kswapd_highest_zoneidx", highest_zoneidx)
+        if pgdat.kswapd_order < stack.reclaim_order:
+            set_node_field(vm, pgdat, "kswapd_order", stack.reclaim_order)
+        return False
+    if not prepare_kswapd_sleep(vm, pgdat, stack.reclaim_order, stack.highest_zoneidx):
         return False
     if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_KSWAPD_SLEEP, pgdat.nid)
@@ -173,26 +240,79 @@ def _set_asleep(vm: Vm, pgdat: PglistData, asleep: int) -> None:
     set_node_field(vm, pgdat, "kswapd_asleep", asleep)
 
 
+def _takes_up(vm: Vm, pgdat: PglistData, stack: Stack) -> None:
+    """What was asked for is taken up, and balance_pgdat() begins."""
+    stack.alloc_order = pgdat.kswapd_order
+    stack.highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, stack.highest_zoneidx)
+    set_node_field(vm, pgdat, "kswapd_order", 0)
+    set_node_field(vm, pgdat, "kswapd_highest_zoneidx", vm.arch.MAX_NR_ZONES)
+    if vm.trace.mask & TP_VMSCAN:
+        emit(vm.trace, MM_VMSCAN_KSWAPD_WAKE, pgdat.nid, stack.highest_zoneidx, stack.alloc_order)
+    _balance_begin(pgdat, stack)
+
+
+def _balanced(vm: Vm, pgdat: PglistData, stack: Stack) -> None:
+    """balance_pgdat() is done: what it tries to sleep with."""
+    stack.reclaim_order = stack.sc.order
+    if stack.reclaim_order >= stack.alloc_order:
+        stack.alloc_order = stack.reclaim_order = pgdat.kswapd_order
+        stack.highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, stack.highest_zoneidx)
+
+
+def _turn(vm: Vm, pgdat: PglistData, stack: Stack | None, naps: bool) -> Stack | None:
+    """From one place where kswapd may lose its CPU to the next: None when it sleeps for good."""
+    if stack is None:
+        kswapd_wakes(pgdat)
+        _set_asleep(vm, pgdat, 0)
+        stack = Stack(vm.arch.MAX_NR_ZONES - 1)
+        _takes_up(vm, pgdat, stack)
+    elif stack.naps_until >= 0:
+        if _nap_ends(vm, pgdat, stack, not pgdat.kswapd_waits):
+            return None
+        _set_asleep(vm, pgdat, 0)
+        _takes_up(vm, pgdat, stack)
+    if _balance_round(vm, pgdat, stack):
+        _balanced(vm, pgdat, stack)
+        if not _nap_begins(vm, pgdat, stack):
+            _takes_up(vm, pgdat, stack)
+        elif naps:
+            _set_asleep(vm, pgdat, 1)
+        elif _nap_ends(vm, pgdat, stack, False):
+            return None
+        else:
+            _takes_up(vm, pgdat, stack)
+    return stack
+
+
+def kswapd_turn(vm: Vm, pgdat: PglistData) -> None:
+    """A node's kswapd, which is awake, runs one priority of balance_pgdat(), or ends its nap.
+
+    NOT MODELLED: that it loses its CPU within a priority.
+    """
+    _run(vm, pgdat, once=True)
+
+
 def kswapd(vm: Vm, pgdat: PglistData) -> None:
     """A node's kswapd was woken: it reclaims, and sleeps again. On the CPU that runs.
 
+    NOT MODELLED: its nap, in which nobody runs here who could wake it; kswapd_turn() has it.
     Kernel: mm/vmscan.c kswapd(), from one schedule() to the next
     """
+    _run(vm, pgdat, once=False)
+
+
+def _run(vm: Vm, pgdat: PglistData, once: bool) -> None:
     had, vm.current.flags = vm.current.flags, vm.current.flags | PF_MEMALLOC | PF_KSWAPD
-    kswapd_wakes(pgdat)
-    _set_asleep(vm, pgdat, 0)
-    highest_zoneidx = vm.arch.MAX_NR_ZONES - 1
-    sleeps = False
-    while not sleeps:
-        alloc_order = pgdat.kswapd_order
-        highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, highest_zoneidx)
-        set_node_field(vm, pgdat, "kswapd_order", 0)
-        set_node_field(vm, pgdat, "kswapd_highest_zoneidx", vm.arch.MAX_NR_ZONES)
-        if vm.trace.mask & TP_VMSCAN:
-            emit(vm.trace, MM_VMSCAN_KSWAPD_WAKE, pgdat.nid, highest_zoneidx, alloc_order)
-        reclaim_order = balance_pgdat(vm, pgdat, alloc_order, highest_zoneidx)
-        if reclaim_order >= alloc_order:
-            alloc_order = reclaim_order = pgdat.kswapd_order
-            highest_zoneidx = kswapd_highest_zoneidx(vm, pgdat, highest_zoneidx)
-        sleeps = kswapd_try_to_sleep(vm, pgdat, alloc_order, reclaim_order, highest_zoneidx)
+    kept = vm.trace.values[pgdat.kswapd_stack]
+    stack = _turn(vm, pgdat, _copied(kept) if isinstance(kept, Stack) else None, once)
+    while stack is not None and not once:
+        stack = _turn(vm, pgdat, stack, False)
+    set_kswapd_stack(vm, pgdat, stack)
     vm.current.flags = had
+
+
+def _copied(kept: Stack) -> Stack:
+    """A stack of its own: what a step names may not change."""
+    stack = copy(kept)
+    stack.sc = copy(kept.sc)
+    return stack

@@ -10,14 +10,10 @@ from memsim.mm.memcontrol.high import task_is_dying
 from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.oom_kill.constraint import OomControl
-from memsim.mm.oom_kill.exit import exit_process
-from memsim.mm.oom_kill.history import changing_tasks
+from memsim.mm.oom_kill.exit import victims_exit
 from memsim.mm.oom_kill.out_of_memory import out_of_memory
-from memsim.mm.oom_kill.regions import count_regions
-from memsim.mm.oom_kill.task import tsk_is_oom_victim
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.pressure import Pressure
-from memsim.mm.swap_info import get_nr_swap_pages
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
 from memsim.mm.vmscan.direct import (
     throttled_node,
@@ -76,17 +72,7 @@ class Reclaim(Pressure):
         return self._kill(OomControl(gfp_mask, order, memcg=memcg))
 
     def _kill(self, oc: OomControl) -> bool:
-        vm = self.vm
-        vm.oom.total_swap_pages = vm.folios.swap.total_swap_pages
-        vm.oom.free_swap_pages = get_nr_swap_pages(vm)
-        return changing_tasks(vm, lambda: _kill_and_bury(vm, oc))
-
-
-def _kill_and_bury(vm: Vm, oc: OomControl) -> bool:
-    """Kill, and let victims exit; current is in the middle of its request, and exits later."""
-    count_regions(vm)
-    helps = out_of_memory(vm, oc)
-    for process in [task for task in vm.oom.processes if tsk_is_oom_victim(task)]:
-        if process is not vm.oom.current:
-            exit_process(vm, process)
-    return helps
+        helps = out_of_memory(self.vm, oc)
+        if helps:
+            victims_exit(self.vm)
+        return helps

@@ -1,12 +1,13 @@
 """Who has to wait while memory is reclaimed, and for what.
 
-NOT MODELLED: that anybody is woken earlier: each waits its whole timeout. HZ is 250.
+NOT MODELLED: that anybody is woken earlier: each waits its whole timeout. Nobody runs meanwhile.
 
 Kernel: mm/vmscan.c skip_throttle_noprogress(), reclaim_throttle()
 """
 
 from __future__ import annotations
 
+from memsim.mm.jiffies import jiffies_to_usecs, pass_jiffies
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
 from memsim.trace.vmscan_events import MM_VMSCAN_THROTTLED, TP_VMSCAN, emit
@@ -14,9 +15,6 @@ from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_ZONE_WRITE_PENDING
 
 VMSCAN_THROTTLE_WRITEBACK, VMSCAN_THROTTLE_ISOLATED = 0, 1
 VMSCAN_THROTTLE_NOPROGRESS, VMSCAN_THROTTLE_CONGESTED = 2, 3
-_USEC_PER_JIFFY = 4000
-#: HZ / 10, HZ / 50, one jiffy, one jiffy.
-_TIMEOUTS = (25, 5, 1, 1)
 
 
 def skip_throttle_noprogress(pgdat: PglistData) -> bool:
@@ -36,7 +34,9 @@ def reclaim_throttle(vm: Vm, pgdat: PglistData, reason: int) -> bool:
     """Wait for VMSCAN_THROTTLE_*; was there a wait? Kernel: mm/vmscan.c reclaim_throttle()."""
     if reason >= VMSCAN_THROTTLE_NOPROGRESS and skip_throttle_noprogress(pgdat):
         return False
-    usec = _TIMEOUTS[reason] * _USEC_PER_JIFFY
+    timeout = (vm.HZ // 10, vm.HZ // 50, 1, 1)[reason]
+    usec = jiffies_to_usecs(vm, timeout)
+    pass_jiffies(vm, timeout)
     if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_THROTTLED, pgdat.nid, usec, usec, 1 << reason)
     return True
