@@ -56,6 +56,7 @@ from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.vmscan.kswapd import kswapd
+from memsim.mm.vmstat import zone_page_state_snapshot
 from memsim.replay.outcome import replay_capture
 from memsim.replay.pages.base import Drain
 from memsim.replay.rows.capture import Capture
@@ -75,7 +76,7 @@ from memsim.trace.vmscan_events import (
     MmVmscanLruShrinkInactive,
     vmscan_event,
 )
-from memsim.words.mmzone import NULL
+from memsim.words.mmzone import NR_FREE_PAGES, NULL
 from memsim.words.page_flags import LRU_UNEVICTABLE
 from memsim.words.task import PF_KSWAPD
 
@@ -339,7 +340,8 @@ class Compared:
 def pressure(folder: Path) -> Compared:
     """Replay a capture's requests, with the model's own reclaim."""
     story = Story(folder / "trace.txt.xz")
-    sysctls = Capture(folder).start["vars"]
+    capture = Capture(folder)
+    sysctls = capture.start["vars"]
     made: list[PressureReplay] = []
 
     def make_replay(*parts: Any) -> PressureReplay:
@@ -348,7 +350,26 @@ def pressure(folder: Path) -> Compared:
 
     replay_capture(folder, make_replay=make_replay)
     lines = made[0].rows.line
-    return Compared(story.counts(lines[0], lines[-1]), made[0].counts)
+    compared = Compared(story.counts(lines[0], lines[-1]), made[0].counts)
+    compared.recorded["free"] = free_at_end(capture)
+    compared.model["free"] = free_in_model(made[0].vm)
+    return compared
+
+
+def free_at_end(capture: Capture) -> int:
+    """Free pages of the last snapshot, those on pcp lists too."""
+    zones = [zone for node in capture.end["nodes"] for zone in node["zones"]]
+    on_pcp = sum(pcp["count"] for zone in zones for pcp in zone.get("pcp", ()))
+    late = sum(
+        cpu["diff"]["NR_FREE_PAGES"] for zone in zones for cpu in zone.get("percpu_stat", ())
+    )
+    return on_pcp + late + sum(zone["vm_stat"]["NR_FREE_PAGES"] for zone in zones)
+
+
+def free_in_model(vm: Vm) -> int:
+    """The same of the model."""
+    on_pcp = sum(pcp.count for zone in vm.zones for pcp in zone.per_cpu_pageset)
+    return on_pcp + sum(zone_page_state_snapshot(zone, NR_FREE_PAGES) for zone in vm.zones)
 
 
 #: Rows of the table: what it is called, and the count's name.
@@ -364,6 +385,7 @@ _SHOWN = (
     ("extfrag events", "mm_page_alloc_extfrag"),
     ("failed requests", "failed"),
     ("OOM kills", "mark_victim"),
+    ("free pages at the end, of pcp lists too", "free"),
 )
 #: Counts of the model alone: where both part.
 _PARTING = (
