@@ -40,6 +40,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_anon_exclusive,
     PG_dirty,
+    PG_private,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -51,7 +52,7 @@ from memsim.words.page_flags import (
 
 #: What a folio keeps when its contents move. Kernel: mm/migrate.c folio_migrate_flags()
 _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workingset | PG_reclaim
-_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
+_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive | PG_private
 
 
 def folio_mapping(vm: Vm, folio: int) -> AddressSpace:
