@@ -555,6 +555,28 @@ def test_a_kill_is_undone_and_done_again() -> None:
     machine.validate()
 
 
+def test_who_runs_the_whole_machine_out_of_memory_is_killed_in_its_own_request() -> None:
+    # oom_kill_process() chooses current, which then may use the reserves, and exits on its way out
+    machine = Machine("16 MiB", reclaim=True, min_free_kbytes=256)
+    process = machine.process("hog")
+    with machine.running(process):
+        region = machine.mmap("heap", "32 MiB")
+    free = sum(zone.vm_stat[0] for zone in machine.vm.zones)
+    with pytest.raises((PageAllocationFailure, BadRequest)):
+        touch(machine, region, 8192)
+    assert [task.comm for task in machine.vm.oom.processes] == ["init"]
+    assert machine.vm.oom.log[-1].startswith("Out of memory: Killed process 100 (hog)")
+    assert "exit(hog)" in [operation.name for operation in machine.history]
+    machine.lru_add_drain_all()
+    machine.drain_all_pages()
+    assert sum(zone.vm_stat[0] for zone in machine.vm.zones) >= free
+    assert not machine.vm.current.oom_victim
+    machine.validate()
+    while machine.history:
+        machine.undo()
+    machine.validate()
+
+
 # Swap
 
 

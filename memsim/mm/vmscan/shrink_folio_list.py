@@ -66,6 +66,7 @@ _FREED, _KEEP, _ACTIVATE = range(3)
 def folio_referenced(vm: Vm, folio: int) -> int:
     """ptes that were used since somebody looked last; none is young any longer.
 
+    NOT MODELLED: that for a memcg only its own processes' count: invalid_folio_referenced_vma().
     Kernel: mm/rmap.c folio_referenced()
     """
     young = vm.folios.young[folio]
