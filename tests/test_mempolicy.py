@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from task_states import all_of
 
 from memsim import (
     GFP_ATOMIC,
@@ -21,8 +22,10 @@ from memsim import (
     Machine,
     PageAllocationFailure,
 )
+from memsim.machine import UserTask
 from memsim.mm.mempolicy import (
     alloc_pages_bulk_mempolicy,
+    apply_mempolicy_step,
     first_node,
     mempolicy_slab_node,
     mpol_to_str,
@@ -30,6 +33,7 @@ from memsim.mm.mempolicy import (
 )
 from memsim.mm.mmzone import populated_zones
 from memsim.mm.oom_kill.constraint import mempolicy_in_oom_domain
+from memsim.trace.mempolicy_steps import TaskPolicyField
 from memsim.words.gfp import __GFP_DIRECT_RECLAIM, __GFP_NOWARN, __GFP_THISNODE
 from memsim.words.mempolicy import MODE_NAMES, MPOL_F_STATIC_NODES, MPOL_WEIGHTED_INTERLEAVE
 from memsim.words.mmzone import NR_FREE_PAGES, NUMA_STAT_ITEMS
@@ -396,6 +400,45 @@ def test_the_oom_killer_knows_of_a_policy_that_binds() -> None:
     assert [mempolicy_in_oom_domain(task, 1 << nid) for nid in range(3)] == [True, False, True]
     machine.set_mempolicy("interleave", [0, 2])
     assert mempolicy_in_oom_domain(task, 0b10)
+
+
+def test_each_task_has_its_own_policy_over_its_turns_and_it_goes_back() -> None:
+    """current->mempolicy, il_prev: who runs in between takes no turn, and a child has a copy."""
+    machine = Machine(["32 MiB", "32 MiB", "32 MiB"], reclaim=True)
+    binds, spreads = machine.task("binds"), machine.task("spreads")
+    with machine.running(binds):
+        machine.set_mempolicy("bind", [2])
+    with machine.running(spreads):
+        machine.set_mempolicy("interleave", [0, 1, 2])
+    assert machine.get_mempolicy() == ("default", [])
+    before = all_of(machine)
+
+    def turn(task: UserTask) -> int:
+        with machine.running(task):
+            return machine.nid_of(machine.alloc_pages(GFP_KERNEL))
+
+    both = [(turn(binds), turn(spreads)) for _ in range(4)]
+    assert both == [(2, 0), (2, 1), (2, 2), (2, 0)]
+    child = spreads.fork()
+    assert (turn(child), turn(child), turn(spreads)) == (1, 2, 1)
+    after = all_of(machine)
+    spreads.exit()
+    machine.undo()
+    assert all_of(machine) == after
+    while len(machine.history) > 4:
+        machine.undo()
+    assert all_of(machine) == before
+    while machine._undone:
+        machine.redo()
+    machine.undo()
+    assert all_of(machine) == after
+    assert (turn(child), turn(spreads)) == (0, 2)
+
+
+def test_a_step_of_a_task_that_a_snapshot_does_not_have_changes_nothing() -> None:
+    machine = three_nodes()
+    apply_mempolicy_step(machine.vm, TaskPolicyField(1, 7, "mode", 0, 3), False)
+    assert machine.get_mempolicy() == ("default", [])
 
 
 def test_each_step_of_a_policy_has_words() -> None:

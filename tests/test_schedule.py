@@ -81,8 +81,9 @@ def test_the_same_seed_prints_the_same_bytes_in_two_processes_and_another_seed_d
 # Back
 
 
-def test_turns_go_back_one_by_one_and_run_again_the_same() -> None:
-    machine = machine_of()
+@pytest.mark.parametrize("lru_gen", [False, True])
+def test_turns_go_back_one_by_one_and_run_again_the_same(lru_gen: bool) -> None:
+    machine = machine_of(lru_gen=lru_gen)
     schedule = busy(machine, 5)
     schedule.run(steps=1600)
     before, operations = all_of(machine), len(machine.history)
@@ -96,6 +97,26 @@ def test_turns_go_back_one_by_one_and_run_again_the_same() -> None:
         assert all_of(machine) == state
     assert (all_of(machine), len(machine.history)) == (before, operations)
     assert schedule.run(steps=300) == turns
+
+
+def test_turns_of_tasks_in_a_cgroup_that_is_killed_as_a_whole_go_back() -> None:
+    machine = machine_of()
+    web = machine.cgroup("web", max="2M", high="1800K", swap_max="200K", oom_group=True)
+    schedule = busy(machine, 5)
+    inside = [machine.task(f"web{at}", cpu=at, cgroup=web) for at in range(2)]
+    for task in inside:
+        schedule.add(Job(task, uses("2 MiB")))
+    before = all_of(machine)
+    turns = schedule.run(steps=2500)
+    assert [task.alive for task in inside] == [False, False]
+    assert [task.name for task in machine.tasks()][:1] == ["task0"]
+    after = all_of(machine)
+    for turn in reversed(turns):
+        assert schedule.back() == turn
+    assert all_of(machine) == before
+    assert schedule.run(steps=2500) == turns
+    assert all_of(machine) == after
+    machine.validate()
 
 
 def test_a_job_that_was_added_behind_a_turn_is_gone_with_it() -> None:
