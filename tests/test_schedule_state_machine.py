@@ -1,4 +1,4 @@
-"""Random lives of a Machine with tasks, daemons by schedule, and too little memory.
+"""Random lives of a Machine with tasks, daemons by schedule, cgroups, and too little memory.
 
 Every invariant holds after each step, and all of it is undone. `make test-long` has 100,000 steps.
 """
@@ -31,6 +31,8 @@ DAEMONS = (
     "compact_memory", "drain_all_pages", "kcompactd", "kswapd", "lru_add_drain_all",
     "vmstat_update", "write_back",
 )  # fmt: skip
+MODES = ("default", "bind", "interleave", "weighted-interleave")
+LIMITS = ("memory.min", "memory.low", "memory.high", "memory.max", "memory.swap.max")
 MOST_TASKS = 6
 cpus = st.integers(0, 1)
 which = st.integers(0, MOST_TASKS - 1)
@@ -57,15 +59,23 @@ class Life(RuleBasedStateMachine):
     """Requests of all kinds, between turns of the schedule."""
 
     steps = 0
+    lru_gen = False
+    #: What a cgroup may have for each task: None is the root.
+    limits: tuple[str | None, ...] = (None,)
 
     def __init__(self) -> None:
         super().__init__()
         self.machine = Machine(
-            "16 MiB", cpus=2, reclaim=True, swap="1 MiB", min_free_kbytes=256, cma="2 MiB"
-        )
+            "16 MiB", cpus=2, reclaim=True, swap="1 MiB", min_free_kbytes=256, cma="2 MiB",
+            lru_gen=self.lru_gen,
+        )  # fmt: skip
         # a few hundred pages are left for all of them
         for order in (10, 10, 9, 8, 8, 7):
             self.machine.alloc_pages(GFP_KERNEL, order)
+        self.groups = [
+            limit and self.machine.cgroup(f"group{at}", max=limit, high="256K", oom_group=at > 1)
+            for at, limit in enumerate(self.limits)
+        ]
         self.first, self.nr_first = all_of(self.machine), len(self.machine.history)
         self.file = self.machine.open("file", "2 MiB")
         self.schedule = Schedule(self.machine, seed=1, steps_per_jiffy=2)
@@ -75,7 +85,8 @@ class Life(RuleBasedStateMachine):
             self._begin(f"task{cpu}", cpu, 100 * cpu)
 
     def _begin(self, name: str, cpu: int, oom_score_adj: int) -> None:
-        task = self.machine.task(name, cpu=cpu, oom_score_adj=oom_score_adj)
+        group = self.groups[len(self.machine.tasks()) % len(self.groups)]
+        task = self.machine.task(name, cgroup=group, cpu=cpu, oom_score_adj=oom_score_adj)
         self.schedule.add(Job(task, program))
 
     def _task(self, at: int) -> UserTask | None:
@@ -185,6 +196,33 @@ class Life(RuleBasedStateMachine):
             with contextlib.suppress(PageAllocationFailure):
                 getattr(self.machine, what)(self.file, index, cpu=cpu)
 
+    @rule(at=which, start=st.integers(0, 500), nr=lengths, what=st.sampled_from(("read", "write")))
+    def file_of(self, at: int, start: int, nr: int, what: str) -> None:
+        """A file's pages, for a task and its cgroup."""
+        task = self._task(at)
+        if task is None or task.process.uninterruptible:
+            return
+        for index in range(start, min(start + nr, self.file.nr_pages)):
+            if task.alive:
+                with contextlib.suppress(PageAllocationFailure), self.machine.running(task):
+                    getattr(self.machine, what)(self.file, index, cpu=task.cpu)
+
+    @rule(at=which, mode=st.sampled_from(MODES), weight=st.integers(0, 5))
+    def policy(self, at: int, mode: str, weight: int) -> None:
+        """A task's own, and how much a turn of interleaving is."""
+        self.machine.weighted_interleave(0, weight)
+        task = self._task(at)
+        if task is not None and not task.process.uninterruptible:
+            with self.machine.running(task):
+                self.machine.set_mempolicy(mode, [] if mode == "default" else [0])
+
+    @rule(at=which, file=st.sampled_from(LIMITS), size=st.sampled_from(("0", "200K", "1M", "max")))
+    def limit(self, at: int, file: str, size: str) -> None:
+        """A cgroup's, above and below what it has."""
+        group = self.groups[at % len(self.groups)]
+        if group:
+            self.machine.cgroup_write(group, file, size)
+
     @rule(mask=st.sampled_from(MASKS), order=st.integers(0, 5), nr=st.integers(1, 12), cpu=cpus)
     def alloc_pages(self, mask: int, order: int, nr: int, cpu: int) -> None:
         """Pages that nobody can take back."""
@@ -232,8 +270,25 @@ class Life(RuleBasedStateMachine):
         assert all_of(self.machine) == self.first
 
 
+class MultiGen(Life):
+    """The same with the multi-gen LRU."""
+
+    lru_gen = True
+
+
+class Groups(Life):
+    """Some in cgroups; all of the last one are killed together."""
+
+    limits = (None, "400K", "1M")
+
+
+_settings = settings(max_examples=6, stateful_step_count=25, deadline=None)
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=6, stateful_step_count=25, deadline=None)
+TestLife.settings = _settings
+TestMultiGen = MultiGen.TestCase
+TestMultiGen.settings = _settings
+TestGroups = Groups.TestCase
+TestGroups.settings = _settings
 
 
 @pytest.mark.long

@@ -272,6 +272,12 @@ def test_milliseconds_are_rounded_up_and_work_of_all_cpus_comes_at_whole_seconds
 # Bad input
 
 
+def running(machine: Machine, task: Any) -> None:
+    """Nothing, in a task's name."""
+    with machine.running(task):
+        pass
+
+
 def bad(call: Callable[[Machine, UserTask], object], text: str) -> tuple[Any, str]:
     return call, text
 
@@ -287,6 +293,8 @@ def bad(call: Callable[[Machine, UserTask], object], text: str) -> tuple[Any, st
         bad(lambda m, t: t.set_oom_score_adj("x"), "oom_score_adj='x': should be a whole number"),  # type: ignore[arg-type]
         bad(lambda m, t: t.mmap("heap", 0), "should be 1 byte to 1 TiB"),
         bad(lambda m, t: t.munmap(7), "'7'|7: should be a region of app, of its mmap"),  # type: ignore[arg-type]
+        bad(lambda m, t: running(m, "app"), "'app': should be what this machine's task"),
+        bad(lambda m, t: running(machine_of(), t), "<task app, pid 2>': should be what this mach"),
         bad(lambda m, t: m.tick(0), "jiffies=0: should be 1 to 4294967295"),
         bad(lambda m, t: m.close(t.regions()[0]), "heap: is app's, which has munmap"),
     ],

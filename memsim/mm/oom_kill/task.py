@@ -187,7 +187,7 @@ def is_global_init(task: Task) -> bool:
 
 
 def task_of_pid(oom: OomState, pid: int) -> Task | None:
-    """The thread with this number. Kernel: kernel/pid.c find_task_by_vpid()."""
+    """The thread with this number, if there is one."""
     threads = [task for process in oom.processes for task in process.signal.threads]
     return next((task for task in threads if task.pid == pid), None)
 
