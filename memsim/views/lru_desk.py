@@ -55,6 +55,10 @@ class LruDesk(Controls):
             next(b for text, b in self.buttons.items() if text.startswith(name)).click()
         return self.text()
 
+    def still(self) -> str:
+        """The picture, and what it shows in words."""
+        return str(self.picture.value)
+
     def text(self) -> str:
         """What is shown, in words: r means referenced."""
         lines = [f"{name}, head first: {' '.join(self._named(name)) or 'empty'}" for name in LISTS]

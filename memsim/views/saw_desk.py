@@ -22,7 +22,7 @@ class SawDesk(Controls):
     def __init__(self) -> None:
         wide = widgets.Layout(**FULL)
         self.late = widgets.SelectionSlider(
-            options=[1, 20, 40, 60, 80, 120], description="kswapd late by", layout=wide,
+            options=[1, 20, 40, 60, 80, 120], description="late by", layout=wide,
             continuous_update=False,
         )  # fmt: skip
         self.scale = widgets.SelectionSlider(
@@ -38,6 +38,10 @@ class SawDesk(Controls):
         self.saw = film(self.late.value, watermark_scale_factor=self.scale.value)
         self.picture.value = picture(self.saw) + status(self.text())
 
+    def still(self) -> str:
+        """The picture, and what it shows in words."""
+        return str(self.picture.value)
+
     def text(self) -> str:
         """What is shown, in words."""
         marks = ", ".join(f"{name} {self.saw.marks[name]}" for name in ("min", "low", "high"))
@@ -47,11 +51,11 @@ class SawDesk(Controls):
 def picture(saw: Saw) -> str:
     """Free pages, the three marks, a triangle for kswapd and a cross for direct reclaim. HTML."""
     shown = saw.free[FIRST:]
-    top = max([*shown, saw.marks["high"]]) * 1.1
-    points = " ".join(f"{_x(n, shown)},{_y(free, top)}" for n, free in enumerate(shown))
-    lines = "".join(_mark(name, saw.marks[name], top) for name in MARKS)
-    daemons = _signs(saw.kswapd, shown, top, "M-6 5h12l-6-10z", "#0072b2")
-    direct = _signs(saw.direct, shown, top, "M-6-6l12 12M6-6l-12 12", "#d55e00")
+    span = min(shown) * 0.9, max([*shown, saw.marks["high"]]) * 1.05
+    points = " ".join(f"{_x(n, shown)},{_y(free, span)}" for n, free in enumerate(shown))
+    lines = "".join(_mark(name, saw.marks[name], span) for name in MARKS)
+    daemons = _signs(saw.kswapd, shown, span, "M-6 5h12l-6-10z", "#0072b2")
+    direct = _signs(saw.direct, shown, span, "M-6-6l12 12M6-6l-12 12", "#d55e00")
     return (
         '<div aria-hidden="true" style="max-width: 60em; margin: 8px 0; color: '
         'var(--jp-ui-font-color1, currentColor)">'
@@ -66,12 +70,13 @@ def _x(number: int, shown: list[int]) -> float:
     return round(WIDTH * number / len(shown), 1)
 
 
-def _y(pages: int, top: float) -> float:
-    return round(HEIGHT * (1 - pages / top), 1)
+def _y(pages: int, span: tuple[float, float]) -> float:
+    bottom, top = span
+    return round(HEIGHT * (top - pages) / (top - bottom), 1)
 
 
-def _mark(name: str, pages: int, top: float) -> str:
-    y = _y(pages, top)
+def _mark(name: str, pages: int, span: tuple[float, float]) -> str:
+    y = _y(pages, span)
     return (
         f'<path d="M0 {y}h{WIDTH}" stroke="currentColor" stroke-dasharray="{MARKS[name]}"/>'
         f'<text x="{WIDTH + 6}" y="{y + 5}" font-size="15" fill="currentColor">{name} {pages}'
@@ -79,9 +84,11 @@ def _mark(name: str, pages: int, top: float) -> str:
     )
 
 
-def _signs(at: Iterable[int], shown: list[int], top: float, shape: str, colour: str) -> str:
+def _signs(
+    at: Iterable[int], shown: list[int], span: tuple[float, float], shape: str, colour: str
+) -> str:
     return "".join(
-        f'<path transform="translate({_x(n - FIRST, shown)} {_y(shown[n - FIRST], top)})" '
+        f'<path transform="translate({_x(n - FIRST, shown)} {_y(shown[n - FIRST], span)})" '
         f'd="{shape}" fill="{colour}" stroke="{colour}" stroke-width="3"/>'
         for n in at
         if n >= FIRST

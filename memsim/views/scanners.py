@@ -173,7 +173,7 @@ class Scanners(Controls):
         wide = widgets.Layout(**FULL)
         self.way = widgets.Dropdown(options=list(WAYS), value=way, description="who", layout=wide)
         self.stays = widgets.SelectionSlider(
-            options=STAY, value=stays, description="pages that stay", layout=wide
+            options=STAY, value=stays, description="that stay", layout=wide
         )
         self.moment = widgets.IntSlider(max=0, description="moment", layout=wide)
         self.picture = widgets.HTML(layout=widgets.Layout(width="100%"))
@@ -222,6 +222,10 @@ class Scanners(Controls):
             return MOVABLE if block.on_lru else GIVEN
         return STAYS if block.pfn in self._fixed else MOVING
 
+    def still(self) -> str:
+        """The picture, and what it shows in words."""
+        return str(self.picture.value)
+
     def text(self) -> str:
         """The moment in words: what was done, where the scanners stand, what is free."""
         return self._told(self.rows())
@@ -258,8 +262,8 @@ def picture(rows: list[list[str]], moment: Moment) -> str:
     drawn = "".join(_row(nr, row) for nr, row in enumerate(rows))
     scanners = ""
     if moment.migrate_pfn >= 0:
-        scanners = _scanner(moment.migrate_pfn, "migration", "#cc79a7", 1)
-        scanners += _scanner(moment.free_pfn, "free", "#009e73", -1)
+        scanners = _scanner(moment.migrate_pfn, "migration", 1)
+        scanners += _scanner(moment.free_pfn, "free", -1)
     keys = "".join(_key(kind) for kind in STYLES)
     return (
         '<div aria-hidden="true" style="max-width: 60em; margin: 8px 0; color: '
@@ -287,13 +291,13 @@ def _row(nr: int, row: list[str]) -> str:
     )
 
 
-def _scanner(pfn: int, name: str, colour: str, step: int) -> str:
+def _scanner(pfn: int, name: str, step: int) -> str:
     """A line at the scanner's place, and its name with the direction it goes in."""
     nr = min(max(_pageblock(pfn), 0), NR_PAGEBLOCKS - 1)
     x, y = pfn - FIRST_PFN - nr * PAGEBLOCK, nr * ROW
     lower = 22 if step > 0 else 10
     return (
-        f'<path d="M{x} {y - 4}v34" stroke="{colour}" stroke-width="4"/>'
+        f'<path d="M{x} {y - 4}v34" stroke="currentColor" stroke-width="4"/>'
         f'<text x="{PAGEBLOCK + 6}" y="{y + lower}" font-size="13" fill="currentColor">'
         f"{'▼' if step > 0 else '▲'} {html.escape(name)}</text>"
     )
