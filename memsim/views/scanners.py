@@ -223,8 +223,9 @@ class Scanners(Controls):
         return STAYS if block.pfn in self._fixed else MOVING
 
     def still(self) -> str:
-        """The picture, and what it shows in words."""
-        return str(self.picture.value)
+        """The picture, small enough for a slide, and what it shows in words."""
+        rows, moment = self.rows(), self.done.moments[self.moment.value]
+        return f'<div style="width: 80%">{picture(rows, moment)}</div>{status(self._told(rows))}'
 
     def text(self) -> str:
         """The moment in words: what was done, where the scanners stand, what is free."""
