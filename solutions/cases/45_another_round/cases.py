@@ -106,7 +106,8 @@ def _shown(case):
     request, zones = case["args"]
     told = "; ".join(
         f"free {z['free']} + {z['reclaimable']} reclaimable, min {z['min']}, reserve "
-        f"{z['lowmem_reserve'][request['highest_zoneidx']]}" for z in zones
+        f"{z['lowmem_reserve'][request['highest_zoneidx']]}, blocks that large "
+        f"{sum(z['nr_free'][request['order']:])}" for z in zones
     )  # fmt: skip
     return (
         f"{case['name']}: order {request['order']}, progress {request['progress']}, loops "
