@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.views.controls import FULL, Controls, scrolling, status
-from memsim.views.programs import Programs
+from memsim.workload.programs import Programs
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_DIRECT_RECLAIM,

@@ -18,7 +18,7 @@ from memsim.mm.vmstat import min_wmark_pages, zone_page_state
 from memsim.proc.explain.memory import shares
 from memsim.proc.failure import FailureReport, add_tasks, totalpages
 from memsim.trace.slowpath_steps import SlowPath
-from memsim.views.programs import Program, Programs
+from memsim.workload.programs import Program, Programs
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_MEMALLOC,
