@@ -13,7 +13,6 @@ import ipywidgets as widgets
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.views.controls import FULL, Controls, scrolling, status
-from memsim.workload.programs import Programs
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_DIRECT_RECLAIM,
@@ -24,6 +23,7 @@ from memsim.words.gfp import (
     GFP_KERNEL,
 )
 from memsim.words.mmzone import NULL
+from memsim.workload.programs import Programs
 
 SERVED, REFUSED, KILLED, NOT_THERE = "served", "refused", "killed", "no choice"
 
@@ -39,7 +39,7 @@ class Remedy(NamedTuple):
 
 REMEDIES = (
     Remedy("nothing"),
-    Remedy("vm.min_free_kbytes, four times as much", (("min_free_kbytes", 4 * 667),)),
+    Remedy("vm.min_free_kbytes, four times as much", (("min_free_kbytes", 4 * 500),)),
     Remedy("vm.watermark_scale_factor = 300", (("watermark_scale_factor", 300),)),
     Remedy("swap, 64 MiB", (("swap", "64 MiB"),)),
     Remedy("echo 1 > compact_memory, before", how="compact"),
@@ -71,7 +71,7 @@ class Patient(NamedTuple):
     ask: Callable[[Remedy], Result]
 
 
-def _machine(remedy: Remedy, ram: str = "32 MiB") -> Programs:
+def _machine(remedy: Remedy, ram: str = "16 MiB") -> Programs:
     return Programs(ram, slab=True, vmalloc=True, **dict(remedy.machine))
 
 
@@ -82,7 +82,7 @@ def _mask(mask: int, remedy: Remedy) -> int:
 # A burst of an interrupt
 
 
-BURST = 260
+BURST = 130
 
 
 def _burst(remedy: Remedy) -> Result:
@@ -92,7 +92,7 @@ def _burst(remedy: Remedy) -> Result:
     if remedy.how in ("kvmalloc", "pages"):
         return Result(NOT_THERE, "they are single pages already")
     machine = _machine(remedy)
-    file = machine.open("log", "40 MiB")
+    file = machine.open("log", "20 MiB")
     for index in range(file.nr_pages):
         machine.read(file, index)
     if remedy.how == "compact":
@@ -123,7 +123,7 @@ def _in_interrupt(remedy: Remedy) -> Result:
     """Every second page of memory is free; the others are a program's, and could be moved."""
     machine = _machine(remedy)
     program = machine.start("program", "48 MiB", oom_score_adj=-1000)
-    machine.touch_first(program, 5500)
+    machine.touch_first(program, 2500)
     _take_all(machine)
     for index, pfn in machine.pages_of(program).items():
         if pfn % 2:
@@ -180,7 +180,7 @@ def _ask_for_block(machine: Programs, remedy: Remedy, mask: int) -> Result:
 # A driver's table
 
 
-TABLE = 5000
+TABLE = 2500
 
 
 def _table(remedy: Remedy) -> Result:
@@ -190,7 +190,7 @@ def _table(remedy: Remedy) -> Result:
     if remedy.how == "sleeps":
         return Result(NOT_THERE, "it may sleep already")
     machine = _machine(remedy)
-    for comm, pages, adj in (("database", 2500, -1000), ("editor", 1000, 0), ("player", 800, 0)):
+    for comm, pages, adj in (("database", 1200, -1000), ("editor", 500, 0), ("player", 400, 0)):
         machine.touch_first(machine.start(comm, "16 MiB", oom_score_adj=adj), pages)
     if remedy.how == "compact":
         machine.compact_memory()

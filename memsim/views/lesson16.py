@@ -18,7 +18,6 @@ from memsim.mm.vmstat import min_wmark_pages, zone_page_state
 from memsim.proc.explain.memory import shares
 from memsim.proc.failure import FailureReport, add_tasks, totalpages
 from memsim.trace.slowpath_steps import SlowPath
-from memsim.workload.programs import Program, Programs
 from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import (
     __GFP_MEMALLOC,
@@ -31,6 +30,7 @@ from memsim.words.gfp import (
 )
 from memsim.words.mmzone import NR_FREE_PAGES, NULL
 from memsim.words.oom import LONG_MIN, OOM_CONSTRAINT_TEXT
+from memsim.workload.programs import Program, Programs
 
 
 def killed_by_the_model(report: FailureReport) -> str:
