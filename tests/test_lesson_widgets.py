@@ -620,7 +620,7 @@ def test_a_report_s_lines_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path)
 def test_a_victim_is_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("badness_desk = BadnessDesk(")
     cell.locator("[role=status]", has_text="wl (177) is killed").wait_for()
-    cell.get_by_label("process").select_option("wl (177)")
+    cell.get_by_label("process", exact=True).select_option("wl (177)")
     cell.locator("[role=slider]").focus()
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="sh (173) is killed: 400 rss").wait_for()
@@ -638,7 +638,7 @@ def test_remedies_are_tried_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     for _ in range(2):
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="served: all 130 pages").wait_for()
-    cell.get_by_label("request").select_option("a driver's table")
+    cell.get_by_label("request", exact=True).select_option("a driver's table")
     cell.locator("[role=status]", has_text="killed: editor, player").wait_for()
     lesson.page.screenshot(path=tmp_path / "clinic.png")
     lesson.theme("Dark")

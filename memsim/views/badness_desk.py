@@ -83,7 +83,7 @@ class BadnessDesk(Controls):
         style = "text-align: left; padding: 2px 8px"
         heads = "".join(f'<th scope="col" style="{style}">{head}</th>' for head in _HEADS)
         region = 'role="region" tabindex="0" aria-label="table of processes"'
-        table = f"<table><tr>{heads}</tr>{rows}</table>"
+        table = f'<table style="line-height: 1.4"><tr>{heads}</tr>{rows}</table>'
         self.picture.value = scrolling(table, region) + status(self._told())
 
 

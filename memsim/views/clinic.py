@@ -277,7 +277,7 @@ class Clinic(Controls):
             for head in ("remedy", *(one.name for one in PATIENTS))
         )
         region = 'role="region" tabindex="0" aria-label="what was tried"'
-        table = scrolling(f"<table><tr>{heads}</tr>{rows}</table>", region)
+        table = scrolling(f'<table style="line-height: 1.4"><tr>{heads}</tr>{rows}</table>', region)
         self.picture.value = status(self.text()) + table
 
     def _row(self, remedy: int) -> str:

@@ -131,4 +131,5 @@ def _table(words: list[Word]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    rows_html = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
+    return f'<table style="line-height: 1.4">{rows_html}</table>'
