@@ -127,9 +127,14 @@ def _table(words: list[Word]) -> str:
     heads = "".join(f'<th scope="col" style="{style}">{_HEADS[at]}</th>' for at in kept)
     body = "".join(
         "<tr>"
-        + "".join(f'<td style="{style}">{html.escape(row[at])}</td>' for at in kept)
+        + "".join(f'<td style="{style}{_wrap(at)}">{html.escape(row[at])}</td>' for at in kept)
         + "</tr>"
         for row in rows
     )
     rows_html = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
     return f'<table style="line-height: 1.4">{rows_html}</table>'
+
+
+def _wrap(column: int) -> str:
+    """Numbers and sizes stay in one piece; a mask may be long."""
+    return "; white-space: nowrap" if _HEADS[column] == "is" else ""
