@@ -44,10 +44,10 @@ class BadnessDesk(Controls):
 
     def text(self) -> str:
         """The sums, and who dies."""
-        rows = [
-            " | ".join(map(str, _cells(row, self.weight, score))) for row, score in self._sums()
-        ]
-        return "\n".join([self._told(), " | ".join(_HEADS), *rows])
+        rows = [_HEADS, *(_cells(row, self.weight, score) for row, score in self._sums())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(map(str.rjust, cells, widths)) for cells in rows)
+        return "\n".join([self._told(), *lines])
 
     def _sums(self) -> list[tuple[TaskRow, int]]:
         return points(self.report())
