@@ -221,7 +221,7 @@ BAD_REQUESTS: list[Call] = [
     *(lambda m, u, order=order: m.alloc_pages(GFP_KERNEL, order)
       for order in (-1, 11, 77, 1.0, "2", None, HUGE)),
     *(lambda m, u, cpu=cpu: m.alloc_pages(GFP_KERNEL, cpu=cpu) for cpu in (-1, 2, "0", None, HUGE)),
-    *(lambda m, u, nid=nid: m.alloc_pages(GFP_KERNEL, nid=nid) for nid in (-1, 1, "0", None)),
+    *(lambda m, u, nid=nid: m.alloc_pages(GFP_KERNEL, nid=nid) for nid in (-1, 1, "0")),
     *(lambda m, u, nr=nr: m.alloc_pages_bulk(GFP_KERNEL, nr) for nr in (-1, 1 << 21, 1.5, None)),
     *(lambda m, u, size=size: m.alloc_pages_exact(size, GFP_KERNEL)
       for size in (0, -1, 1 << 40, 1.5, "4096", None)),

@@ -16,6 +16,7 @@ from memsim import (
     Machine,
 )
 from memsim.mm.mem_info import ZONE_COUNTERS, MemInfo, unreclaimable_slab_is_most
+from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.badness import oom_badness
 from memsim.mm.oom_kill.constraint import OomControl, constrained_alloc
@@ -24,7 +25,7 @@ from memsim.mm.oom_kill.out_of_memory import out_of_memory
 from memsim.mm.oom_kill.reaper import oom_reaper, wake_oom_reaper
 from memsim.mm.oom_kill.score_adj import set_oom_score_adj
 from memsim.mm.oom_kill.select import select_bad_process
-from memsim.mm.oom_kill.task import Memcg, Mm, Task, add_process, add_thread
+from memsim.mm.oom_kill.task import Mm, Task, add_process, add_thread
 from memsim.mm.show_mem import mem_info
 from memsim.proc.failure import FailureReport, add_tasks, points, write_report
 from memsim.proc.failure_parse import _bare, parse_reports
@@ -362,17 +363,21 @@ def test_a_cpuset_s_victim_shares_a_node_with_who_asked() -> None:
 
 def test_a_memcg_s_victim_is_of_the_group_and_its_report_has_no_zones() -> None:
     vm, [outside, first, second] = machine_with(9000, 500, 400)
-    memcg = Memcg("/app", usage=1000, max=1000, failcnt=12, stat=[("anon", 3686400)])
+    memcg = MemCgroup(2, "/app")
+    memcg.memory.usage = memcg.memory.max = 1000
+    memcg.memory.failcnt, memcg.kmem = 12, 3
     first.memcg = second.memcg = memcg
     vm.oom.current = second
     oc = OomControl(GFP_NOFS, 0, memcg=memcg)
     assert out_of_memory(vm, oc)
     assert (oc.constraint, oc.totalpages, oc.chosen) == (CONSTRAINT_MEMCG, 1000, first)
-    assert vm.oom.log[1:5] == [
+    assert vm.oom.log[1:7] == [
         "memory: usage 4000kB, limit 4000kB, failcnt 12",
         "swap: usage 0kB, limit 9007199254740988kB, failcnt 0",
         "Memory cgroup stats for /app:",
-        "anon 3686400",
+        "anon 0",
+        "file 0",
+        "kernel 12288",
     ]
     assert "oom_memcg=/app,task_memcg=/app,task=p1,pid=101" in vm.oom.log[-2]
     assert killed(vm)[0].startswith("Memory cgroup out of memory: Killed process 101 (p1)")
@@ -382,7 +387,7 @@ def test_a_memcg_s_victim_is_of_the_group_and_its_report_has_no_zones() -> None:
 
 def test_a_memcg_without_a_victim_is_no_panic() -> None:
     vm, _ = machine_with(100)
-    oc = OomControl(GFP_KERNEL, 0, memcg=Memcg("/empty"))
+    oc = OomControl(GFP_KERNEL, 0, memcg=MemCgroup(2, "/empty"))
     assert not out_of_memory(vm, oc)
     assert vm.oom.log[-1] == "Out of memory and no killable processes..."
     assert not vm.oom.panic
@@ -390,7 +395,8 @@ def test_a_memcg_without_a_victim_is_no_panic() -> None:
 
 def test_memory_oom_group_takes_all_of_the_group_but_who_is_spared() -> None:
     vm, tasks = machine_with(100, 300, 200, 50, adj=(0, 0, 0, -1000))
-    memcg = Memcg("/app", oom_group=True)
+    memcg = MemCgroup(2, "/app")
+    memcg.oom_group = 1
     for task in tasks[1:]:
         task.memcg = memcg
     oom(vm)
@@ -641,19 +647,21 @@ def test_slab_is_told_of_when_it_has_more_than_all_lists() -> None:
 
 
 def test_without_swappiness_a_memcg_s_limit_is_memory_alone() -> None:
-    vm, _ = machine_with(10)
+    vm = Machine("16 MiB", reclaim=True).vm
     vm.oom.total_swap_pages = 500
+    memcg = MemCgroup(2, "/app")
+    memcg.memory.max, memcg.swap.max = 400, 300
     for swappiness, total in ((60, 700), (0, 400)):
-        oc = OomControl(
-            GFP_KERNEL, 0, memcg=Memcg("/app", max=400, swap_max=300, swappiness=swappiness)
-        )
+        vm.folios.swappiness = swappiness
+        oc = OomControl(GFP_KERNEL, 0, memcg=memcg)
         assert constrained_alloc(vm, oc) == CONSTRAINT_MEMCG
         assert oc.totalpages == total
 
 
 def test_a_member_of_the_group_without_memory_is_said_to_be_exiting() -> None:
     vm, [_, victim, member] = machine_with(10, 900, 20)
-    victim.memcg = member.memcg = Memcg("/app", oom_group=True)
+    victim.memcg = member.memcg = MemCgroup(2, "/app")
+    victim.memcg.oom_group = 1
     exit_mm(vm, member)
     oom(vm)
     assert vm.oom.log[-1] == (

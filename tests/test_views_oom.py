@@ -109,17 +109,12 @@ def test_who_grows_beyond_memory_is_killed_and_gives_all_back() -> None:
     machine.validate()
 
 
-def test_with_swap_nobody_is_and_what_is_there_counts_as_points() -> None:
+def test_with_swap_nobody_is() -> None:
     machine = Programs("32 MiB", swap="64 MiB")
     hog = machine.start("hog", "48 MiB")
     assert machine.touch_first(hog, 12_000) == 12_000
     assert machine.killed == []
-    machine.count(hog)
-    mm = hog.task.mm
-    assert mm is not None
-    assert mm.swapents > 4000
-    assert mm.anonpages + mm.swapents == 12_000
-    assert mm.pgtables_bytes == 4096 * (3 + 24)
+    assert 6000 < len(machine.pages_of(hog)) < 8192
 
 
 def test_another_s_request_kills_and_is_served() -> None:

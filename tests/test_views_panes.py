@@ -79,7 +79,8 @@ def test_the_code_in_words_names_file_line_function_and_callers() -> None:
     told = Player(split_and_merge()).code(2).splitlines()[0]
     assert told.startswith("memsim/mm/page_alloc/buddy.py, line ")
     assert ", in expand < page_del_and_expand < _rmqueue_smallest < " in told
-    assert told.endswith(" < get_page_from_freelist < fast_path < alloc_pages")
+    assert " < get_page_from_freelist < fast_path < alloc_pages < " in told
+    assert told.endswith(" < alloc_pages_mpol < alloc_pages_noprof")
     assert Player(split_and_merge()).code(0) == "It is not known which code this step came from."
 
 

@@ -244,7 +244,7 @@ def test_use_since_the_last_look(
     folios.young[pfn] = young
     folios.flags[pfn] &= ~PG_referenced
     folio_set_flags(folios, pfn, PG_referenced if referenced else 0)
-    assert folio_check_references(machine.vm, pfn) == answer
+    assert folio_check_references(machine.vm, pfn, control()) == answer
     assert bool(folios.flags[pfn] & PG_referenced) == referenced_then
     assert folios.young[pfn] == 0
 
@@ -325,11 +325,11 @@ def test_deactivated_folios_belong_to_the_working_set() -> None:
 
 
 def test_a_shadow_holds_node_age_and_working_set() -> None:
-    for shadow in ((0, 0, False), (3, 5, True), (1023, (1 << 36) - 1, True)):
+    for shadow in ((1, 0, 0, False), (2, 3, 5, True), (65535, 1023, (1 << 36) - 1, True)):
         entry = pack_shadow(*shadow)
         assert xa_is_value(entry)
         assert unpack_shadow(entry) == shadow
-    assert unpack_shadow(pack_shadow(0, (1 << 36) + 7, False)) == (0, 7, False)
+    assert unpack_shadow(pack_shadow(1, 0, (1 << 36) + 7, False)) == (1, 0, 7, False)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_refault_is_recent_within_the_lists_that_it_competes_with(
     machine = small(swap=swap)
     lruvec = sized(machine, 40, 20, 30, 40)
     lruvec.nonresident_age = 1000
-    near, far = pack_shadow(0, 1000 - reach, False), pack_shadow(0, 999 - reach, True)
+    near, far = pack_shadow(1, 0, 1000 - reach, False), pack_shadow(1, 0, 999 - reach, True)
     assert workingset_test_recent(machine.vm, near, file) == (True, False)
     assert workingset_test_recent(machine.vm, far, file) == (False, True)
 

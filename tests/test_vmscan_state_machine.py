@@ -30,12 +30,13 @@ class Pressure(RuleBasedStateMachine):
 
     swap: int | str = "3 MiB"
     swappiness = 60
+    lru_gen = False
 
     def __init__(self) -> None:
         super().__init__()
         self.machine = Machine(
             "16 MiB", cpus=2, reclaim=True, swap=self.swap, swappiness=self.swappiness,
-            min_free_kbytes=512,
+            min_free_kbytes=512, lru_gen=self.lru_gen,
         )  # fmt: skip
         self.first = state_of(self.machine)
         self.file = self.machine.open("file", "12 MiB")
@@ -100,6 +101,11 @@ class Pressure(RuleBasedStateMachine):
         """Woken for nothing."""
         getattr(self.machine, which)()
 
+    @rule(enabled=st.sampled_from((True, True, False)))
+    def change_lru(self, enabled: bool) -> None:
+        """To generations, or to the classic lists."""
+        self.machine.lru_gen(enabled)
+
     @rule(nr=st.integers(1, 200))
     def back_and_forth(self, nr: int) -> None:
         """Operations undone and done again leave the same state."""
@@ -136,6 +142,18 @@ class Swappy(Pressure):
     swap, swappiness = "16 MiB", 200
 
 
+class Generations(Pressure):
+    """The multi-gen LRU from the beginning."""
+
+    lru_gen = True
+
+
+class SwappyGenerations(Swappy):
+    """Anonymous memory goes first, by generations."""
+
+    lru_gen = True
+
+
 _settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
 TestPressure = Pressure.TestCase
 TestPressure.settings = _settings
@@ -143,6 +161,10 @@ TestNoSwap = NoSwap.TestCase
 TestNoSwap.settings = _settings
 TestSwappy = Swappy.TestCase
 TestSwappy.settings = _settings
+TestGenerations = Generations.TestCase
+TestGenerations.settings = _settings
+TestSwappyGenerations = SwappyGenerations.TestCase
+TestSwappyGenerations.settings = _settings
 
 
 def test_a_folio_that_somebody_holds_is_not_freed() -> None:
@@ -159,14 +181,16 @@ def test_a_folio_that_somebody_holds_is_not_freed() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("lru_gen", [False, True])
 @pytest.mark.parametrize("swappiness", [0, 60, 200])
 def test_100_000_requests_under_pressure_hold_every_invariant_and_are_undone(
-    swappiness: int,
+    swappiness: int, lru_gen: bool
 ) -> None:
     chance = random.Random(swappiness)
     machine = Machine(
-        "16 MiB", cpus=2, reclaim=True, swap="6 MiB", swappiness=swappiness, min_free_kbytes=512
-    )
+        "16 MiB", cpus=2, reclaim=True, swap="6 MiB", swappiness=swappiness, min_free_kbytes=512,
+        lru_gen=lru_gen,
+    )  # fmt: skip
     first = state_of(machine)
     file, region = machine.open("file", "12 MiB"), machine.mmap("region", "12 MiB")
     blocks: list[int] = []

@@ -8,7 +8,9 @@ from typing import SupportsIndex, TypeGuard
 
 from memsim.lib.bits import PAGE_SHIFT
 from memsim.lib.sizes import parse_size
+from memsim.mm.mempool import pool_with
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
+from memsim.trace.mempool_steps import shown
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadDescription, BadFree, BadRequest
 from memsim.words.gfp import __GFP_BITS_MASK, gfp_migratetype, gfp_zone
@@ -90,12 +92,20 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
         raise BadFree(f"pfn {pfn} is a page table of the kernel")
     if hasattr(vm, "folios") and vm.folios.refcount[pfn]:
         raise BadFree(f"pfn {pfn} is a folio of a file or region: drop() that page of it")
+    check_not_reserved(vm, pfn)
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
     if order not in (None, state & PG_ORDER):
         raise BadFree(f"pfn {pfn} was allocated with order {state & PG_ORDER}, not {order}")
     return state & PG_ORDER
+
+
+def check_not_reserved(vm: Vm, element: int) -> None:
+    """BadFree for a pfn or an address that a memory pool keeps in reserve: nobody has it."""
+    pool = pool_with(vm, element)
+    if pool is not None:
+        raise BadFree(f"{shown(element)} is in the reserve of mempool {pool.id}")
 
 
 def check_cache_name(name: object) -> None:
@@ -127,9 +137,12 @@ def check_switch(name: str, value: object) -> None:
         raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
 
 
-def check_reclaim(reclaim: bool, swap: int | str, swappiness: int) -> int:
+def check_reclaim(reclaim: bool, swap: int | str, swappiness: int, lru_gen: bool) -> int:
     """The pages of the swap device. BadDescription for sizes that are none, or without reclaim."""
     check_switch("reclaim", reclaim)
+    check_switch("lru_gen", lru_gen)
+    if lru_gen and not reclaim:
+        raise BadDescription("lru_gen=True: needs reclaim=True")
     try:
         slots = parse_size(swap) >> PAGE_SHIFT
     except ValueError as error:

@@ -165,5 +165,6 @@ def _shown(result: object) -> str:
     if isinstance(result, bool) or result is None:
         return ""
     if isinstance(result, int):
-        return " = NULL" if result == NULL else f" = pfn {result}"
+        error = " = NULL" if result == NULL else f" = error {-result}"
+        return f" = pfn {result}" if result >= 0 else error
     return f" = {len(result)} pages" if isinstance(result, list) else ""

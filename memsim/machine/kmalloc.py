@@ -18,6 +18,7 @@ from memsim.machine.checks import (
     check_cache_numbers,
     check_cpu,
     check_gfp_mask,
+    check_not_reserved,
     whole,
 )
 from memsim.machine.slab import SlabRequests
@@ -227,6 +228,7 @@ class KmallocRequests(SlabRequests):
         self._state()
         whole("address", address)
         check_cpu(self.vm, cpu)
+        check_not_reserved(self.vm, address)
         wrong = kmalloc.not_freeable(self.vm, address)
         if wrong:
             self._refuse_free(address, cpu, wrong)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.machine.cgroup import CgroupRequests
 from memsim.machine.checks import (
     check_cpu,
     check_free,
@@ -23,8 +24,9 @@ from memsim.machine.checks import (
     whole,
 )
 from memsim.machine.compaction import CompactionRequests
-from memsim.machine.kvmalloc import KvmallocRequests
-from memsim.machine.pages import PageRequests
+from memsim.machine.mempolicy import PolicyRequests
+from memsim.machine.mempool import MempoolRequests
+from memsim.machine.pages import NO_ROOM, PageRequests
 from memsim.machine.why import slow_path_told
 from memsim.mm import validate as validation
 from memsim.mm.compaction.kcompactd import kcompactd_run
@@ -33,6 +35,8 @@ from memsim.mm.description import Description, Sizes, boot_firmware, boot_vm, of
 from memsim.mm.folio import reclaim_init
 from memsim.mm.journal import set_page_state
 from memsim.mm.kmalloc_caches import kmem_cache_init
+from memsim.mm.lru_gen.change_state import lru_gen_change_state
+from memsim.mm.mempolicy import alloc_pages_noprof, nodemask_of_failure
 from memsim.mm.mmzone import (
     PG_INUSE,
     PG_LRU,
@@ -57,13 +61,13 @@ from memsim.trace.events import Traced
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64
 from memsim.words.errors import BadFree, BadRequest, PageAllocationFailure
-from memsim.words.gfp import show_gfp_flags
+from memsim.words.gfp import __GFP_ACCOUNT, show_gfp_flags
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, NULL
 
 _MAX_BULK = 1 << 20
 
 
-class Machine(KvmallocRequests, PageRequests, CompactionRequests):
+class Machine(MempoolRequests, CgroupRequests, PageRequests, CompactionRequests, PolicyRequests):
     """A simulated machine: nodes, zones and CPUs, its trace, and its history.
 
     ram: bytes or text like "16 GiB"; a list of them makes a NUMA node of each, and the CPUs are
@@ -74,7 +78,8 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
     keeps alike caches apart; random_kmalloc_caches has each kmalloc-normal cache sixteen times.
     vmalloc=True boots vmalloc, whose page tables take pages, and whose structs are objects of slab
     where there is one. reclaim=True: pages of files and regions are reclaimed
-    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200.
+    when memory is short, the latter to a swap device of this size; swappiness is 0 to 200;
+    lru_gen=True runs the multi-gen LRU, as Debian's kernel does, in the place of the classic lists.
     steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
     a slab's objects; the page allocator draws nothing.
     BadDescription says what cannot be.
@@ -101,6 +106,7 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
         reclaim: bool = False,
         swap: int | str = 0,
         swappiness: int = 60,
+        lru_gen: bool = False,
         seed: int = 0,
         steps: bool = True,
     ) -> None:
@@ -115,12 +121,13 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
         if vmalloc:
             vmalloc_init(vm)
-        slots = check_reclaim(reclaim, swap, swappiness)
+        slots = check_reclaim(reclaim, swap, swappiness, lru_gen)
         if reclaim:
             reclaim_init(vm)
             kcompactd_run(vm)
             swapon(vm, slots)
             vm.folios.swappiness = swappiness
+            lru_gen_change_state(vm, lru_gen)
             vm.pressure = ReclaimAndCompaction(vm)
         self._adopt(vm, seed, steps)
 
@@ -176,14 +183,22 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
 
     # Requests
 
-    def alloc_pages(self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int = 0) -> int:
-        """Allocate 2**order pages: the first pfn. Kernel: mm/page_alloc.c __alloc_pages_noprof().
+    def alloc_pages(
+        self, gfp_mask: int, order: int = 0, *, cpu: int = 0, nid: int | None = None
+    ) -> int:
+        """Allocate 2**order pages: the first pfn. Kernel: mm/mempolicy.c alloc_pages_noprof().
 
+        nid: the node where the search begins, whatever the task's policy is, as alloc_pages_node()
+        has it; without one the policy says, and without a policy it is the CPU's own node.
         BadRequest for what no caller may ask; PageAllocationFailure, with the kernel's report,
         when there is no such block.
         """
-        check_request(self.vm, gfp_mask, order, cpu, nid)
+        check_request(self.vm, gfp_mask, order, cpu, 0 if nid is None else nid)
         name = f"alloc_pages({show_gfp_flags(gfp_mask)}, order={order})"
+        if nid is None:
+            pfn = self._do(name, cpu, lambda: alloc_pages_noprof(self.vm, gfp_mask, order))
+            nodemask = nodemask_of_failure(self.vm, gfp_mask, order)
+            return self._or_failure(pfn, gfp_mask, order, nodemask)
         pfn = self._do(name, cpu, lambda: alloc.alloc_pages(self.vm, gfp_mask, order, nid))
         return self._or_failure(pfn, gfp_mask, order)
 
@@ -347,9 +362,9 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
 
     # Inside
 
-    def _or_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
+    def _or_failure(self, pfn: int, gfp_mask: int, order: int, nodemask: int = NULL) -> int:
         if pfn == NULL:
-            raise _failure(self.vm, gfp_mask, order)
+            raise _failure(self.vm, gfp_mask, order, nodemask)
         return pfn
 
     def _zone(self, pfn: int) -> Zone:
@@ -360,10 +375,12 @@ class Machine(KvmallocRequests, PageRequests, CompactionRequests):
         return zone
 
 
-def _failure(vm: Vm, gfp_mask: int, order: int) -> PageAllocationFailure:
+def _failure(vm: Vm, gfp_mask: int, order: int, nodemask: int) -> PageAllocationFailure:
     """The error of a request that got nothing, with the report if the kernel logs one."""
+    if gfp_mask & __GFP_ACCOUNT and hasattr(vm, "folios") and vm.folios.memcgs.refused:
+        return PageAllocationFailure(NO_ROOM, "")
     told = warns(vm, gfp_mask)
-    report = allocation_failure_report(vm, gfp_mask, order, "memsim") if told else ""
+    report = allocation_failure_report(vm, gfp_mask, order, "memsim", nodemask) if told else ""
     flags = show_gfp_flags(gfp_mask)
     return PageAllocationFailure(f"page allocation failure: order:{order}, {flags}", report)
 

@@ -23,7 +23,12 @@ from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.history import History, T
 from memsim.mm import filemap, madvise, memory, swap
 from memsim.mm.folio import ANON, FILE, AddressSpace, forget_mapping, new_mapping
+from memsim.mm.lru_gen.change_state import lru_gen_change_state
+from memsim.mm.memcontrol.run_as import run_as
+from memsim.mm.mempolicy import nodemask_of_failure
 from memsim.mm.mmzone import PglistData, Vm
+from memsim.mm.oom_kill.regions import mmap_region, munmap_region
+from memsim.mm.oom_kill.task import owner_of_region
 from memsim.mm.show_mem import allocation_failure_report
 from memsim.mm.vmscan.kswapd import kswapd
 from memsim.words.errors import BadRequest, PageAllocationFailure
@@ -32,6 +37,8 @@ from memsim.words.mmzone import NULL
 from memsim.words.page_flags import LRUVEC_WAKE_FLUSHERS
 from memsim.words.slab import NUMA_NO_NODE
 
+#: What is said where a charge is refused; the kernel logs nothing.
+NO_ROOM = "ENOMEM: its memory cgroup has no room for the page below memory.max"
 #: The largest file or region, in pages: 1 TiB.
 _MAX_PAGES = 1 << 28
 
@@ -67,7 +74,8 @@ class PageRequests(History):
     def read(self, file: Pages, index: int, *, cpu: int = 0, nid: int | None = None) -> int:
         """Read a page of a file: the pfn that has it. PageAllocationFailure without memory.
 
-        nid: the node it should be on if it is not in the page cache; by default the CPU's own.
+        nid: the node it should be on if it is not in the page cache; by default the task's policy
+        says, without one the CPU's own.
         Kernel: mm/filemap.c filemap_read()
         """
         mapping = self._page_of(file, FILE, index)
@@ -95,9 +103,12 @@ class PageRequests(History):
         check_switch("write", write)
         mapping = self._page_of(region, None, index)
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
-        fault = memory.handle_mm_fault if mapping.is_anon else filemap.filemap_fault
+        fault = memory.handle_mm_fault
         call = lambda: fault(self.vm, mapping, index, write, gfp, node)  # noqa: E731
-        return self._had(self._do(f"touch({region.name}, {index})", cpu, call))
+        name, owner = f"touch({region.name}, {index})", owner_of_region(self.vm.oom, mapping.id)
+        if owner is not None:
+            return self._had(self._do(name, cpu, lambda: run_as(self.vm, owner, call)))
+        return self._had(self._do(name, cpu, call))
 
     def madvise(self, pages: Pages, index: int, advice: str, *, cpu: int = 0) -> None:
         """Say of a page that it is not needed: MADV_COLD or MADV_FREE of a region's.
@@ -124,7 +135,7 @@ class PageRequests(History):
         """A file is deleted, or a region unmapped: all its folios are freed."""
         mapping = self._mapping(pages, None)
         check_cpu(self.vm, cpu)
-        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping))
+        self._do(f"close({pages.name})", cpu, lambda: self._close(mapping, pages.nr_pages))
 
     def kswapd(self, *, nid: int = 0) -> None:
         """Wake a node's kswapd, whatever it was asked for, and let it run until it sleeps.
@@ -140,6 +151,18 @@ class PageRequests(History):
         """Write all dirty pages of files, at once. Kernel: mm/page-writeback.c."""
         self._folios()
         self._do("write_back()", 0, lambda: filemap.write_back(self.vm))
+
+    def lru_gen(self, enabled: bool) -> None:
+        """Write y or n to /sys/kernel/mm/lru_gen/enabled: all folios change lists.
+
+        Kernel: mm/vmscan.c lru_gen_change_state()
+        """
+        self._folios()
+        check_switch("enabled", enabled)
+        if enabled and self.vm.folios.memcgs.groups:
+            raise BadRequest("lru_gen(True): NOT MODELLED beside memory cgroups")
+        name = f"lru_gen({'y' if enabled else 'n'})"
+        self._do(name, 0, lambda: lru_gen_change_state(self.vm, enabled))
 
     def lru_add_drain_all(self) -> None:
         """Empty the batches of every CPU. Kernel: mm/swap.c lru_add_drain_all()."""
@@ -180,8 +203,15 @@ class PageRequests(History):
             )
         nr_pages = _nr_pages(size)
         shown = f"{call}({name}, {nr_pages} pages)"
-        made = self._do(shown, 0, lambda: _Hidden(new_mapping(self.vm, kind, name)))
+        made = self._do(shown, 0, lambda: _Hidden(self._new_mapping(kind, name, nr_pages)))
         return Pages(made.mapping.id, name, nr_pages)
+
+    def _new_mapping(self, kind: int, name: str, nr_pages: int) -> AddressSpace:
+        return (
+            mmap_region(self.vm, name, nr_pages)
+            if kind == ANON
+            else new_mapping(self.vm, kind, name)
+        )
 
     def _mapping(self, pages: Pages, kind: int | None) -> AddressSpace:
         self._folios()
@@ -204,22 +234,27 @@ class PageRequests(History):
 
     def _node(self, cpu: int, nid: int | None) -> int:
         check_cpu(self.vm, cpu)
-        if nid is None or nid == NUMA_NO_NODE:
-            return self.vm.cpu_to_node[cpu]
+        if nid is None:
+            return NUMA_NO_NODE
         check_nid(self.vm, nid)
         return nid
 
     def _had(self, pfn: int) -> int:
+        if pfn < NULL:
+            raise PageAllocationFailure(NO_ROOM, "")
         if pfn == NULL:
             flags = show_gfp_flags(GFP_HIGHUSER_MOVABLE)
-            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim")
+            nodemask = nodemask_of_failure(self.vm, GFP_HIGHUSER_MOVABLE, 0)
+            report = allocation_failure_report(self.vm, GFP_HIGHUSER_MOVABLE, 0, "memsim", nodemask)
             raise PageAllocationFailure(f"page allocation failure: order:0, {flags}", report)
         return pfn
 
-    def _close(self, mapping: AddressSpace) -> None:
-        call = memory.zap_pte if mapping.is_anon else filemap.truncate
+    def _close(self, mapping: AddressSpace, nr_pages: int) -> None:
+        if mapping.is_anon:
+            munmap_region(self.vm, mapping, nr_pages)
+            return
         for index in sorted(mapping.i_pages):
-            call(self.vm, mapping, index)
+            filemap.truncate(self.vm, mapping, index)
         forget_mapping(self.vm, mapping)
 
 

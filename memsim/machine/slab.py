@@ -18,6 +18,7 @@ from memsim.machine.checks import (
     check_cache_numbers,
     check_cpu,
     check_nid,
+    check_not_reserved,
     check_request,
     whole,
 )
@@ -248,6 +249,7 @@ class SlabRequests(History):
     def _object(self, address: int, cpu: int) -> Object:
         """The object in use at this address, which must be its first byte."""
         slab = self.slab_at(address)
+        check_not_reserved(self.vm, address)
         if slab is None:
             raise BadFree(f"address {address:#x} is in no slab")
         obj, wrong = kmem_cache.object_at(slab, address)

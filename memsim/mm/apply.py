@@ -11,6 +11,9 @@ from memsim.lib.list import list_del, list_insert_after
 from memsim.mm.compaction.state import apply_compaction_step
 from memsim.mm.folio_apply import apply_folio_step
 from memsim.mm.journal import all_fields
+from memsim.mm.memcontrol.apply import apply_memcg_step
+from memsim.mm.mempolicy import apply_mempolicy_step
+from memsim.mm.mempool import apply_mempool_step
 from memsim.mm.mmzone import Vm, Zone
 from memsim.mm.page_alloc.free_list import refill_from_deferred
 from memsim.mm.restore import restore
@@ -19,6 +22,9 @@ from memsim.mm.snapshot import Snapshot, take_snapshot
 from memsim.mm.vmalloc.apply import apply_vmalloc_step
 from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep, ZoneStat
+from memsim.trace.memcg_steps import MemcgStep
+from memsim.trace.mempolicy_steps import MempolicyStep
+from memsim.trace.mempool_steps import MempoolStep
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import (
     Field,
@@ -82,8 +88,15 @@ def _apply(vm: Vm, step: Step, backwards: bool) -> None:
         apply_vmalloc_step(vm, step, backwards)
     elif isinstance(step, CompactionStep):
         apply_compaction_step(vm, step, backwards)
+    elif isinstance(step, MempolicyStep):
+        apply_mempolicy_step(vm, step, backwards)
+    elif isinstance(step, MempoolStep):
+        apply_mempool_step(vm, step, backwards)
     elif isinstance(step, ZoneStat):
         vm.zones[step.zone_id].vm_stat[step.item] = step.old if backwards else step.new
+    elif isinstance(step, MemcgStep):
+        if hasattr(vm, "folios"):
+            apply_memcg_step(vm, step, backwards)
     elif isinstance(step, FolioStep):
         if hasattr(vm, "folios"):
             apply_folio_step(vm, step, backwards)

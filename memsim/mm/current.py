@@ -5,7 +5,23 @@ Kernel: include/linux/sched.h struct task_struct, include/linux/preempt.h
 
 from __future__ import annotations
 
+from memsim.words.mempolicy import MAX_NUMNODES, MPOL_DEFAULT
 from memsim.words.task import PF_MEMALLOC
+
+
+class TaskPolicy:
+    """task_struct's mempolicy, il_prev and il_weight. `nodes` is a mask; MPOL_DEFAULT is no policy.
+
+    il_prev: the node that interleaving took last; il_weight: how many pages more it may give.
+    """
+
+    __slots__ = ("il_prev", "il_weight", "mode", "nodes")
+
+    def __init__(self) -> None:
+        self.mode = MPOL_DEFAULT
+        self.nodes = 0
+        self.il_prev = MAX_NUMNODES - 1
+        self.il_weight = 0
 
 
 class Current:
@@ -15,14 +31,17 @@ class Current:
     """
 
     __slots__ = (
-        "bh_disabled", "fatal_signal_pending", "flags", "in_hardirq", "in_serving_softirq",
-        "oom_victim", "rt_or_dl",
+        "bh_disabled", "fatal_signal_pending", "flags", "in_hardirq", "in_lru_fault",
+        "in_serving_softirq", "mempolicy", "oom_victim", "rt_or_dl",
     )  # fmt: skip
 
     def __init__(self, flags: int = 0) -> None:
         self.flags = flags
+        self.mempolicy = TaskPolicy()
         #: tsk_is_oom_victim(): the OOM killer chose it.
         self.oom_victim = False
+        #: It is in a page fault: lru_gen_in_fault().
+        self.in_lru_fault = False
         self.fatal_signal_pending = False
         #: rt_or_dl_task(): a realtime or deadline task.
         self.rt_or_dl = False

@@ -15,6 +15,7 @@ from memsim.mm.folio import (
     folio_nr_pages,
     folio_set_flags,
     folio_zone,
+    mod_folio_node_state,
     mod_folio_state,
     mod_zone_folio_state,
     set_entry,
@@ -22,6 +23,9 @@ from memsim.mm.folio import (
     set_word,
     xa_is_value,
 )
+from memsim.mm.memcontrol.charge import mem_cgroup_charge
+from memsim.mm.memcontrol.state import count_memcg_events
+from memsim.mm.mempolicy import alloc_pages_noprof
 from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.rmap import access, folio_add_file_rmap, folio_remove_rmap
@@ -29,6 +33,7 @@ from memsim.mm.swap import folio_add_lru, folio_mark_accessed, folio_put, folio_
 from memsim.mm.workingset import workingset_refault
 from memsim.trace.folio_steps import WORD_INDEX, WORD_MAPPING, WORD_REFCOUNT
 from memsim.words.gfp import __GFP_WRITE
+from memsim.words.memcontrol import PGFAULT, PGMAJFAULT
 from memsim.words.mmzone import NR_ZONE_WRITE_PENDING, NULL
 from memsim.words.page_flags import (
     LRUVEC_WAKE_FLUSHERS,
@@ -40,11 +45,21 @@ from memsim.words.page_flags import (
     PG_reclaim,
     PG_uptodate,
 )
+from memsim.words.slab import NUMA_NO_NODE
 
 
 def folio_alloc(vm: Vm, gfp_mask: int, nid: int, order: int = 0) -> int:
-    """A folio that its caller holds, or NULL. Kernel: include/linux/gfp.h folio_alloc_noprof()."""
-    folio = alloc_pages(vm, gfp_mask, order, nid)
+    """A folio that its caller holds, or NULL; for no node it is the task's policy that chooses.
+
+    Kernel: mm/mempolicy.c folio_alloc_noprof()
+    """
+    if nid == NUMA_NO_NODE:
+        return hold_new(vm, alloc_pages_noprof(vm, gfp_mask, order))
+    return hold_new(vm, alloc_pages(vm, gfp_mask, order, nid))
+
+
+def hold_new(vm: Vm, folio: int) -> int:
+    """The new folio, now with its caller's reference; NULL where there is none."""
     if folio != NULL:
         set_word(vm.folios, WORD_REFCOUNT, folio, 1)
     return folio
@@ -59,12 +74,16 @@ def filemap_get_folio(mapping: AddressSpace, index: int) -> int:
     return entry if entry >= 0 else NULL
 
 
-def filemap_add_folio(vm: Vm, mapping: AddressSpace, folio: int, index: int, gfp_mask: int) -> None:
-    """Give a folio to the page cache, and queue it for the LRU list.
+def filemap_add_folio(vm: Vm, mapping: AddressSpace, folio: int, index: int, gfp_mask: int) -> int:
+    """Give a folio to the page cache, and queue it for the LRU list: 0, or -ENOMEM.
 
-    Refaults count, but not of a folio that is about to be written: __GFP_WRITE.
+    It is charged to the memcg of who reads or writes it. Refaults count, but not of a folio that is
+    about to be written: __GFP_WRITE.
     Kernel: mm/filemap.c filemap_add_folio(), __filemap_add_folio()
     """
+    ret = mem_cgroup_charge(vm, folio, vm.oom.current.memcg, gfp_mask)
+    if ret:
+        return ret
     folio_get(vm.folios, folio)
     set_word(vm.folios, WORD_MAPPING, folio, mapping.id)
     set_word(vm.folios, WORD_INDEX, folio, index)
@@ -73,6 +92,17 @@ def filemap_add_folio(vm: Vm, mapping: AddressSpace, folio: int, index: int, gfp
     if xa_is_value(shadow) and not gfp_mask & __GFP_WRITE:
         workingset_refault(vm, folio, shadow)
     folio_add_lru(vm, folio)
+    return 0
+
+
+def _new_folio(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid: int) -> int:
+    """A folio that the page cache has from now on: NULL without memory, -ENOMEM if not charged."""
+    folio = folio_alloc(vm, gfp_mask, nid)
+    if folio == NULL:
+        return NULL
+    ret = filemap_add_folio(vm, mapping, folio, index, gfp_mask)
+    folio_put(vm, folio)
+    return ret or folio
 
 
 def _filemap_remove_folio(vm: Vm, folio: int, shadow: int = NULL) -> None:
@@ -92,34 +122,30 @@ def _filemap_remove_folio(vm: Vm, folio: int, shadow: int = NULL) -> None:
 def filemap_read(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid: int) -> int:
     """Read a page of a file, from the page cache or, with a new folio, from its disk.
 
-    The folio, or NULL where there is no memory for one.
+    The folio, NULL where there is no memory for one, or -ENOMEM where its memcg is full.
     NOT MODELLED: that a read which goes on in the same folio does not mark it again.
     Kernel: mm/filemap.c filemap_read(), filemap_create_folio()
     """
     folio = filemap_get_folio(mapping, index)
     if folio == NULL:
-        folio = folio_alloc(vm, gfp_mask, nid)
-        if folio == NULL:
-            return NULL
-        filemap_add_folio(vm, mapping, folio, index, gfp_mask)
+        folio = _new_folio(vm, mapping, index, gfp_mask, nid)
+        if folio < 0:
+            return folio
         folio_set_flags(vm.folios, folio, PG_uptodate)
-        folio_put(vm, folio)
     folio_mark_accessed(vm, folio)
     return folio
 
 
 def filemap_write(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid: int) -> int:
-    """Write a page of a file: the folio, dirty now, or NULL. It does not count as an access.
+    """Write a page of a file: the folio, dirty now, or an error. It does not count as an access.
 
     Kernel: mm/filemap.c generic_perform_write(), __filemap_get_folio() with FGP_WRITEBEGIN
     """
     folio = filemap_get_folio(mapping, index)
     if folio == NULL:
-        folio = folio_alloc(vm, gfp_mask | __GFP_WRITE, nid)
-        if folio == NULL:
-            return NULL
-        filemap_add_folio(vm, mapping, folio, index, gfp_mask | __GFP_WRITE)
-        folio_put(vm, folio)
+        folio = _new_folio(vm, mapping, index, gfp_mask | __GFP_WRITE, nid)
+        if folio < 0:
+            return folio
     folio_set_flags(vm.folios, folio, PG_uptodate)
     folio_mark_dirty(vm, folio)
     return folio
@@ -128,19 +154,21 @@ def filemap_write(vm: Vm, mapping: AddressSpace, index: int, gfp_mask: int, nid:
 def filemap_fault(
     vm: Vm, mapping: AddressSpace, index: int, write: bool, gfp_mask: int, nid: int
 ) -> int:
-    """Use a page of a file that a process maps: the folio, or NULL. A write makes it dirty.
+    """Use a page of a file that a process maps: the folio, or an error. A write makes it dirty.
 
     NOT MODELLED: several ptes of one folio; ptes around it that are mapped too (fault-around).
     Kernel: mm/filemap.c filemap_fault(), mm/memory.c finish_fault()
     """
+    memcg = vm.oom.current.memcg
     folio = filemap_get_folio(mapping, index)
+    if folio == NULL or not vm.folios.mapcount[folio]:
+        count_memcg_events(vm, memcg, PGFAULT, 1)
     if folio == NULL:
-        folio = folio_alloc(vm, gfp_mask, nid)
-        if folio == NULL:
-            return NULL
-        filemap_add_folio(vm, mapping, folio, index, gfp_mask)
+        count_memcg_events(vm, memcg, PGMAJFAULT, 1)
+        folio = _new_folio(vm, mapping, index, gfp_mask, nid)
+        if folio < 0:
+            return folio
         folio_set_flags(vm.folios, folio, PG_uptodate)
-        folio_put(vm, folio)
     if vm.folios.mapcount[folio]:
         access(vm, folio, write)
     else:
@@ -173,7 +201,7 @@ def folio_mark_dirty(vm: Vm, folio: int) -> None:
         return
     folio_set_flags(vm.folios, folio, PG_dirty)
     mod_folio_state(vm, folio, NR_FILE_DIRTY, 1)
-    mod_folio_state(vm, folio, NR_DIRTIED, 1)
+    mod_folio_node_state(vm, folio, NR_DIRTIED, 1)
     mod_zone_folio_state(folio_zone(vm, folio), NR_ZONE_WRITE_PENDING, folio_nr_pages(vm, folio))
 
 
@@ -201,7 +229,7 @@ def write_back(vm: Vm) -> None:
             continue
         for _, folio in sorted(mapping.i_pages.items()):
             if folio >= 0 and folio_clear_dirty_for_io(vm, folio):
-                mod_folio_state(vm, folio, NR_WRITTEN, 1)
+                mod_folio_node_state(vm, folio, NR_WRITTEN, 1)
                 if vm.folios.flags[folio] & PG_reclaim:
                     folio_clear_flags(vm.folios, folio, PG_reclaim)
                     folio_rotate_reclaimable(vm, folio)

@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING
 
 from memsim.lib.flat import Ints, zeroed_ints
 from memsim.mm.journal import set_page_state
+from memsim.mm.lru_gen.state import LruGenFolio
+from memsim.mm.memcontrol.state import (
+    MemCgroup,
+    Memcgs,
+    count_memcg_events,
+    mod_memcg_lruvec_state,
+)
 from memsim.mm.mmzone import PG_ORDER, PglistData, Vm, Zone, page_zone
 from memsim.mm.swap_info import SwapInfo
 from memsim.trace.events import TP_STEPS
@@ -29,15 +36,19 @@ from memsim.trace.folio_steps import (
     WORD_INDEX,
     WORD_MAPCOUNT,
     WORD_MAPPING,
+    WORD_MEMCG_DATA,
     WORD_PRIVATE,
     WORD_REFCOUNT,
     WORD_YOUNG,
     WORDS,
     ZONE_STAT,
 )
+from memsim.trace.memcg_steps import MEMCG_FIELD
 from memsim.trace.trace import Trace
+from memsim.words.lru_gen import LRUVEC_LISTS
+from memsim.words.memcontrol import MEMCG_DATA_SHIFT, MEMCG_FIELD_NUMBER
 from memsim.words.mmzone import NULL
-from memsim.words.page_flags import NR_LRU_LISTS, NR_VM_NODE_STAT_ITEMS
+from memsim.words.page_flags import NR_VM_NODE_STAT_ITEMS
 
 if TYPE_CHECKING:
     from memsim.mm.shrinker import Shrinker
@@ -47,9 +58,10 @@ if TYPE_CHECKING:
 PAGE_MAPPING_ANON = 1
 #: Kinds of an AddressSpace: pages of a file, an anonymous region, the swap cache.
 FILE, ANON, SWAP = range(3)
-#: Words that a folio which is freed leaves behind as 0.
-_ALL_WORDS = range(len(WORDS))
+#: Words that a folio which is freed leaves behind as 0; memcg_data is whoever uncharges it's.
+_ALL_WORDS = [word for word in range(len(WORDS)) if word != WORD_MEMCG_DATA]
 _NODE_FIELD = {name: number for number, name in enumerate(NODE_FIELDS)}
+_FIRST_LRUGEN = _NODE_FIELD["lrugen.max_seq"]
 
 
 class AddressSpace:
@@ -75,19 +87,26 @@ class AddressSpace:
 
 
 class Lruvec:
-    """struct lruvec: a node's LRU lists, and what its balance stands on.
+    """struct lruvec: the LRU lists of a memcg's folios on a node, and what their balance stands on.
 
-    NOT MODELLED: one for each memcg; all folios are the root's.
+    `vm_stat` counts the folios of the memcg and of those below it: of the root, all of the node's.
+    `memcg` is the memcg's id, 0 for the root.
     """
 
     __slots__ = (
-        "anon_cost", "file_cost", "flags", "lists", "nonresident_age", "pgdat", "refaults_anon",
-        "refaults_file",
+        "anon_cost", "file_cost", "flags", "lists", "lrugen", "memcg", "nonresident_age", "pgdat",
+        "refaults_anon", "refaults_file", "vm_stat",
     )  # fmt: skip
 
-    def __init__(self, pgdat: PglistData, lists: list[int]) -> None:
+    def __init__(
+        self, pgdat: PglistData, lists: list[int], vm_stat: list[int], memcg: int = 0
+    ) -> None:
         self.pgdat = pgdat
+        #: By words.lru_gen.LRUVEC_LISTS: the classic ones, then those of generations.
         self.lists = lists
+        self.lrugen = LruGenFolio()
+        self.vm_stat = vm_stat
+        self.memcg = memcg
         self.anon_cost = self.file_cost = 0
         self.nonresident_age = 0
         self.flags = 0
@@ -102,9 +121,9 @@ class Folios:
     """
 
     __slots__ = (
-        "fbatches", "flags", "index", "mapcount", "mapping", "mappings", "next_mapping",
-        "private", "reclaimed_slab", "refcount", "shrinkers", "swap", "swapper_space",
-        "swappiness", "trace", "words", "young",
+        "fbatches", "flags", "index", "mapcount", "mapping", "mappings", "memcg_data", "memcgs",
+        "next_mapping", "private", "reclaimed_slab", "refcount", "shrinkers", "swap",
+        "swapper_space", "swappiness", "trace", "words", "young",
     )  # fmt: skip
 
     def __init__(self, vm: Vm) -> None:
@@ -117,6 +136,9 @@ class Folios:
         self.refcount = self.words[WORD_REFCOUNT]
         self.young = self.words[WORD_YOUNG]
         self.private = self.words[WORD_PRIVATE]
+        #: The id of the memcg that a page is charged to, with MEMCG_DATA_KMEM; 0: it is to none.
+        self.memcg_data = self.words[WORD_MEMCG_DATA]
+        self.memcgs = Memcgs(vm.nr_cpus, len(vm.nodes))
         #: How readily anonymous memory is swapped: /proc/sys/vm/swappiness, from 0 to 200.
         self.swappiness = 60
         #: Caches that reclaim asks, and whole pages that they gave back in this pass.
@@ -132,14 +154,16 @@ class Folios:
 
 
 def reclaim_init(vm: Vm) -> None:
-    """From here on pages may have mappings, and nodes LRU lists. All lists are empty.
-
-    Kernel: mm/mmzone.c lruvec_init()
-    """
+    """From here on pages may have mappings, and nodes LRU lists. All lists are empty."""
     vm.folios = Folios(vm)
     for pgdat in vm.nodes:
-        pgdat.lruvec = Lruvec(pgdat, vm.list_heads(NR_LRU_LISTS))
         pgdat.vm_stat = [0] * NR_VM_NODE_STAT_ITEMS
+        pgdat.lruvec = Lruvec(pgdat, lruvec_lists(vm), pgdat.vm_stat)
+
+
+def lruvec_lists(vm: Vm) -> list[int]:
+    """The heads of a new lruvec's lists. Kernel: mm/mmzone.c lruvec_init()."""
+    return vm.list_heads(len(LRUVEC_LISTS))
 
 
 def xa_mk_value(value: int) -> int:
@@ -167,6 +191,51 @@ def folio_zone(vm: Vm, folio: int) -> Zone:
 def folio_pgdat(vm: Vm, folio: int) -> PglistData:
     """The node of a folio. Kernel: include/linux/mm.h folio_pgdat()."""
     return vm.nodes[folio_zone(vm, folio).node]
+
+
+def folio_lruvec(vm: Vm, folio: int) -> Lruvec:
+    """Whose lists a folio is on, or will be. Kernel: include/linux/memcontrol.h folio_lruvec()."""
+    return mem_cgroup_lruvec(folio_memcg(vm, folio), folio_pgdat(vm, folio))
+
+
+def folio_memcg(vm: Vm, folio: int) -> MemCgroup | None:
+    """Whom a folio is charged to; None is the root.
+
+    Kernel: include/linux/memcontrol.h folio_memcg()
+    """
+    memcg_data = vm.folios.memcg_data[folio]
+    return vm.folios.memcgs.groups[memcg_data >> MEMCG_DATA_SHIFT] if memcg_data else None
+
+
+def mem_cgroup_lruvec(memcg: MemCgroup | None, pgdat: PglistData) -> Lruvec:
+    """A memcg's lruvec on a node. Kernel: include/linux/memcontrol.h mem_cgroup_lruvec()."""
+    return pgdat.lruvec if memcg is None else memcg.nodeinfo[pgdat.nid]
+
+
+def lruvec_memcg(vm: Vm, lruvec: Lruvec) -> MemCgroup | None:
+    """Whose lruvec it is; None is the root's. Kernel: include/linux/memcontrol.h lruvec_memcg()."""
+    return vm.folios.memcgs.groups[lruvec.memcg] if lruvec.memcg else None
+
+
+def parent_lruvec(lruvec: Lruvec) -> Lruvec | None:
+    """The root's on that node; None above it.
+
+    Kernel: include/linux/memcontrol.h parent_lruvec()
+    """
+    return lruvec.pgdat.lruvec if lruvec.memcg else None
+
+
+def lruvec_page_state(lruvec: Lruvec, item: int) -> int:
+    """A counter of a lruvec. Kernel: mm/memcontrol.c lruvec_page_state()."""
+    return lruvec.vm_stat[item]
+
+
+def lru_gen_enabled(vm: Vm) -> bool:
+    """Does the kernel run the multi-gen LRU: /sys/kernel/mm/lru_gen/enabled?
+
+    Kernel: include/linux/mm_inline.h lru_gen_enabled()
+    """
+    return vm.nodes[0].lruvec.lrugen.enabled
 
 
 def folio_nr_pages(vm: Vm, folio: int) -> int:
@@ -243,12 +312,19 @@ def forget_mapping(vm: Vm, mapping: AddressSpace) -> None:
 def mod_node_page_state(vm: Vm, pgdat: PglistData, item: int, delta: int) -> None:
     """Add delta to a counter of a node. NOT MODELLED: that each CPU collects changes first.
 
-    Kernel: mm/vmstat.c mod_node_page_state(), mm/memcontrol.c __mod_lruvec_state()
+    Kernel: mm/vmstat.c mod_node_page_state()
     """
     old = pgdat.vm_stat[item]
     if delta and vm.trace.mask & TP_STEPS:
         vm.trace.step(NODE_STAT, pgdat.nid, item, old, old + delta)
     pgdat.vm_stat[item] = old + delta
+
+
+def mod_lruvec_state(vm: Vm, lruvec: Lruvec, item: int, delta: int) -> None:
+    """Add delta to a counter of a lruvec, and of its node. Kernel: __mod_lruvec_state()."""
+    mod_node_page_state(vm, lruvec.pgdat, item, delta)
+    if lruvec.memcg:
+        mod_memcg_lruvec_state(vm, lruvec.memcg, lruvec, item, delta)
 
 
 def mod_zone_folio_state(zone: Zone, item: int, delta: int) -> None:
@@ -264,18 +340,46 @@ def mod_zone_folio_state(zone: Zone, item: int, delta: int) -> None:
 
 
 def mod_folio_state(vm: Vm, folio: int, item: int, sign: int) -> None:
-    """Count a folio's pages in its node, or take them away. Kernel: __lruvec_stat_mod_folio()."""
+    """Count a folio's pages in its lruvec, or take them away. Kernel: __lruvec_stat_mod_folio()."""
+    mod_lruvec_state(vm, folio_lruvec(vm, folio), item, sign * folio_nr_pages(vm, folio))
+
+
+def mod_folio_node_state(vm: Vm, folio: int, item: int, sign: int) -> None:
+    """Count a folio's pages in its node alone: what a memcg does not count.
+
+    Kernel: include/linux/vmstat.h node_stat_mod_folio()
+    """
     pgdat = folio_pgdat(vm, folio)
     mod_node_page_state(vm, pgdat, item, sign * folio_nr_pages(vm, folio))
+
+
+def count_memcg_folio_events(vm: Vm, folio: int, event: int) -> None:
+    """Count a folio's pages for its memcg. Kernel: include/linux/memcontrol.h."""
+    memcg = folio_memcg(vm, folio)
+    if memcg is not None:
+        count_memcg_events(vm, memcg, event, folio_nr_pages(vm, folio))
 
 
 def set_lruvec_field(vm: Vm, lruvec: Lruvec, name: str, value: int) -> None:
     """Change a number of a lruvec."""
     old = getattr(lruvec, name)
     if old != value and vm.trace.mask & TP_STEPS:
-        field = _NODE_FIELD[f"lruvec.{name}"]
-        vm.trace.step(NODE_STAT, lruvec.pgdat.nid, field, old, value)
+        nid = lruvec.pgdat.nid
+        if lruvec.memcg:
+            field = MEMCG_FIELD_NUMBER[f"lruvec.{name}"]
+            vm.trace.step(MEMCG_FIELD, lruvec.memcg, nid, field, old, value)
+        else:
+            vm.trace.step(NODE_STAT, nid, _NODE_FIELD[f"lruvec.{name}"], old, value)
     setattr(lruvec, name, value)
+
+
+def set_lrugen(vm: Vm, lruvec: Lruvec, place: int, value: int) -> None:
+    """Change a number of lruvec->lrugen; its place is one of mm/lru_gen/state.py."""
+    numbers = lruvec.lrugen.numbers
+    old = numbers[place]
+    if old != value and vm.trace.mask & TP_STEPS:
+        vm.trace.step(NODE_STAT, lruvec.pgdat.nid, _FIRST_LRUGEN + place, old, value)
+    numbers[place] = value
 
 
 def clear_words(folios: Folios, folio: int) -> None:

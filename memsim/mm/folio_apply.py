@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memsim.lib.list import list_del, list_insert_after
-from memsim.mm.folio import PAGE_MAPPING_ANON, AddressSpace, put_entry
+from memsim.mm.folio import PAGE_MAPPING_ANON, AddressSpace, mem_cgroup_lruvec, put_entry
 from memsim.mm.mmzone import Vm
 from memsim.trace.folio_steps import (
     BATCHES,
@@ -22,7 +22,8 @@ from memsim.trace.folio_steps import (
     SwapField,
     SwapSlot,
 )
-from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
+from memsim.words.lru_gen import LRU_GEN_NUMBERS, LRUVEC_LISTS
+from memsim.words.page_flags import NODE_STAT_ITEMS
 
 
 def apply_folio_step(vm: Vm, step: FolioStep, backwards: bool) -> None:
@@ -60,7 +61,9 @@ def apply_folio_step(vm: Vm, step: FolioStep, backwards: bool) -> None:
 
 def _link(vm: Vm, step: LruAdd | LruDel, joins: bool) -> None:
     if joins:
-        head = vm.nodes[step.nid].lruvec.lists[LRU_NAMES.index(step.lru)]
+        memcg = vm.folios.memcgs.groups[step.memcg] if step.memcg else None
+        lruvec = mem_cgroup_lruvec(memcg, vm.nodes[step.nid])
+        head = lruvec.lists[LRUVEC_LISTS.index(step.lru)]
         list_insert_after(vm.next, vm.prev, step.pfn, head if step.after < 0 else step.after)
     else:
         list_del(vm.next, vm.prev, step.pfn)
@@ -69,7 +72,9 @@ def _link(vm: Vm, step: LruAdd | LruDel, joins: bool) -> None:
 def _set_node_stat(vm: Vm, step: NodeStat, value: int) -> None:
     pgdat = vm.nodes[step.nid]
     group, _, name = step.field.rpartition(".")
-    if group:
+    if group == "lrugen":
+        pgdat.lruvec.lrugen.numbers[LRU_GEN_NUMBERS.index(name)] = value
+    elif group:
         setattr(pgdat.lruvec, name, value)
     else:
         pgdat.vm_stat[NODE_STAT_ITEMS.index(step.field)] = value

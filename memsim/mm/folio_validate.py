@@ -9,15 +9,37 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from memsim.lib.list import list_for_each
-from memsim.mm.folio import AddressSpace, folio_nr_pages, xa_is_value, xa_to_value
-from memsim.mm.mm_inline import folio_lru_list
-from memsim.mm.mmzone import PG_INUSE, PG_LRU, Vm, page_zone
+from memsim.mm.folio import (
+    AddressSpace,
+    Lruvec,
+    folio_lruvec,
+    folio_nr_pages,
+    folio_zone,
+    xa_is_value,
+    xa_to_value,
+)
+from memsim.mm.lru_gen.flags import folio_lru_gen
+from memsim.mm.lru_gen.state import AVG_REFAULTED, NR_PAGES, place_of_nr_pages
+from memsim.mm.memcontrol.validate import MEMCG_INVARIANTS
+from memsim.mm.mm_inline import folio_is_file_lru, folio_lru_list, lru_gen_is_active
+from memsim.mm.mmzone import PG_INUSE, PG_LRU, PglistData, Vm, page_zone
 from memsim.mm.rmap import folio_test_anon, references_of_places
 from memsim.mm.swap_info import SWAP_HAS_CACHE, SWAP_MAP_BAD
 from memsim.trace.folio_steps import BATCHES
+from memsim.words.lru_gen import (
+    LRU_GEN_NUMBERS,
+    LRUVEC_LISTS,
+    MAX_NR_GENS,
+    MIN_NR_GENS,
+    lru_gen_from_seq,
+    lru_gen_list,
+)
 from memsim.words.mmzone import NR_ZONE_LRU_BASE
 from memsim.words.page_flags import (
+    LRU_ACTIVE,
+    LRU_FILE,
     LRU_NAMES,
+    LRU_UNEVICTABLE,
     NODE_STAT_ITEMS,
     NR_ANON_MAPPED,
     NR_FILE_DIRTY,
@@ -40,48 +62,120 @@ def lru_folios(vm: Vm, nid: int, lru: int) -> list[int]:
     return list(list_for_each(vm.next, vm.nodes[nid].lruvec.lists[lru]))
 
 
-def _lists(vm: Vm) -> list[tuple[int, int]]:
-    return [(pgdat.nid, lru) for pgdat in vm.nodes for lru in range(NR_LRU_LISTS)]
+def _lruvecs(vm: Vm) -> list[Lruvec]:
+    """The root's on each node, then those of the memcgs."""
+    groups = vm.folios.memcgs.groups.values()
+    return [pgdat.lruvec for pgdat in vm.nodes] + [
+        lruvec for memcg in groups for lruvec in memcg.nodeinfo
+    ]
+
+
+def _lists(vm: Vm) -> list[tuple[Lruvec, int]]:
+    return [(lruvec, lru) for lruvec in _lruvecs(vm) for lru in range(len(LRUVEC_LISTS))]
+
+
+def _on_list(vm: Vm, lruvec: Lruvec, lru: int) -> list[int]:
+    return list(list_for_each(vm.next, lruvec.lists[lru]))
 
 
 def _links(vm: Vm) -> Iterator[str]:
     """Each folio on an LRU list is the next of its prev, and the prev of its next."""
-    for nid, lru in _lists(vm):
-        head = vm.nodes[nid].lruvec.lists[lru]
-        for before, folio in pairwise([head, *lru_folios(vm, nid, lru), head]):
+    for lruvec, lru in _lists(vm):
+        head = lruvec.lists[lru]
+        for before, folio in pairwise([head, *_on_list(vm, lruvec, lru), head]):
             if vm.prev[folio] != before:
                 yield f"prev of {folio} is {vm.prev[folio]}, not {before}"
 
 
 def _right_list(vm: Vm) -> Iterator[str]:
-    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that node."""
-    for nid, lru in _lists(vm):
-        for folio in lru_folios(vm, nid, lru):
-            zone = page_zone(vm, folio)
+    """A folio on an LRU list has PG_lru, belongs there by its flags, and is of that lruvec."""
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
             in_use = vm.page_state[folio] & PG_INUSE and vm.page_state[folio] & PG_LRU
-            here = zone is not None and zone.node == nid and folio_lru_list(vm, folio) == lru
+            here = folio_lruvec(vm, folio) is lruvec and lru in _may_be_on(vm, folio)
             if not in_use or not here:
-                yield f"{folio:#x} on {LRU_NAMES[lru]} of node {nid}"
+                yield f"{folio:#x} on {LRUVEC_LISTS[lru]} of node {lruvec.pgdat.nid}"
+
+
+def _may_be_on(vm: Vm, folio: int) -> set[int]:
+    """The lists that a folio may be on: one that was promoted is on an older one for a while."""
+    gen = folio_lru_gen(vm.folios, folio)
+    if gen < 0:
+        return {folio_lru_list(vm, folio)}
+    type, zone = folio_is_file_lru(vm, folio), folio_zone(vm, folio).idx
+    lrugen = folio_lruvec(vm, folio).lrugen
+    seqs = range(lrugen.min_seq(type), lrugen.max_seq + 1)
+    gens = [lru_gen_from_seq(seq) for seq in seqs]
+    if gen not in gens:
+        return set()
+    return {lru_gen_list(older, type, zone) for older in gens}
+
+
+def _counted_as(vm: Vm, folio: int) -> int:
+    """The counter of a folio on a list: those of the two youngest generations are active."""
+    gen = folio_lru_gen(vm.folios, folio)
+    if gen < 0:
+        return folio_lru_list(vm, folio)
+    active = lru_gen_is_active(folio_lruvec(vm, folio), gen)
+    return folio_is_file_lru(vm, folio) * LRU_FILE + active * LRU_ACTIVE
 
 
 def _nr_lru(vm: Vm) -> Iterator[str]:
     """NR_INACTIVE_ANON to NR_UNEVICTABLE count the pages of a node's lists, NR_ZONE_* a zone's."""
     listed: dict[tuple[int, int], int] = {}
-    for nid, lru in _lists(vm):
-        folios = lru_folios(vm, nid, lru)
-        nr_pages = sum(folio_nr_pages(vm, folio) for folio in folios)
-        counted = vm.nodes[nid].vm_stat[NR_LRU_BASE + lru]
-        if counted != nr_pages:
-            yield f"node {nid}: {NODE_STAT_ITEMS[lru]} {counted}, listed {nr_pages}"
-        for folio in folios:
-            zone = page_zone(vm, folio)
-            key = (zone.id if zone else -1, lru)
-            listed[key] = listed.get(key, 0) + folio_nr_pages(vm, folio)
+    by_node: dict[tuple[int, int], int] = {}
+    for lruvec, lru in _lists(vm):
+        for folio in _on_list(vm, lruvec, lru):
+            counter = _counted_as(vm, folio)
+            for key, sums in (
+                ((folio_zone(vm, folio).id, counter), listed),
+                ((lruvec.pgdat.nid, counter), by_node),
+            ):
+                sums[key] = sums.get(key, 0) + folio_nr_pages(vm, folio)
+    for pgdat in vm.nodes:
+        for lru in range(NR_LRU_LISTS):
+            counted, nr_pages = pgdat.vm_stat[NR_LRU_BASE + lru], by_node.get((pgdat.nid, lru), 0)
+            if counted != nr_pages:
+                yield f"node {pgdat.nid}: {NODE_STAT_ITEMS[lru]} {counted}, listed {nr_pages}"
     for zone in vm.zones:
         for lru in range(NR_LRU_LISTS):
             counted, nr_pages = zone.vm_stat[NR_ZONE_LRU_BASE + lru], listed.get((zone.id, lru), 0)
             if counted != nr_pages:
                 yield f"{zone.name}: {LRU_NAMES[lru]} {counted}, listed {nr_pages}"
+
+
+def _generations(vm: Vm) -> Iterator[str]:
+    """There are 2 to 4 generations of files, no fewer of anonymous memory, and they count right."""
+    for pgdat in vm.nodes:
+        lrugen = pgdat.lruvec.lrugen
+        anon, file = (lrugen.max_seq - lrugen.min_seq(type) + 1 for type in (0, 1))
+        if not MIN_NR_GENS <= file <= anon <= MAX_NR_GENS:
+            yield f"node {pgdat.nid}: {anon} generations of anonymous memory, {file} of files"
+        yield from _nr_pages(vm, pgdat)
+
+
+def _nr_pages(vm: Vm, pgdat: PglistData) -> Iterator[str]:
+    found = [0] * len(LRU_GEN_NUMBERS)
+    for lru in range(len(LRUVEC_LISTS)):
+        for folio in lru_folios(vm, pgdat.nid, lru):
+            gen, type = folio_lru_gen(vm.folios, folio), folio_is_file_lru(vm, folio)
+            if gen >= 0:
+                place = place_of_nr_pages(gen, type, folio_zone(vm, folio).idx)
+                found[place] += folio_nr_pages(vm, folio)
+    numbers = pgdat.lruvec.lrugen.numbers
+    for place in range(NR_PAGES, AVG_REFAULTED):
+        if numbers[place] != found[place]:
+            name = LRU_GEN_NUMBERS[place]
+            yield f"node {pgdat.nid}: lrugen.{name} is {numbers[place]}, listed {found[place]}"
+
+
+def _one_lru(vm: Vm) -> Iterator[str]:
+    """Evictable folios are on the classic lists or on generations', as enabled says."""
+    for lruvec, lru in _lists(vm):
+        of_gens = lru >= NR_LRU_LISTS
+        wrong = lru != LRU_UNEVICTABLE and of_gens != lruvec.lrugen.enabled
+        if wrong and _on_list(vm, lruvec, lru):
+            yield f"node {lruvec.pgdat.nid}: folios on {LRUVEC_LISTS[lru]}"
 
 
 def _held(vm: Vm) -> list[int]:
@@ -213,6 +307,6 @@ def _isolated(vm: Vm) -> Iterator[str]:
 
 #: Every invariant of folios; its sentence is the docstring.
 FOLIO_INVARIANTS: tuple[Callable[[Vm], Iterator[str]], ...] = (
-    _links, _right_list, _nr_lru, _words, _entries, _places, _references, _batches, _flags,
-    _counters, _swap_map, _isolated,
+    _links, _right_list, _nr_lru, _generations, _one_lru, _words, _entries, _places, _references,
+    _batches, _flags, _counters, _swap_map, _isolated, *MEMCG_INVARIANTS,
 )  # fmt: skip

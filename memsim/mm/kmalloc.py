@@ -9,7 +9,8 @@ import re
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, get_order, signed
 from memsim.mm.kmalloc_caches import kmalloc_slab
-from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, numa_node_id, page_zone
+from memsim.mm.mempolicy import alloc_pages_noprof
+from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.alloc import slab_alloc_node
@@ -119,8 +120,11 @@ def kmalloc_large_node(vm: Vm, size: int, gfp_mask: int, node: int) -> int:
         return NULL_PTR
     if gfp_mask & GFP_SLAB_BUG_MASK:
         gfp_mask = kmalloc_fix_flags(vm.slab, gfp_mask)
-    preferred = numa_node_id(vm) if node == NUMA_NO_NODE else node
-    pfn = alloc_pages(vm, gfp_mask | __GFP_COMP, get_order(size), preferred)
+    gfp_mask, order = gfp_mask | __GFP_COMP, get_order(size)
+    if node == NUMA_NO_NODE:
+        pfn = alloc_pages_noprof(vm, gfp_mask, order)
+    else:
+        pfn = alloc_pages(vm, gfp_mask, order, node)
     return NULL_PTR if pfn == NULL else PAGE_OFFSET + (pfn << PAGE_SHIFT)
 
 

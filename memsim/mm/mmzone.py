@@ -17,6 +17,8 @@ from memsim.mm.current import Current
 from memsim.mm.oom_kill.task import OomState
 from memsim.trace.trace import Trace
 from memsim.words.arch import X86_64, Arch
+from memsim.words.lru_gen import LRUVEC_LISTS
+from memsim.words.memcontrol import MAX_MEMCGS
 from memsim.words.mmzone import (
     MIGRATE_CMA_IF_CONFIGURED,
     NR_PAGE_ORDERS,
@@ -25,11 +27,11 @@ from memsim.words.mmzone import (
     NR_VM_ZONE_STAT_ITEMS,
     NULL,
 )
-from memsim.words.page_flags import NR_LRU_LISTS
 
 if TYPE_CHECKING:
     from memsim.mm.cma_area import Cma
     from memsim.mm.folio import Folios, Lruvec
+    from memsim.mm.mempool import Mempool
     from memsim.mm.pressure import Pressure
     from memsim.mm.slub.slab import SlabState
     from memsim.mm.vmalloc.state import VmallocState
@@ -217,6 +219,8 @@ class Vm:
         "lowmem_reserve_ratio", "memcg_kmem_online", "page_group_by_mobility_disabled",
         "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
         "sysctl_compact_unevictable_allowed", "cma_areas",
+        "node_reclaim_mode", "sysctl_min_unmapped_ratio", "sysctl_min_slab_ratio", "iw_table",
+        "mempools",
         "totalreserve_pages", "slab", "vmalloc", "folios", "oom", "fields_seen", "system_ram",
         "_next_head",
     )  # fmt: skip
@@ -261,7 +265,7 @@ class Vm:
         self.pageblock_nr_pages = 1 << pageblock_order
         nr_zones = nr_nodes * arch.MAX_NR_ZONES
         heads = nr_zones * (NR_PAGE_ORDERS * self.MIGRATE_TYPES + nr_cpus * NR_PCP_LISTS)
-        heads += nr_nodes * NR_LRU_LISTS
+        heads += nr_nodes * len(LRUVEC_LISTS) * (1 + MAX_MEMCGS)
         self._next_head = max_pfn
         self.next: Ints = zeroed_ints(max_pfn + heads)
         self.prev: Ints = zeroed_ints(max_pfn + heads)
@@ -272,6 +276,10 @@ class Vm:
         self.nodes: list[PglistData] = []
         self.zones: list[Zone] = []
         self._sysctls()
+        #: Weights of nodes in weighted interleaving; 0 is the default, 1.
+        self.iw_table = [0] * nr_nodes
+        #: Every memory pool that was ever made, by its number.
+        self.mempools: list[Mempool] = []
         self.memcg_kmem_online = False
         #: All requests, and pageblocks of the types on pcp lists, are UNMOVABLE.
         self.page_group_by_mobility_disabled = False
@@ -293,6 +301,9 @@ class Vm:
         self.sysctl_extfrag_threshold = 500
         self.sysctl_compaction_proactiveness = 20
         self.sysctl_compact_unevictable_allowed = 1
+        self.node_reclaim_mode = 0
+        self.sysctl_min_unmapped_ratio = 1
+        self.sysctl_min_slab_ratio = 5
 
     def list_heads(self, nr: int) -> list[int]:
         """nr new empty list heads: indexes behind the last pfn of the next and prev arrays."""

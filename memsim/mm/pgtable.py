@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, signed
-from memsim.mm.mmzone import Vm, numa_node_id
-from memsim.mm.page_alloc.alloc import alloc_pages
+from memsim.mm.mempolicy import alloc_pages_noprof
+from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.trace.events import TP_STEPS
 from memsim.trace.vmalloc_steps import PTE_SET, TABLE_GONE, TABLE_NEW
@@ -150,7 +150,7 @@ def alloc_table(vm: Vm, table: Table, address: int) -> Table | None:
     below = table_below(vm, table, address)
     if below is not None:
         return below
-    pfn = alloc_pages(vm, GFP_PGTABLE_KERNEL | __GFP_COMP, 0, numa_node_id(vm))
+    pfn = alloc_pages_noprof(vm, GFP_PGTABLE_KERNEL | __GFP_COMP, 0)
     return None if pfn == NULL else hang_table(vm, table, address, pfn)
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.words.compaction import COMPACT_SKIPPED
+from memsim.words.mempolicy import NODE_RECLAIM_NOSCAN
 from memsim.words.mmzone import NULL
 
 if TYPE_CHECKING:
+    from memsim.mm.memcontrol.state import MemCgroup
     from memsim.mm.mmzone import PglistData, Zone
     from memsim.mm.page_alloc.zone_walk import AllocContext
 
@@ -65,9 +67,24 @@ class Pressure:
         Kernel: mm/compaction.c reset_isolation_suitable()
         """
 
+    def node_reclaim(self, zone: Zone, gfp_mask: int, order: int) -> int:
+        """Reclaim on the zone's node rather than go on to another. Kernel: node_reclaim()."""
+        return NODE_RECLAIM_NOSCAN
+
     def zone_reclaimable_pages(self, zone: Zone) -> int:
         """Pages on the zone's LRU lists that could be freed. Kernel: zone_reclaimable_pages()."""
         return 0
+
+    def try_to_free_mem_cgroup_pages(self, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
+        """Reclaim from a memcg: pages freed. Kernel: mm/vmscan.c try_to_free_mem_cgroup_pages()."""
+        return 0
+
+    def mem_cgroup_out_of_memory(self, memcg: MemCgroup, gfp_mask: int, order: int) -> bool:
+        """Kill a task of a memcg, if there is no room: should its charge be tried again?
+
+        Kernel: mm/memcontrol.c mem_cgroup_out_of_memory()
+        """
+        return False
 
     def out_of_memory(self, gfp_mask: int, order: int, ac: AllocContext) -> bool:
         """Kill a task: was one chosen? Kernel: mm/oom_kill.c out_of_memory()."""

@@ -13,10 +13,9 @@ from memsim.mm.folio import (
     folio_clear_flags,
     folio_get,
     folio_nr_pages,
-    folio_pgdat,
     folio_set_flags,
     folio_zone,
-    mod_node_page_state,
+    mod_folio_state,
     mod_zone_folio_state,
     set_entry,
     set_word,
@@ -27,6 +26,7 @@ from memsim.trace.folio_steps import (
     WORD_INDEX,
     WORD_MAPCOUNT,
     WORD_MAPPING,
+    WORD_MEMCG_DATA,
     WORD_PRIVATE,
     WORD_YOUNG,
 )
@@ -51,6 +51,10 @@ from memsim.words.page_flags import (
 
 #: What a folio keeps when its contents move. Kernel: mm/migrate.c folio_migrate_flags()
 _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workingset | PG_reclaim
+#: With the charge. Kernel: mm/memcontrol.c mem_cgroup_migrate()
+_WORDS_THAT_MOVE = (
+    WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_YOUNG, WORD_PRIVATE, WORD_MEMCG_DATA,
+)  # fmt: skip
 _MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
 
 
@@ -94,7 +98,7 @@ def _count_mapped(vm: Vm, folio: int, item: int) -> None:
     mapcount = vm.folios.mapcount[folio]
     set_word(vm.folios, WORD_MAPCOUNT, folio, mapcount + 1)
     if not mapcount:
-        mod_node_page_state(vm, folio_pgdat(vm, folio), item, folio_nr_pages(vm, folio))
+        mod_folio_state(vm, folio, item, 1)
 
 
 def folio_remove_rmap(vm: Vm, folio: int) -> None:
@@ -108,7 +112,7 @@ def folio_remove_rmap(vm: Vm, folio: int) -> None:
     set_word(folios, WORD_YOUNG, folio, min(folios.young[folio], mapcount))
     if not mapcount:
         item = NR_ANON_MAPPED if folio_test_anon(vm, folio) else NR_FILE_MAPPED
-        mod_node_page_state(vm, folio_pgdat(vm, folio), item, -folio_nr_pages(vm, folio))
+        mod_folio_state(vm, folio, item, -1)
 
 
 def access(vm: Vm, folio: int, write: bool) -> None:
@@ -131,7 +135,7 @@ def replace_folio(vm: Vm, old: int, new: int) -> None:
     folios = vm.folios
     flags = folios.flags[old]
     _count_for(vm, old, -1)
-    for word in (WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_YOUNG, WORD_PRIVATE):
+    for word in _WORDS_THAT_MOVE:
         set_word(folios, word, new, folios.words[word][old])
         set_word(folios, word, old, 0)
     folio_set_flags(folios, new, flags & _MOVES)
@@ -167,15 +171,15 @@ def _places(vm: Vm, folio: int) -> list[tuple[AddressSpace, int]]:
 
 def _count_for(vm: Vm, folio: int, sign: int) -> None:
     """A folio counts in its node and zone, or no longer."""
-    folios, pgdat = vm.folios, folio_pgdat(vm, folio)
+    folios = vm.folios
     flags, nr = folios.flags[folio], sign * folio_nr_pages(vm, folio)
     anon = folio_test_anon(vm, folio)
     if folios.mapcount[folio]:
-        mod_node_page_state(vm, pgdat, NR_ANON_MAPPED if anon else NR_FILE_MAPPED, nr)
+        mod_folio_state(vm, folio, NR_ANON_MAPPED if anon else NR_FILE_MAPPED, sign)
     if flags & PG_swapcache:
-        mod_node_page_state(vm, pgdat, NR_SWAPCACHE, nr)
+        mod_folio_state(vm, folio, NR_SWAPCACHE, sign)
     if flags & PG_swapcache or not anon:
-        mod_node_page_state(vm, pgdat, NR_FILE_PAGES, nr)
+        mod_folio_state(vm, folio, NR_FILE_PAGES, sign)
     if flags & PG_dirty and not anon:
-        mod_node_page_state(vm, pgdat, NR_FILE_DIRTY, nr)
+        mod_folio_state(vm, folio, NR_FILE_DIRTY, sign)
         mod_zone_folio_state(folio_zone(vm, folio), NR_ZONE_WRITE_PENDING, nr)

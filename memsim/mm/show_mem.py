@@ -10,6 +10,7 @@ Kernel: mm/page_alloc.c warn_alloc(), mm/show_mem.c
 from __future__ import annotations
 
 from memsim.lib.bits import bitmap_print_list
+from memsim.mm.current import in_task
 from memsim.mm.mem_info import HugePages, MemInfo, NodeMem, ZoneMem
 from memsim.mm.mmzone import PglistData, Vm, Zone, is_highmem, populated_zones
 from memsim.mm.page_alloc.free_list import free_area_empty
@@ -20,7 +21,7 @@ from memsim.mm.vmstat import (
     nr_free_by_order,
     zone_page_state,
 )
-from memsim.words.gfp import __GFP_DMA, __GFP_NOWARN, gfp_zone, show_gfp_flags
+from memsim.words.gfp import __GFP_DIRECT_RECLAIM, __GFP_DMA, __GFP_NOWARN, gfp_zone, show_gfp_flags
 from memsim.words.mmzone import (
     MAX_RECLAIM_RETRIES,
     NR_FREE_CMA_PAGES,
@@ -53,9 +54,15 @@ def K(pages: int) -> int:
     return pages << (PAGE_SHIFT - 10)
 
 
-def allocation_failure_report(vm: Vm, gfp_mask: int, order: int, comm: str) -> str:
-    """Everything that a failed request logs. Kernel: warn_alloc(), __show_mem()."""
-    return failure_report(vm, gfp_mask, f"page allocation failure: order:{order}", comm)
+def allocation_failure_report(
+    vm: Vm, gfp_mask: int, order: int, comm: str, nodemask: int = NULL
+) -> str:
+    """Everything that a failed request logs. nodemask: the nodes it was confined to, or NULL.
+
+    Kernel: warn_alloc(), __show_mem()
+    """
+    what = f"page allocation failure: order:{order}"
+    return failure_report(vm, gfp_mask, what, comm, nodemask)
 
 
 def warns(vm: Vm, gfp_mask: int) -> bool:
@@ -79,11 +86,18 @@ def warn_alloc(vm: Vm, gfp_mask: int, what: str) -> None:
         vm.vmalloc.log.append(failure_report(vm, gfp_mask, what, "memsim"))
 
 
-def failure_report(vm: Vm, gfp_mask: int, what: str, comm: str) -> str:
-    """What failed, and the state of all zones."""
+def failure_report(vm: Vm, gfp_mask: int, what: str, comm: str, nodemask: int = NULL) -> str:
+    """What failed, and the state of all zones, or of those that it might have used.
+
+    Kernel: mm/page_alloc.c warn_alloc(), warn_alloc_show_mem()
+    """
     allowed = bitmap_print_list((1 << len(vm.nodes)) - 1)
-    first = failure_line(comm, what, gfp_mask, "(null)", "/", allowed)
-    return "\n".join([first, *mem_info(vm, gfp_zone(gfp_mask, vm.arch)).lines()]) + "\n"
+    shown = "(null)" if nodemask == NULL else bitmap_print_list(nodemask)
+    first = failure_line(comm, what, gfp_mask, shown, "/", allowed)
+    if not in_task(vm.current) or not gfp_mask & __GFP_DIRECT_RECLAIM:
+        nodemask = NULL
+    info = mem_info(vm, gfp_zone(gfp_mask, vm.arch), nodemask)
+    return "\n".join([first, *info.lines()]) + "\n"
 
 
 def failure_line(

@@ -13,12 +13,16 @@ from collections.abc import Callable
 from memsim.mm.folio import (
     PAGE_MAPPING_ANON,
     clear_words,
+    count_memcg_folio_events,
     folio_clear_flags,
     folio_get,
     folio_nr_pages,
     folio_set_flags,
+    lru_gen_enabled,
     set_word,
 )
+from memsim.mm.lru_gen.flags import folio_inc_refs
+from memsim.mm.memcontrol.uncharge import mem_cgroup_uncharge_folios
 from memsim.mm.mm_inline import (
     clear_lru_flags,
     folio_lru_list,
@@ -45,6 +49,7 @@ from memsim.trace.vmscan_events import (
     TP_VMSCAN,
     emit,
 )
+from memsim.words.memcontrol import PGACTIVATE, PGDEACTIVATE, PGLAZYFREE
 from memsim.words.page_flags import (
     PG_active,
     PG_dirty,
@@ -57,6 +62,7 @@ from memsim.words.page_flags import (
     PG_unevictable,
     PG_writeback,
 )
+from memsim.words.task import PF_MEMALLOC
 
 #: Folios in a batch. Kernel: include/linux/pagevec.h
 PAGEVEC_SIZE = 31
@@ -72,6 +78,7 @@ def folio_put(vm: Vm, folio: int) -> None:
     if folio_put_testzero(vm, folio):
         order = vm.page_state[folio] & PG_ORDER
         page_cache_release(vm, folio)
+        mem_cgroup_uncharge_folios(vm, ((folio, order),))
         free_unref_page(vm, folio, order)
 
 
@@ -93,6 +100,7 @@ def folios_put(vm: Vm, batch: list[int]) -> None:
             free.append((folio, vm.page_state[folio] & PG_ORDER))
             page_cache_release(vm, folio)
     if free:
+        mem_cgroup_uncharge_folios(vm, free)
         free_unref_folios(vm, free)
 
 
@@ -137,6 +145,7 @@ def lru_activate(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGACTIVATE)
     if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_LRU_ACTIVATE, folio)
 
@@ -144,11 +153,12 @@ def lru_activate(vm: Vm, folio: int) -> None:
 def lru_deactivate(vm: Vm, folio: int) -> None:
     """To the head of the inactive list. Kernel: mm/swap.c lru_deactivate()."""
     flags = vm.folios.flags[folio]
-    if flags & PG_unevictable or not flags & PG_active:
+    if flags & PG_unevictable or not (flags & PG_active or lru_gen_enabled(vm)):
         return
     lruvec_del_folio(vm, folio)
     folio_clear_flags(vm.folios, folio, PG_active | PG_referenced)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGDEACTIVATE)
 
 
 def lru_deactivate_file(vm: Vm, folio: int) -> None:
@@ -159,12 +169,15 @@ def lru_deactivate_file(vm: Vm, folio: int) -> None:
     folios = vm.folios
     if folios.flags[folio] & PG_unevictable or folios.mapcount[folio]:
         return
+    active = folios.flags[folio] & PG_active
     lruvec_del_folio(vm, folio)
     folio_clear_flags(folios, folio, PG_active | PG_referenced)
     later = (folios.flags[folio] & (PG_writeback | PG_dirty)) != 0
     lruvec_add_folio(vm, folio, tail=not later)
     if later:
         folio_set_flags(folios, folio, PG_reclaim)
+    if active:
+        count_memcg_folio_events(vm, folio, PGDEACTIVATE)
 
 
 def lru_lazyfree(vm: Vm, folio: int) -> None:
@@ -174,6 +187,7 @@ def lru_lazyfree(vm: Vm, folio: int) -> None:
     lruvec_del_folio(vm, folio)
     folio_clear_flags(vm.folios, folio, PG_active | PG_referenced | PG_swapbacked)
     lruvec_add_folio(vm, folio)
+    count_memcg_folio_events(vm, folio, PGLAZYFREE)
 
 
 def _may_lazyfree(vm: Vm, folio: int) -> bool:
@@ -232,7 +246,14 @@ def folio_batch_add_and_move(vm: Vm, folio: int, which: int) -> None:
 
 
 def folio_add_lru(vm: Vm, folio: int) -> None:
-    """Queue a folio for its LRU list. Kernel: mm/swap.c folio_add_lru()."""
+    """Queue a folio for its LRU list. Kernel: mm/swap.c folio_add_lru().
+
+    To the multi-gen LRU, what a fault brings is young; not what migration puts back in one.
+    """
+    current = vm.current
+    if current.in_lru_fault and not current.flags & PF_MEMALLOC and lru_gen_enabled(vm):
+        if not vm.folios.flags[folio] & PG_unevictable:
+            folio_set_flags(vm.folios, folio, PG_active)
     folio_batch_add_and_move(vm, folio, LRU_ADD)
 
 
@@ -257,6 +278,9 @@ def folio_mark_accessed(vm: Vm, folio: int) -> None:
 
     Kernel: mm/swap.c folio_mark_accessed()
     """
+    if lru_gen_enabled(vm):
+        folio_inc_refs(vm.folios, folio)
+        return
     flags = vm.folios.flags[folio]
     if not flags & PG_referenced:
         folio_set_flags(vm.folios, folio, PG_referenced)
@@ -272,9 +296,10 @@ def folio_mark_accessed(vm: Vm, folio: int) -> None:
 def folio_deactivate(vm: Vm, folio: int) -> None:
     """Queue an active folio for the inactive list. Kernel: mm/swap.c folio_deactivate()."""
     flags = vm.folios.flags[folio]
-    if flags & PG_unevictable or not flags & PG_active or not folio_test_lru(vm, folio):
+    if flags & PG_unevictable or not folio_test_lru(vm, folio):
         return
-    folio_batch_add_and_move(vm, folio, LRU_DEACTIVATE)
+    if flags & PG_active or lru_gen_enabled(vm):
+        folio_batch_add_and_move(vm, folio, LRU_DEACTIVATE)
 
 
 def deactivate_file_folio(vm: Vm, folio: int) -> None:

@@ -6,6 +6,7 @@ Kernel: include/linux/swap.h
 from __future__ import annotations
 
 from memsim.lib.flat import Bytes, zeroed_bytes
+from memsim.mm.mmzone import Vm
 
 #: A slot whose page is in the swap cache too. Kernel: include/linux/swap.h
 SWAP_HAS_CACHE = 0x40
@@ -26,3 +27,13 @@ class SwapInfo:
         self.swap_map[0] = SWAP_MAP_BAD
         self.nr_swap_pages = self.total_swap_pages = max(slots - 1, 0)
         self.cluster_next = 1
+
+
+def get_nr_swap_pages(vm: Vm) -> int:
+    """Slots that are free. Kernel: include/linux/swap.h get_nr_swap_pages()."""
+    return vm.folios.swap.nr_swap_pages
+
+
+def vm_swap_full(vm: Vm) -> bool:
+    """Is more than half of swap in use? Kernel: include/linux/swap.h vm_swap_full()."""
+    return vm.folios.swap.nr_swap_pages * 2 < vm.folios.swap.total_swap_pages

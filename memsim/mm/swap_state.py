@@ -7,7 +7,14 @@ Kernel: mm/swap_state.c
 
 from __future__ import annotations
 
-from memsim.mm.folio import folio_get, folio_set_flags, mod_folio_state, set_entry, set_word
+from memsim.mm.folio import (
+    folio_get,
+    folio_set_flags,
+    mod_folio_node_state,
+    mod_folio_state,
+    set_entry,
+    set_word,
+)
 from memsim.mm.mmzone import Vm
 from memsim.mm.swapfile import folio_alloc_swap
 from memsim.trace.folio_steps import WORD_PRIVATE
@@ -20,14 +27,14 @@ def add_to_swap(vm: Vm, folio: int) -> bool:
 
     Kernel: mm/swap_state.c add_to_swap(), add_to_swap_cache()
     """
-    slot = folio_alloc_swap(vm)
+    slot = folio_alloc_swap(vm, folio)
     if slot == NULL:
         return False
     folio_get(vm.folios, folio)
     folio_set_flags(vm.folios, folio, PG_swapcache | PG_dirty)
     set_word(vm.folios, WORD_PRIVATE, folio, slot)
     set_entry(vm, vm.folios.swapper_space, slot, folio)
-    mod_folio_state(vm, folio, NR_FILE_PAGES, 1)
+    mod_folio_node_state(vm, folio, NR_FILE_PAGES, 1)
     mod_folio_state(vm, folio, NR_SWAPCACHE, 1)
     return True
 

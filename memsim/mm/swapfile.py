@@ -9,7 +9,15 @@ Kernel: mm/swapfile.c
 
 from __future__ import annotations
 
-from memsim.mm.folio import folio_clear_flags, folio_set_flags, mod_folio_state, set_entry, set_word
+from memsim.mm.folio import (
+    folio_clear_flags,
+    folio_set_flags,
+    mod_folio_node_state,
+    mod_folio_state,
+    set_entry,
+    set_word,
+)
+from memsim.mm.memcontrol.swap import mem_cgroup_try_charge_swap, mem_cgroup_uncharge_swap
 from memsim.mm.mmzone import Vm
 from memsim.mm.swap_info import SWAP_HAS_CACHE, SwapInfo
 from memsim.trace.events import TP_STEPS
@@ -41,18 +49,20 @@ def _set_swap_map(vm: Vm, slot: int, value: int) -> None:
     swap_map[slot] = value
 
 
-def get_nr_swap_pages(vm: Vm) -> int:
-    """Slots that are free. Kernel: include/linux/swap.h get_nr_swap_pages()."""
-    return vm.folios.swap.nr_swap_pages
+def folio_alloc_swap(vm: Vm, folio: int) -> int:
+    """A slot for a folio that joins the swap cache, or NULL: none is free, or its memcg has enough.
+
+    Kernel: mm/swap_slots.c folio_alloc_swap()
+    """
+    slot = _get_swap_page(vm)
+    if mem_cgroup_try_charge_swap(vm, folio, slot):
+        return slot
+    put_swap_folio(vm, slot)
+    return NULL
 
 
-def vm_swap_full(vm: Vm) -> bool:
-    """Is more than half of swap in use? Kernel: include/linux/swap.h vm_swap_full()."""
-    return vm.folios.swap.nr_swap_pages * 2 < vm.folios.swap.total_swap_pages
-
-
-def folio_alloc_swap(vm: Vm) -> int:
-    """A slot for a folio that joins the swap cache, or NULL. Kernel: folio_alloc_swap()."""
+def _get_swap_page(vm: Vm) -> int:
+    """The next free slot, or NULL. Kernel: mm/swapfile.c get_swap_pages()."""
     swap = vm.folios.swap
     if swap.nr_swap_pages <= 0:
         return NULL
@@ -85,6 +95,7 @@ def _put_slot(vm: Vm, slot: int, usage: int) -> None:
     """A slot that nobody uses is free, and its shadow goes. Kernel: swap_entry_range_free()."""
     _set_swap_map(vm, slot, usage)
     if not usage:
+        mem_cgroup_uncharge_swap(vm, slot)
         _set_swap_field(vm, "nr_swap_pages", vm.folios.swap.nr_swap_pages + 1)
         set_entry(vm, vm.folios.swapper_space, slot, NULL)
 
@@ -99,7 +110,7 @@ def delete_from_swap_cache(vm: Vm, folio: int, shadow: int = NULL) -> int:
     set_entry(vm, folios.swapper_space, slot, shadow)
     set_word(folios, WORD_PRIVATE, folio, 0)
     folio_clear_flags(folios, folio, PG_swapcache)
-    mod_folio_state(vm, folio, NR_FILE_PAGES, -1)
+    mod_folio_node_state(vm, folio, NR_FILE_PAGES, -1)
     mod_folio_state(vm, folio, NR_SWAPCACHE, -1)
     return slot
 

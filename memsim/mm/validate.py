@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from memsim.mm.folio_validate import FOLIO_INVARIANTS
+from memsim.mm.mempool import broken_mempools
 from memsim.mm.mmzone import (
     PG_BUDDY,
     PG_INUSE,
@@ -210,6 +211,7 @@ def broken_invariants(vm: Vm) -> Iterator[str]:
         for of_folios in FOLIO_INVARIANTS:
             for where in of_folios(vm):
                 yield f"folios: {of_folios.__doc__} {where}"
+    yield from broken_mempools(vm)
 
 
 def validate(vm: Vm) -> None:

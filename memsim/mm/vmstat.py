@@ -83,7 +83,7 @@ def fold_zone_diffs(zone: Zone, cpu: int) -> None:
 def zone_statistics(preferred_zone: Zone, zone: Zone, nr_account: int) -> None:
     """Count nr_account requests: from the preferred node or not, from the CPU's own or not.
 
-    NOT MODELLED: that each CPU counts by itself until somebody reads; NUMA_INTERLEAVE_HIT.
+    NOT MODELLED: that each CPU counts by itself until somebody reads.
     Kernel: mm/page_alloc.c zone_statistics()
     """
     local = zone.node == zone.vm.cpu_to_node[zone.vm.cpu]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
+from memsim.words.lru_gen import LRU_GEN_NUMBERS, LRUVEC_LISTS
+from memsim.words.page_flags import NODE_STAT_ITEMS
 
 PAGE_WORD = 64
 MAPPING_ENTRY = 65
@@ -26,10 +27,13 @@ SWAP_FIELD = 75
 SHRINKER = 76
 
 #: Words of a folio, by the number that stands in a record; each is a flat array of mm/folio.py.
-WORDS = ("flags", "mapping", "index", "mapcount", "refcount", "young", "private")
+WORDS = (
+    "flags", "mapping", "index", "mapcount", "refcount", "young", "private", "memcg_data",
+)  # fmt: skip
 (
     WORD_FLAGS, WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_REFCOUNT, WORD_YOUNG, WORD_PRIVATE,
-) = range(7)  # fmt: skip
+    WORD_MEMCG_DATA,
+) = range(len(WORDS))  # fmt: skip
 
 #: A CPU's batches of mm/swap.c, by the number that stands in a record.
 BATCHES = (
@@ -41,7 +45,7 @@ BATCHES = (
 NODE_FIELDS = (
     *NODE_STAT_ITEMS,
     "lruvec.anon_cost", "lruvec.file_cost", "lruvec.nonresident_age", "lruvec.refaults_anon",
-    "lruvec.refaults_file", "lruvec.flags",
+    "lruvec.refaults_file", "lruvec.flags", *(f"lrugen.{name}" for name in LRU_GEN_NUMBERS),
 )  # fmt: skip
 
 #: Numbers of the swap device, by the number that stands in a record.
@@ -98,13 +102,18 @@ class MappingGone(MappingMove):
 
 @dataclass(frozen=True, slots=True)
 class LruMove:
-    """A folio and its place on an LRU list of a node: right behind `after`; -1: at the head."""
+    """A folio and its place on an LRU list of a node: right behind `after`; -1: at the head.
+
+    `lru` is one of words.lru_gen.LRUVEC_LISTS; memcg is the id of the memcg whose list it is, 0
+    for the root.
+    """
 
     seq: int
     nid: int
     lru: str
     pfn: int
     after: int
+    memcg: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +224,8 @@ _KINDS: dict[int, tuple[Callable[..., FolioStep], int, int, tuple[str, ...]]] = 
     MAPPING_ENTRY: (MappingEntry, 4, -1, ()),
     MAPPING_NEW: (MappingNew, 3, -1, ()),
     MAPPING_GONE: (MappingGone, 3, -1, ()),
-    LRU_ADD: (LruAdd, 4, 1, LRU_NAMES),
-    LRU_DEL: (LruDel, 4, 1, LRU_NAMES),
+    LRU_ADD: (LruAdd, 5, 1, LRUVEC_LISTS),
+    LRU_DEL: (LruDel, 5, 1, LRUVEC_LISTS),
     NODE_STAT: (NodeStat, 4, 1, NODE_FIELDS),
     ZONE_STAT: (ZoneStat, 4, -1, ()),
     BATCH_ADD: (BatchAdd, 3, 1, BATCHES),

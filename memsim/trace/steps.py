@@ -13,6 +13,9 @@ from typing import ClassVar, NamedTuple
 
 from memsim.trace.compaction_steps import CompactionStep, compaction_step, is_compaction_step
 from memsim.trace.folio_steps import FolioStep, folio_step, is_folio_step
+from memsim.trace.memcg_steps import MemcgStep, is_memcg_step, memcg_step
+from memsim.trace.mempolicy_steps import MempolicyStep, is_mempolicy_step, mempolicy_step
+from memsim.trace.mempool_steps import MempoolStep, is_mempool_step, mempool_step
 from memsim.trace.slowpath_steps import SlowPathStep, is_slowpath_step, slowpath_step
 from memsim.trace.vmalloc_steps import VmallocStep, is_vmalloc_step, vmalloc_step
 from memsim.words.mmzone import NUMA_STAT_ITEMS, WMARK_NAMES
@@ -347,7 +350,7 @@ OF_A_CACHE = (
 OF_A_SLAB = (Freepointer, SlabFreelist, SlabChain, SlabBytes)
 Step = (
     ListAdd | ListDel | Pages | Pageblock | Field | Split | Merge | SlabStep | VmallocStep
-    | CompactionStep | FolioStep | SlowPathStep
+    | CompactionStep | FolioStep | SlowPathStep | MemcgStep | MempolicyStep | MempoolStep
 )  # fmt: skip
 
 #: Steps of slabs by kind, and how many arguments their records have.
@@ -419,8 +422,14 @@ def decode(record: array[int]) -> Step:
         return compaction_step(seq, kind, record[2:])
     if is_folio_step(kind):
         return folio_step(seq, kind, record[2:])
+    if is_memcg_step(kind):
+        return memcg_step(seq, kind, record[2:])
     if is_slowpath_step(kind):
         return slowpath_step(seq, kind, record[2:])
+    if is_mempolicy_step(kind):
+        return mempolicy_step(seq, kind, record[2:])
+    if is_mempool_step(kind):
+        return mempool_step(seq, kind, record[2:])
     if kind in _SLAB_STEPS:
         step, nr_arguments = _SLAB_STEPS[kind]
         return step(seq, *record[2 : 2 + nr_arguments])

@@ -286,23 +286,77 @@ class MmLruActivate:
         return f"folio={_folio(self.pfn)}"
 
 
+@dataclass(frozen=True, slots=True)
+class MmVmscanMemcgReclaimBegin:
+    """A memcg has too much. Kernel: trace_mm_vmscan_memcg_reclaim_begin()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_memcg_reclaim_begin"
+    order: int
+    gfp_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_memcg_reclaim_begin: ` in a trace."""
+        return f"order={self.order} gfp_flags={show_gfp_flags(self.gfp_flags)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanMemcgReclaimEnd:
+    """It has so many pages less. Kernel: trace_mm_vmscan_memcg_reclaim_end()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_memcg_reclaim_end"
+    nr_reclaimed: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_memcg_reclaim_end: ` in a trace."""
+        return f"nr_reclaimed={self.nr_reclaimed}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanNodeReclaimBegin:
+    """A request reclaims on a node first. Kernel: trace_mm_vmscan_node_reclaim_begin()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_node_reclaim_begin"
+    nid: int
+    order: int
+    gfp_flags: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_node_reclaim_begin: ` in a trace."""
+        return f"nid={self.nid} order={self.order} gfp_flags={show_gfp_flags(self.gfp_flags)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MmVmscanNodeReclaimEnd:
+    """It has freed so many pages. Kernel: trace_mm_vmscan_node_reclaim_end()."""
+
+    NAME: ClassVar[str] = "mm_vmscan_node_reclaim_end"
+    nr_reclaimed: int
+
+    def text(self) -> str:
+        """What follows `mm_vmscan_node_reclaim_end: ` in a trace."""
+        return f"nr_reclaimed={self.nr_reclaimed}"
+
+
 VmscanEvent = (
     MmVmscanKswapdSleep | MmVmscanKswapdWake | MmVmscanDirectReclaimBegin
     | MmVmscanDirectReclaimEnd | MmShrinkSlabStart | MmShrinkSlabEnd | MmVmscanLruIsolate
     | MmVmscanWriteFolio | MmVmscanLruShrinkInactive | MmVmscanLruShrinkActive
-    | MmVmscanThrottled | MmLruInsertion | MmLruActivate
+    | MmVmscanThrottled | MmLruInsertion | MmLruActivate | MmVmscanMemcgReclaimBegin
+    | MmVmscanMemcgReclaimEnd | MmVmscanNodeReclaimBegin | MmVmscanNodeReclaimEnd
 )  # fmt: skip
 VMSCAN_EVENT_CLASSES: tuple[type[VmscanEvent], ...] = (
     MmVmscanKswapdSleep, MmVmscanKswapdWake, MmVmscanDirectReclaimBegin,
     MmVmscanDirectReclaimEnd, MmShrinkSlabStart, MmShrinkSlabEnd, MmVmscanLruIsolate,
     MmVmscanWriteFolio, MmVmscanLruShrinkInactive, MmVmscanLruShrinkActive,
-    MmVmscanThrottled, MmLruInsertion, MmLruActivate,
+    MmVmscanThrottled, MmLruInsertion, MmLruActivate, MmVmscanMemcgReclaimBegin,
+    MmVmscanMemcgReclaimEnd, MmVmscanNodeReclaimBegin, MmVmscanNodeReclaimEnd,
 )  # fmt: skip
 (
     MM_VMSCAN_KSWAPD_SLEEP, MM_VMSCAN_KSWAPD_WAKE, MM_VMSCAN_DIRECT_RECLAIM_BEGIN,
     MM_VMSCAN_DIRECT_RECLAIM_END, MM_SHRINK_SLAB_START, MM_SHRINK_SLAB_END, MM_VMSCAN_LRU_ISOLATE,
     MM_VMSCAN_WRITE_FOLIO, MM_VMSCAN_LRU_SHRINK_INACTIVE, MM_VMSCAN_LRU_SHRINK_ACTIVE,
-    MM_VMSCAN_THROTTLED, MM_LRU_INSERTION, MM_LRU_ACTIVATE,
+    MM_VMSCAN_THROTTLED, MM_LRU_INSERTION, MM_LRU_ACTIVATE, MM_VMSCAN_MEMCG_RECLAIM_BEGIN,
+    MM_VMSCAN_MEMCG_RECLAIM_END, MM_VMSCAN_NODE_RECLAIM_BEGIN, MM_VMSCAN_NODE_RECLAIM_END,
 ) = range(FIRST_VMSCAN, FIRST_VMSCAN + len(VMSCAN_EVENT_CLASSES))  # fmt: skip
 
 #: All of them, as events/vmscan/enable has it. Bits of a mask stay below 30: Python tests such ints

@@ -13,11 +13,15 @@ from memsim.mm.mmzone import PG_BUDDY, PG_INUSE, PG_LRU, PG_ORDER
 from memsim.mm.snapshot import Snapshot
 from memsim.trace.compaction_steps import CompactionStep
 from memsim.trace.folio_steps import FolioStep
+from memsim.trace.memcg_steps import MemcgStep
+from memsim.trace.mempolicy_steps import MempolicyStep
+from memsim.trace.mempool_steps import MempoolStep
 from memsim.trace.slowpath_steps import NodeField, SlowPath
 from memsim.trace.steps import Field, ListAdd, ListDel, Merge, Pageblock, Pages, Split, Step
 from memsim.trace.vmalloc_steps import VmallocStep
 from memsim.views.narrate_compaction import narrate_compaction
 from memsim.views.narrate_folio import narrate_folio
+from memsim.views.narrate_memcg import narrate_memcg
 from memsim.views.narrate_slab import narrate_slab
 from memsim.views.narrate_vmalloc import narrate_vmalloc
 from memsim.views.scene import Names, Scene, list_order
@@ -78,6 +82,10 @@ def narrate(step: Step, names: Names, context: Context = NO_CONTEXT) -> str:
             return narrate_vmalloc(step)
         case _ if isinstance(step, CompactionStep):
             return narrate_compaction(step)
+        case _ if isinstance(step, MemcgStep):
+            return narrate_memcg(step)
+        case _ if isinstance(step, MempolicyStep | MempoolStep):
+            return step.text()
         case _ if isinstance(step, FolioStep):
             return narrate_folio(step)
         case _:

@@ -58,13 +58,56 @@ def packed(payload: dict[str, Any]) -> str:
 
 
 class Page(anywidget.AnyWidget):
-    """What shows a payload, and the present step of it."""
+    """What shows a payload, and the present step of it.
+
+    `here` is where the reader is, as one message for both ways: the traits of HERE, and which
+    payload they are of. A busy kernel hears of the old one when it has shown the next.
+    """
+
+    HERE: tuple[str, ...] = ("step",)
 
     _esm = esm()
     _css = css()
     payload = traitlets.Dict().tag(sync=True)
-    step = traitlets.Int(0).tag(sync=True)
+    here = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(0)
     _made: dict[str, Any]
+
+    def __init__(self, made: dict[str, Any]) -> None:
+        self._made = made
+        self._number_shown = 0
+        super().__init__(payload=made | {"number": 0}, here=self._where())
+        self.observe(self._tell, names=list(self.HERE))
+
+    def _show(self, made: dict[str, Any], **here: Any) -> None:
+        """Another payload, and where the reader is in it."""
+        self._made = made
+        self._number_shown += 1
+        with self.hold_sync():
+            self.payload = made | {"number": self._number_shown}
+            with self.hold_trait_notifications():
+                self._place(here)
+            self._tell()
+
+    def _place(self, here: dict[str, Any]) -> None:
+        for name, value in here.items():
+            setattr(self, name, value)
+
+    def _where(self) -> dict[str, Any]:
+        return {"number": self._number_shown} | {name: getattr(self, name) for name in self.HERE}
+
+    def _tell(self, _: Any = None) -> None:
+        self.here = self._where()
+
+    @traitlets.observe("here")
+    def _hear(self, _: Any) -> None:
+        here = self.here
+        if here["number"] == self._number_shown:
+            with self.hold_trait_notifications():
+                self._place({name: here[name] for name in self.HERE if name in here})
+        else:
+            self._tell()
+            self.send_state("here")
 
     @property
     def last_step(self) -> int:

@@ -398,11 +398,12 @@ export function mount(root, payload, options) {
     : new Player(root, payload, options);
 }
 
-/** Shows a widget's payload; step and selected go back to Python when they come to rest. */
+/** Shows a widget's payload; where the reader comes to rest goes back to Python. */
 function render({ model, el }) {
   let player;
   const rest = (state) => {
-    model.set(state);
+    const { number } = model.get("payload");
+    model.set("here", { ...model.get("here"), ...state, number });
     model.save_changes();
   };
   const start = () => {
@@ -411,24 +412,26 @@ function render({ model, el }) {
     move();
   };
   const move = () => {
-    if (player.players) return model.get("step") === player.at || player.go(model.get("step"));
-    const followed = () => `${player.selected} ${player.panes.vmalloc?.address}`;
-    const old = followed();
-    player.selected = model.get("selected");
-    player.input.value = player.selected < 0 ? "" : player.selected;
-    if (player.panes.predict) player.panes.predict.answers = model.get("answers");
-    if (player.panes.vmalloc) player.panes.vmalloc.address = model.get("address");
-    if (model.get("step") !== player.scene.frame) player.go(model.get("step"));
-    else if (followed() !== old) player.show();
+    const { number, step, selected, answers, address } = model.get("here");
+    if (number !== model.get("payload").number) return; // of another payload; Python says it again
+    if (player.players) return step === player.at || player.go(step);
+    const { predict, vmalloc } = player.panes;
+    const shown = () => [player.selected, vmalloc?.address, predict?.answers];
+    const old = shown();
+    player.selected = selected;
+    player.input.value = selected < 0 ? "" : selected;
+    if (predict) predict.answers = answers;
+    if (vmalloc) vmalloc.address = address;
+    if (step !== player.scene.frame) player.go(step);
+    else if (shown().some((value, n) => value !== old[n])) player.show();
   };
-  const events = { "change:payload": start, "change:step": move, "change:selected": move,
-    "change:answers": () => (move(), player.show()),
-    "change:address": move };
-  for (const [name, listener] of Object.entries(events)) model.on(name, listener);
+  model.on("change:payload", start);
+  model.on("change:here", move);
   start();
   return () => {
     player.destroy();
-    for (const [name, listener] of Object.entries(events)) model.off(name, listener);
+    model.off("change:payload", start);
+    model.off("change:here", move);
   };
 }
 

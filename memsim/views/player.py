@@ -27,28 +27,23 @@ class Player(Page):
     is where the page-table walk leads, "0xffffc90000000000", or "": to the first busy area.
     """
 
-    selected = traitlets.Int(-1).tag(sync=True)
-    answers = traitlets.Dict().tag(sync=True)
-    address = traitlets.Unicode("").tag(sync=True)
+    HERE = ("step", "selected", "answers", "address")
+
+    selected = traitlets.Int(-1)
+    answers = traitlets.Dict()
+    address = traitlets.Unicode("")
 
     def __init__(
         self, recording: Recording, title: str = "", *, panes: Sequence[str] = DEFAULT_PANES
     ) -> None:
-        self._load(Film(recording, title, panes))
-        super().__init__(payload=self._made)
+        self._film = Film(recording, title, panes)
+        super().__init__(self._film.payload)
 
     def show(self, recording: Recording, title: str = "", *, at_end: bool = False) -> None:
         """Another recording in the same place, from its beginning or at its end."""
-        self._load(Film(recording, title, self._film.panes))
-        with self.hold_sync():
-            self.payload = self._made
-            self.selected = -1
-            self.answers = {}
-            self.step = self.last_step if at_end else 0
-
-    def _load(self, film: Film) -> None:
-        self._film = film
-        self._made = film.payload
+        self._film = Film(recording, title, self._film.panes)
+        at = self._film.last if at_end else 0
+        self._show(self._film.payload, step=at, selected=-1, answers={})
 
     @property
     def last_step(self) -> int:

@@ -65,13 +65,13 @@ class SideBySide(Page):
         self._stops = stops_of(one, two)
         #: The first step at which the two do not do the same; -1 if there is none.
         self.first = first_difference(one, two, self._stops)
-        self._made = {
+        payload = {
             "title": title,
             "machines": [one, two],
             "stops": self._stops,
             "first": self.first,
         }
-        super().__init__(payload=self._made)
+        super().__init__(payload)
 
     @property
     def last_step(self) -> int:

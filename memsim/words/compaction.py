@@ -85,7 +85,10 @@ NODE_COMPACT_FIELDS = (
 
 
 def compact_gap(order: int) -> int:
-    """Free pages beyond the watermark that compaction needs. Kernel: compact_gap()."""
+    """Free pages beyond the watermark that compaction needs: twice the block.
+
+    Kernel: include/linux/compaction.h compact_gap()
+    """
     return 2 << order
 
 

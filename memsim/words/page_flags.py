@@ -78,6 +78,7 @@ NR_WRITTEN = NODE_STAT_ITEMS.index("NR_WRITTEN")
 NR_SWAPCACHE = NODE_STAT_ITEMS.index("NR_SWAPCACHE")
 
 #: Bits of Lruvec.flags: enum lruvec_flags, and besides it two of enum pgdat_flags.
+LRUVEC_CGROUP_CONGESTED = 1 << 0
 LRUVEC_NODE_CONGESTED = 1 << 1
 LRUVEC_PGDAT_DIRTY = 1 << 2
 LRUVEC_PGDAT_WRITEBACK = 1 << 3

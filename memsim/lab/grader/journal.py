@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 
 from memsim.lab.grader.results import GRADER_FAILED, MISSING, NOTHING, Result, as_json, of_json
@@ -92,12 +93,24 @@ class Journal:
     def _prepare(self) -> None:
         if self._has_tables():
             self._check_layout()  # before anything is changed: it may be somebody else's
-        self._db.execute("pragma journal_mode = wal")
+        self._use_wal()
         self._db.execute("pragma synchronous = full")
         with self._transaction():
             if not self._has_tables():
                 self._make_tables()
         self._check_layout()
+
+    def _use_wal(self) -> None:
+        """Asked again here: SQLite does not wait for another that is changing over just now."""
+        end = monotonic() + _SECONDS_TO_WAIT
+        while True:
+            try:
+                self._db.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError:
+                if monotonic() > end:
+                    raise
+            sleep(0.01)
 
     def _has_tables(self) -> bool:
         return bool(self._number("select count(*) from sqlite_schema"))

@@ -6,7 +6,8 @@ The kernel's mm/oom_kill.c in its own order: `task` (the structs, as far as it l
 
 NOT MODELLED: locks, signals on their way, the freezer, threads that run meanwhile, core dumps in
 progress but for their flag; process_mrelease(); that reports are held back when there are many
-(__ratelimit()); time: who calls says when the reaper wakes; that steps and undo() take tasks back.
+(__ratelimit()); time: who calls says when the reaper wakes. `history` is for undo(): what changes
+tasks outside of a Machine's own operations is not taken back.
 
 Kernel: mm/oom_kill.c
 """

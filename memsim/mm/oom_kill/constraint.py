@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm, Zone
-from memsim.mm.oom_kill.task import Memcg, Task, tsk_is_oom_victim
+from memsim.mm.oom_kill.task import Task, tsk_is_oom_victim
 from memsim.words.gfp import __GFP_HARDWALL, __GFP_THISNODE, gfp_zone
 from memsim.words.mmzone import NULL
 from memsim.words.oom import (
@@ -33,7 +34,7 @@ class OomControl:
     order: int
     zonelist: list[Zone] | None = None
     nodemask: int = NULL
-    memcg: Memcg | None = None
+    memcg: MemCgroup | None = None
     totalpages: int = 0
     chosen: Task | None = None
     aborted: bool = False
@@ -66,11 +67,11 @@ def mems_allowed(vm: Vm, task: Task) -> int:
     return nodes_with_memory(vm) if task.mems_allowed == NULL else task.mems_allowed
 
 
-def mem_cgroup_get_max(vm: Vm, memcg: Memcg) -> int:
+def mem_cgroup_get_max(vm: Vm, memcg: MemCgroup) -> int:
     """The limit, in pages of memory and swap. Kernel: mm/memcontrol.c mem_cgroup_get_max()."""
-    if not memcg.swappiness:
-        return memcg.max
-    return memcg.max + min(memcg.swap_max, vm.oom.total_swap_pages)
+    if hasattr(vm, "folios") and not vm.folios.swappiness:
+        return memcg.memory.max
+    return memcg.memory.max + min(memcg.swap.max, vm.oom.total_swap_pages)
 
 
 def constrained_alloc(vm: Vm, oc: OomControl) -> int:

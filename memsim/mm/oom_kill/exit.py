@@ -6,6 +6,7 @@ Kernel: kernel/exit.c exit_mm(), mm/mmap.c exit_mmap(), mm/oom_kill.c exit_oom_v
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
+from memsim.mm.oom_kill.regions import forget_regions
 from memsim.mm.oom_kill.task import Mm, Task
 from memsim.mm.page_alloc.free import free_unref_folios
 from memsim.words.oom import MMF_OOM_SKIP, PF_EXITING
@@ -33,6 +34,7 @@ def exit_mm(vm: Vm, task: Task) -> None:
 def exit_mmap(vm: Vm, mm: Mm) -> None:
     """Give all of it back. Kernel: mm/mmap.c exit_mmap()."""
     mm.flags |= MMF_OOM_SKIP
+    forget_regions(vm, mm)
     free_unref_folios(vm, [(pfn, 0) for pfn in mm.pages])
     mm.pages.clear()
     mm.anonpages = mm.filepages = mm.shmempages = mm.swapents = mm.pgtables_bytes = 0

@@ -9,11 +9,13 @@ Kernel: mm/oom_kill.c dump_header(), dump_tasks(), dump_oom_victim()
 from __future__ import annotations
 
 from memsim.lib.bits import bitmap_print_list
+from memsim.mm.memcontrol.stat import memcg_stat_format
+from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.constraint import OomControl, mems_allowed
 from memsim.mm.oom_kill.lines import TASKS_HEAD, Chosen, Invoked, MemcgUse, TaskRow
 from memsim.mm.oom_kill.select import is_candidate, scanned
-from memsim.mm.oom_kill.task import Memcg, Task, find_lock_task_mm, get_mm_rss
+from memsim.mm.oom_kill.task import Task, find_lock_task_mm, get_mm_rss
 from memsim.mm.show_mem import K, mem_info
 from memsim.words.gfp import gfp_zone
 from memsim.words.mmzone import NULL
@@ -34,16 +36,13 @@ def dump_header(vm: Vm, oc: OomControl) -> None:
         dump_tasks(vm, oc)
 
 
-def memcg_lines(memcg: Memcg) -> list[str]:
-    """The group's use and limits. Kernel: mm/memcontrol.c mem_cgroup_print_oom_meminfo().
-
-    NOT MODELLED: what memory.stat would have: memcg.stat is printed, in its order.
-    """
+def memcg_lines(memcg: MemCgroup) -> list[str]:
+    """The group's use and limits. Kernel: mm/memcontrol.c mem_cgroup_print_oom_meminfo()."""
+    memory, swap = memcg.memory, memcg.swap
     use = MemcgUse(
-        K(memcg.usage), K(memcg.max), memcg.failcnt, K(memcg.swap_usage), K(memcg.swap_max),
-        memcg.swap_failcnt,
-    )  # fmt: skip
-    return use.lines(memcg.path, memcg.stat)
+        K(memory.usage), K(memory.max), memory.failcnt, K(swap.usage), K(swap.max), swap.failcnt
+    )
+    return use.lines(memcg.path, memcg_stat_format(memcg))
 
 
 def dump_tasks(vm: Vm, oc: OomControl) -> None:

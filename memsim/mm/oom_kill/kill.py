@@ -5,6 +5,7 @@ Kernel: mm/oom_kill.c oom_kill_process()
 
 from __future__ import annotations
 
+from memsim.mm.memcontrol.state import MemCgroup, memcg_memory_event
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.constraint import OomControl
 from memsim.mm.oom_kill.header import dump_header, dump_oom_victim
@@ -12,7 +13,6 @@ from memsim.mm.oom_kill.lines import Killed
 from memsim.mm.oom_kill.reaper import queue_oom_reaper
 from memsim.mm.oom_kill.select import scanned
 from memsim.mm.oom_kill.task import (
-    Memcg,
     Mm,
     Task,
     find_lock_task_mm,
@@ -21,6 +21,7 @@ from memsim.mm.oom_kill.task import (
 )
 from memsim.mm.oom_kill.victim import mark_oom_victim, task_will_free_mem
 from memsim.mm.show_mem import K
+from memsim.words.memcontrol import MEMCG_OOM_GROUP_KILL, MEMCG_OOM_KILL
 from memsim.words.oom import MMF_OOM_SKIP, OOM_SCORE_ADJ_MIN, PF_KTHREAD
 
 
@@ -42,7 +43,7 @@ def oom_kill_process(vm: Vm, oc: OomControl, victim: Task, message: str) -> None
         _kill_group(vm, oom_group, message)
 
 
-def mem_cgroup_get_oom_group(victim: Task, oom_domain: Memcg | None) -> Memcg | None:
+def mem_cgroup_get_oom_group(victim: Task, oom_domain: MemCgroup | None) -> MemCgroup | None:
     """The group that dies as a whole, if any.
 
     Kernel: mm/memcontrol.c mem_cgroup_get_oom_group()
@@ -53,8 +54,9 @@ def mem_cgroup_get_oom_group(victim: Task, oom_domain: Memcg | None) -> Memcg | 
     return memcg if memcg.oom_group else None
 
 
-def _kill_group(vm: Vm, memcg: Memcg, message: str) -> None:
+def _kill_group(vm: Vm, memcg: MemCgroup, message: str) -> None:
     """All of the group but who is spared. Kernel: mm/oom_kill.c oom_kill_memcg_member()."""
+    memcg_memory_event(vm, memcg, MEMCG_OOM_GROUP_KILL)
     vm.oom.log.append(f"Tasks in {memcg.path} are going to be killed due to memory.oom.group set")
     for process in scanned(vm, memcg):
         if process.signal.oom_score_adj != OOM_SCORE_ADJ_MIN and not is_global_init(process):
@@ -75,6 +77,8 @@ def _oom_kill_process(vm: Vm, victim: Task, message: str) -> None:
         return
     mm = task.mm
     vm.oom.nr_oom_kill += 1
+    if task.memcg is not None:
+        memcg_memory_event(vm, task.memcg, MEMCG_OOM_KILL)
     _kill(task)
     mark_oom_victim(vm, task)
     vm.oom.log.append(killed_line(message, task, mm))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.lines import Reaped
+from memsim.mm.oom_kill.regions import unmap_regions
 from memsim.mm.oom_kill.task import Mm, Task
 from memsim.mm.page_alloc.free import free_unref_folios
 from memsim.mm.show_mem import K
@@ -101,5 +102,6 @@ def _oom_reap_task_mm(vm: Vm, mm: Mm) -> None:
     mm.flags |= MMF_UNSTABLE
     mm.anonpages = mm.swapents = 0
     mm.filepages = mm.shared_filepages
+    unmap_regions(vm, mm)
     free_unref_folios(vm, [(pfn, 0) for pfn in mm.pages])
     mm.pages.clear()

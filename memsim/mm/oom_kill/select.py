@@ -5,14 +5,15 @@ Kernel: mm/oom_kill.c select_bad_process()
 
 from __future__ import annotations
 
+from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm
 from memsim.mm.oom_kill.badness import oom_badness, oom_unkillable_task
 from memsim.mm.oom_kill.constraint import OomControl, oom_cpuset_eligible
-from memsim.mm.oom_kill.task import Memcg, Task, tsk_is_oom_victim
+from memsim.mm.oom_kill.task import Task, tsk_is_oom_victim
 from memsim.words.oom import LONG_MAX, LONG_MIN, MMF_OOM_SKIP
 
 
-def scanned(vm: Vm, memcg: Memcg | None) -> list[Task]:
+def scanned(vm: Vm, memcg: MemCgroup | None) -> list[Task]:
     """Processes in the order in which they are looked at; those of a memcg alone, if there is one.
 
     NOT MODELLED: that a memcg has them in the order in which they joined it.

@@ -9,9 +9,14 @@ Kernel: include/linux/sched.h, include/linux/mm_types.h, include/linux/sched/sig
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from memsim.words.mmzone import NULL
-from memsim.words.oom import MMF_MULTIPROCESS, PAGE_COUNTER_MAX
+from memsim.words.oom import MMF_MULTIPROCESS
+
+if TYPE_CHECKING:
+    from memsim.mm.memcontrol.state import MemCgroup
+    from memsim.mm.oom_kill.history import TasksState
 
 
 @dataclass(slots=True, eq=False)
@@ -19,8 +24,8 @@ class Mm:
     """struct mm_struct: an address space. Sizes are pages, pgtables_bytes is bytes.
 
     shared_filepages of the filepages are in mappings with VM_SHARED, as are all shmempages: the
-    reaper leaves those. `pages` are pfns of order-0 pages that unmapping gives back, if the model
-    has them. `mmap_locked`: somebody holds mmap_lock for writing.
+    reaper leaves those. `regions` are ids of its anonymous mappings; `pages` are pfns of order-0
+    pages that unmapping gives back too. `mmap_locked`: somebody holds mmap_lock for writing.
     """
 
     total_vm: int = 0
@@ -34,25 +39,7 @@ class Mm:
     mm_users: int = 0
     mmap_locked: bool = False
     pages: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Memcg:
-    """struct mem_cgroup: one level below the root. Sizes are pages; `stat` is memory.stat.
-
-    NOT MODELLED: cgroup v1, levels below this one.
-    """
-
-    path: str
-    usage: int = 0
-    max: int = PAGE_COUNTER_MAX
-    failcnt: int = 0
-    swap_usage: int = 0
-    swap_max: int = PAGE_COUNTER_MAX
-    swap_failcnt: int = 0
-    swappiness: int = 60
-    oom_group: bool = False
-    stat: list[tuple[str, int]] = field(default_factory=list)
+    regions: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +71,7 @@ class Task:
     mempolicy: int = NULL
     mems_allowed: int = NULL
     cpuset: str = "/"
-    memcg: Memcg | None = None
+    memcg: MemCgroup | None = None
     vfork_parent: Task | None = None
     memdie: bool = False
     fatal_signal: bool = False
@@ -107,7 +94,7 @@ class OomState:
     __slots__ = (
         "processes", "current", "panic_on_oom", "oom_kill_allocating_task", "oom_dump_tasks",
         "oom_killer_disabled", "oom_victims", "notifier_freed", "total_swap_pages",
-        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic",
+        "free_swap_pages", "waiting", "reaper_list", "nr_oom_kill", "log", "panic", "states",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -124,6 +111,8 @@ class OomState:
         self.nr_oom_kill = 0
         self.log: list[str] = []
         self.panic = ""
+        #: What oom_kill/history.py keeps.
+        self.states: list[TasksState] = []
         self.current = add_process(self, 1, "init", Mm())
 
 
@@ -136,7 +125,7 @@ def add_process(
     uid: int = 0,
     oom_score_adj: int = 0,
     flags: int = 0,
-    memcg: Memcg | None = None,
+    memcg: MemCgroup | None = None,
     vfork_parent: Task | None = None,
 ) -> Task:
     """A new process of one thread, the last in the list. mm may be another process's too."""
@@ -169,6 +158,11 @@ def get_mm_rss(mm: Mm) -> int:
 def is_global_init(task: Task) -> bool:
     """Is it in the process with pid 1? Kernel: include/linux/pid.h is_global_init()."""
     return task.tgid == 1
+
+
+def owner_of_region(oom: OomState, region: int) -> Task | None:
+    """The process that has an anonymous region, by its mapping's id. Kernel: vma->vm_mm->owner."""
+    return next((p for p in oom.processes if p.mm is not None and region in p.mm.regions), None)
 
 
 def tsk_is_oom_victim(task: Task) -> bool:

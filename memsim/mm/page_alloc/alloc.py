@@ -9,6 +9,7 @@ from __future__ import annotations
 from memsim.lib.bits import get_order, nr_pages_of
 from memsim.lib.list import list_empty
 from memsim.mm.journal import set_page_state
+from memsim.mm.memcontrol.kmem import memcg_kmem_charge_page, split_page_memcg
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
 from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
@@ -16,6 +17,7 @@ from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
 from memsim.mm.page_alloc.zone_walk import (
     AllocContext,
+    NodemaskContext,
     alloc_flags_nofragment,
     get_page_from_freelist,
     gfp_to_alloc_flags_cma,
@@ -46,25 +48,34 @@ def fast_path(vm: Vm, gfp_mask: int, order: int, ac: AllocContext) -> int:
     """
     alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     alloc_flags |= alloc_flags_nofragment(ac, gfp_mask)
-    return get_page_from_freelist(order, alloc_flags, ac)
+    return get_page_from_freelist(order, alloc_flags, ac, gfp_mask)
 
 
-def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int) -> int:
+def alloc_pages(vm: Vm, gfp_mask: int, order: int, preferred_nid: int, nodemask: int = NULL) -> int:
     """Allocate 2**order contiguous pages, aligned to their size: the first pfn, or NULL.
 
-    NOT MODELLED: the task's own limits (memalloc_nofs_save() and others), the memcg charge.
+    nodemask: the nodes that a memory policy confines it to, or NULL.
+    NOT MODELLED: the task's own limits (memalloc_nofs_save() and others).
     Kernel: mm/page_alloc.c __alloc_pages_noprof()
     """
     ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
+    if nodemask != NULL:
+        ac = NodemaskContext(ac, nodemask)
     page = fast_path(vm, gfp_mask, order, ac)
     if page == NULL:
         page = _alloc_pages_slowpath(vm, gfp_mask, order, ac)
+    if vm.memcg_kmem_online and gfp_mask & __GFP_ACCOUNT:
+        if memcg_kmem_charge_page(vm, page, gfp_mask, order):
+            free_unref_page(vm, page, order)
+            page = NULL
     if vm.trace.mask & TP_MM_PAGE_ALLOC:
         vm.trace.emit(MM_PAGE_ALLOC, page, order, gfp_mask, ac.migratetype)
     return page
 
 
-def alloc_pages_bulk(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
+def alloc_pages_bulk(
+    vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int, nodemask: int = NULL
+) -> list[int]:
     """Allocate up to nr_pages single pages from one zone's pcp list, without mm_page_alloc events.
 
     Falls back to one page by alloc_pages() when no zone of the preferred node has room.
@@ -74,29 +85,33 @@ def alloc_pages_bulk(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -
         return []
     pages: list[int] = []
     if nr_pages > 1 and not (vm.memcg_kmem_online and gfp_mask & __GFP_ACCOUNT):
-        pages = _bulk_from_pcp(vm, gfp_mask, preferred_nid, nr_pages)
+        pages = _bulk_from_pcp(vm, gfp_mask, preferred_nid, nr_pages, nodemask)
     if not pages:
-        page = alloc_pages(vm, gfp_mask, 0, preferred_nid)
+        page = alloc_pages(vm, gfp_mask, 0, preferred_nid, nodemask)
         pages = [] if page == NULL else [page]
     return pages
 
 
-def _bulk_from_pcp(vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int) -> list[int]:
+def _bulk_from_pcp(
+    vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int, nodemask: int
+) -> list[int]:
     """Pages from the pcp list of the first local zone above its low mark + nr_pages."""
-    zone, migratetype, alloc_flags = prepare_bulk(vm, gfp_mask, preferred_nid, nr_pages)
+    zone, migratetype, alloc_flags = prepare_bulk(vm, gfp_mask, preferred_nid, nr_pages, nodemask)
     if zone is None:
         return []
     return take_bulk(zone, migratetype, alloc_flags, nr_pages, NO_LIMIT)[0]
 
 
 def prepare_bulk(
-    vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int
+    vm: Vm, gfp_mask: int, preferred_nid: int, nr_pages: int, nodemask: int = NULL
 ) -> tuple[Zone | None, int, int]:
     """(zone to take from or None, migratetype, alloc_flags) of a bulk request.
 
     Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), up to its pcp_spin_trylock()
     """
     ac = prepare_alloc_pages(vm, gfp_mask, preferred_nid)
+    if nodemask != NULL:
+        ac = NodemaskContext(ac, nodemask)
     alloc_flags = gfp_to_alloc_flags_cma(vm, gfp_mask, ALLOC_WMARK_LOW)
     zone = _zone_for_bulk(ac, alloc_flags, nr_pages)
     if zone is not None and zone.per_cpu_pageset[vm.cpu].locked:
@@ -150,6 +165,8 @@ def split_page(zone: Zone, page: int, order: int) -> None:
 
     Kernel: mm/page_alloc.c split_page()
     """
+    if zone.vm.memcg_kmem_online:
+        split_page_memcg(zone.vm, page)
     set_page_state(zone, page, 1 << order, PG_INUSE)
 
 

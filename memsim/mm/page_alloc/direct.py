@@ -13,7 +13,12 @@ from memsim.mm.pressure import Pressure
 from memsim.trace.slowpath_steps import Decision
 from memsim.words.alloc_flags import ALLOC_CPUSET, ALLOC_NO_WATERMARKS, ALLOC_WMARK_HIGH
 from memsim.words.compaction import COMPACT_SKIPPED
-from memsim.words.gfp import __GFP_NOFAIL, __GFP_RETRY_MAYFAIL, __GFP_THISNODE
+from memsim.words.gfp import (
+    __GFP_DIRECT_RECLAIM,
+    __GFP_NOFAIL,
+    __GFP_RETRY_MAYFAIL,
+    __GFP_THISNODE,
+)
 from memsim.words.mmzone import NULL
 from memsim.words.task import PF_DUMPCORE
 
@@ -101,7 +106,7 @@ def _alloc_pages_may_oom(request: SlowRequest, pressure: Pressure) -> int:
     """
     request.did_some_progress = 0
     request.step_decision(Decision.OOM)
-    page = request.get_page(ALLOC_WMARK_HIGH | ALLOC_CPUSET)
+    page = request.get_page(ALLOC_WMARK_HIGH | ALLOC_CPUSET, but=__GFP_DIRECT_RECLAIM)
     if page != NULL:
         return page
     spared = _nobody_to_kill(request)

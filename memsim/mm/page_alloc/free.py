@@ -7,6 +7,7 @@ free_unref_folios()
 from __future__ import annotations
 
 from memsim.mm.journal import set_page_state
+from memsim.mm.memcontrol.kmem import memcg_kmem_uncharge_page
 from memsim.mm.mmzone import PG_LRU, Vm, Zone, get_pageblock_migratetype, page_zone
 from memsim.mm.page_alloc.buddy import free_one_page, pcp_allowed_order
 from memsim.mm.page_alloc.pcp import free_unref_page_commit
@@ -22,11 +23,13 @@ from memsim.words.mmzone import FPI_NONE, MIGRATE_MOVABLE, MIGRATE_PCPTYPES
 def free_pages_prepare(zone: Zone, page: int, order: int) -> None:
     """The block is nobody's from here on; where it goes is not known yet.
 
-    NOT MODELLED: bad page checks, poisoning, uncharging.
+    NOT MODELLED: bad page checks, poisoning.
     Kernel: mm/page_alloc.c free_pages_prepare()
     """
     if zone.trace.mask & TP_MM_PAGE_FREE:
         zone.trace.emit(MM_PAGE_FREE, page, order)
+    if zone.vm.memcg_kmem_online:
+        memcg_kmem_uncharge_page(zone.vm, page, order)
     on_lru = zone.page_state[page] & PG_LRU
     set_page_state(zone, page, 1 << order if on_lru else 1, 0)
 

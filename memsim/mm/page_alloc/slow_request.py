@@ -65,9 +65,9 @@ class SlowRequest:
         if self.vm.trace.mask & TP_STEPS:
             self.vm.trace.step(SLOWPATH, decision, self.gfp_mask, self.order, a, b, c)
 
-    def get_page(self, alloc_flags: int) -> int:
-        """An attempt. Kernel: mm/page_alloc.c get_page_from_freelist()."""
-        page = get_page_from_freelist(self.order, alloc_flags, self.ac)
+    def get_page(self, alloc_flags: int, but: int = 0) -> int:
+        """An attempt; `but`: bits that its mask lacks. Kernel: get_page_from_freelist()."""
+        page = get_page_from_freelist(self.order, alloc_flags, self.ac, self.gfp_mask & ~but)
         self.step_decision(Decision.ATTEMPT, alloc_flags, page)
         return page
 

@@ -1,7 +1,7 @@
 """The slow path: what a request tries when the fast path found nothing, and in which order.
 
 NOT MODELLED: changes of cpusets (check_retry_cpuset()) or of zonelists (check_retry_zonelist())
-on the way, which let it start again; nodemasks; psi; the WARN_ON_ONCE() of odd __GFP_NOFAIL.
+on the way, which let it start again; psi; the WARN_ON_ONCE() of odd __GFP_NOFAIL.
 
 Kernel: mm/page_alloc.c __alloc_pages_slowpath()
 """
@@ -24,7 +24,7 @@ from memsim.mm.page_alloc.zone_walk import (
 )
 from memsim.mm.pressure import Pressure
 from memsim.trace.slowpath_steps import Decision
-from memsim.words.alloc_flags import ALLOC_KSWAPD, ALLOC_MIN_RESERVE, ALLOC_OOM
+from memsim.words.alloc_flags import ALLOC_CPUSET, ALLOC_KSWAPD, ALLOC_MIN_RESERVE, ALLOC_OOM
 from memsim.words.compaction import COMPACT_DEFERRED, COMPACT_SKIPPED, INIT_COMPACT_PRIORITY
 from memsim.words.gfp import (
     __GFP_NOFAIL,
@@ -126,12 +126,17 @@ def _retry(request: SlowRequest) -> tuple[int, bool]:
 
 
 def _use_reserves(request: SlowRequest) -> None:
-    """Those who free memory, and victims of the OOM killer, may go below the watermarks."""
+    """Those who free memory, and victims of the OOM killer, may go below the watermarks.
+
+    They, and atomic requests with reserves of their own, are let out of their policy's nodes.
+    """
     reserve_flags = _gfp_pfmemalloc_flags(request.vm, request.gfp_mask)
     if reserve_flags:
         alloc_flags = gfp_to_alloc_flags_cma(request.vm, request.gfp_mask, reserve_flags)
         request.alloc_flags = alloc_flags | request.alloc_flags & ALLOC_KSWAPD
         request.step_decision(Decision.RESERVES, request.alloc_flags)
+    if not request.alloc_flags & ALLOC_CPUSET:
+        request.ac.forget_nodemask()
 
 
 def _may_reclaim(request: SlowRequest) -> bool:

@@ -11,7 +11,7 @@ from memsim.mm.journal import set_page_state
 from memsim.mm.mmzone import PG_INUSE, Vm, Zone
 from memsim.mm.page_alloc.highatomic import reserve_highatomic_pageblock
 from memsim.mm.page_alloc.rmqueue import rmqueue
-from memsim.mm.page_alloc.watermark import zone_watermark_fast
+from memsim.mm.page_alloc.watermark import zone_watermark_fast, zone_watermark_ok
 from memsim.mm.vmstat import high_wmark_pages, wmark_pages
 from memsim.words.alloc_flags import (
     ALLOC_CMA,
@@ -35,6 +35,12 @@ from memsim.words.gfp import (
     gfp_migratetype,
     gfp_zone,
 )
+from memsim.words.mempolicy import (
+    NODE_RECLAIM_FULL,
+    NODE_RECLAIM_NOSCAN,
+    RECLAIM_DISTANCE,
+    RECLAIM_MODES,
+)
 from memsim.words.mmzone import (
     MIGRATE_MOVABLE,
     MIGRATE_UNMOVABLE,
@@ -50,7 +56,7 @@ class AllocContext:
     """struct alloc_context: what the gfp_mask says about where to look.
 
     `zonelist` holds just the zones the request may use, in order; the first is preferred.
-    NOT MODELLED: nodemask, spread_dirty_pages.
+    NOT MODELLED: spread_dirty_pages.
     """
 
     __slots__ = ("highest_zoneidx", "migratetype", "zonelist")
@@ -59,6 +65,44 @@ class AllocContext:
         self.zonelist = zonelist
         self.highest_zoneidx = highest_zoneidx
         self.migratetype = migratetype
+
+    @property
+    def nodemask(self) -> int:
+        """The nodes that a memory policy confines the request to; NULL: none does."""
+        return NULL
+
+    def forget_nodemask(self) -> None:
+        """From here on the policy does not count, if there is one."""
+
+
+class NodemaskContext(AllocContext):
+    """struct alloc_context of a request that a memory policy confines to some nodes."""
+
+    __slots__ = ("_nodemask", "_unmasked")
+
+    def __init__(self, ac: AllocContext, nodemask: int) -> None:
+        zonelist = zones_of_nodes(ac.zonelist, nodemask)
+        super().__init__(zonelist, ac.highest_zoneidx, ac.migratetype)
+        self._unmasked = ac.zonelist
+        self._nodemask = nodemask
+
+    @property
+    def nodemask(self) -> int:
+        """The nodes that a memory policy confines the request to; NULL: none any more."""
+        return self._nodemask
+
+    def forget_nodemask(self) -> None:
+        """From here on the policy does not count."""
+        self.zonelist = self._unmasked
+        self._nodemask = NULL
+
+
+def zones_of_nodes(zonelist: list[Zone], nodemask: int) -> list[Zone]:
+    """What is left of a zonelist inside a mask of nodes.
+
+    Kernel: include/linux/mmzone.h for_each_zone_zonelist_nodemask()
+    """
+    return [zone for zone in zonelist if nodemask >> zone.node & 1]
 
 
 def node_zonelist(vm: Vm, nid: int, gfp_mask: int, highest_zoneidx: int) -> list[Zone]:
@@ -180,19 +224,48 @@ def prep_new_page(zone: Zone, page: int, order: int) -> None:
     set_page_state(zone, page, 1, PG_INUSE | order)
 
 
-def get_page_from_freelist(order: int, alloc_flags: int, ac: AllocContext) -> int:
+def zone_allows_reclaim(local_zone: Zone, zone: Zone) -> bool:
+    """Is the zone so near that one would rather reclaim there than go on?
+
+    NOT MODELLED: AMD's node_reclaim_distance, 32. Kernel: mm/page_alloc.c zone_allows_reclaim()
+    """
+    return zone.vm.node_distance[local_zone.node][zone.node] <= RECLAIM_DISTANCE
+
+
+def _node_reclaim_helps(
+    zone: Zone, gfp_mask: int, order: int, alloc_flags: int, ac: AllocContext
+) -> bool:
+    """zone_reclaim_mode: does reclaim on the zone's node lift it above its mark?
+
+    Kernel: mm/page_alloc.c get_page_from_freelist(), behind check_alloc_wmark
+    """
+    pressure = zone.vm.pressure
+    if pressure is None or not zone_allows_reclaim(ac.zonelist[0], zone):
+        return False
+    mark = wmark_pages(zone, alloc_flags & ALLOC_WMARK_MASK)
+    if pressure.node_reclaim(zone, gfp_mask, order) in (NODE_RECLAIM_NOSCAN, NODE_RECLAIM_FULL):
+        return False
+    return zone_watermark_ok(zone, order, mark, ac.highest_zoneidx, alloc_flags)
+
+
+def get_page_from_freelist(
+    order: int, alloc_flags: int, ac: AllocContext, gfp_mask: int = 0
+) -> int:  # fmt: skip
     """Take a block from the first zone of the zonelist that has room; NULL if none has.
 
     A first pass with ALLOC_NOFRAGMENT is repeated without it, at once when it would have to go to
-    another node. NOT MODELLED: cpusets, dirty limits, node_reclaim, unaccepted memory,
-    struct pages that are not initialised yet.
+    another node. gfp_mask says whether zone_reclaim_mode may make it wait, and is for nothing else.
+    NOT MODELLED: cpusets, dirty limits, unaccepted memory, struct pages not initialised yet.
     Kernel: mm/page_alloc.c get_page_from_freelist()
     """
     for zone in ac.zonelist:
         if alloc_flags & ALLOC_NOFRAGMENT and zone.node != ac.zonelist[0].node:
             break
         if not _zone_has_room(zone, order, alloc_flags, ac):
-            continue
+            if not zone.vm.node_reclaim_mode & RECLAIM_MODES:
+                continue
+            if not _node_reclaim_helps(zone, gfp_mask, order, alloc_flags, ac):
+                continue
         page = rmqueue(ac.zonelist[0], zone, order, alloc_flags, ac.migratetype)
         if page != NULL:
             prep_new_page(zone, page, order)
@@ -200,5 +273,5 @@ def get_page_from_freelist(order: int, alloc_flags: int, ac: AllocContext) -> in
                 reserve_highatomic_pageblock(zone, page, order)
             return page
     if alloc_flags & ALLOC_NOFRAGMENT:
-        return get_page_from_freelist(order, alloc_flags & ~ALLOC_NOFRAGMENT, ac)
+        return get_page_from_freelist(order, alloc_flags & ~ALLOC_NOFRAGMENT, ac, gfp_mask)
     return NULL

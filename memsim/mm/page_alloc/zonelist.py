@@ -6,10 +6,9 @@ Kernel: mm/page_alloc.c build_zonerefs_node() to build_all_zonelists()
 from __future__ import annotations
 
 from memsim.mm.mmzone import Vm, Zone
+from memsim.words.mempolicy import MAX_NUMNODES
 
 _PENALTY_FOR_NODE_WITH_CPUS = 1
-#: 1 << CONFIG_NODES_SHIFT, as Debian's x86-64 kernels have it.
-_MAX_NUMNODES = 1 << 10
 
 
 def build_zonerefs_node(vm: Vm, nid: int) -> list[Zone]:
@@ -30,7 +29,7 @@ def find_next_best_node(vm: Vm, node: int, used: list[int], node_load: list[int]
     for n in unused:
         value = vm.node_distance[node][n] + (n < node)
         value += _PENALTY_FOR_NODE_WITH_CPUS if n in vm.cpu_to_node else 0
-        values.append((value * _MAX_NUMNODES + node_load[n], n))
+        values.append((value * MAX_NUMNODES + node_load[n], n))
     return min(values)[1] if values else -1
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from memsim.mm.mempolicy import mempolicy_slab_node
 from memsim.mm.mmzone import numa_node_id
 from memsim.mm.page_alloc.zone_walk import node_zonelist
 from memsim.mm.slub.debug_requests import alloc_single_from_new_slab, get_partial_node_debug
@@ -245,14 +246,14 @@ def get_partial(s: KmemCache, node: int, flags: int, take: Take[_T]) -> _T | Non
 def get_any_partial(s: KmemCache, flags: int, take: Take[_T]) -> _T | None:
     """A partial slab of a node that has more than it must keep, the nearest first, by chance.
 
-    NOT MODELLED: cpusets, memory policies.
+    NOT MODELLED: cpusets.
     Kernel: mm/slub.c get_any_partial()
     """
     ratio = s.remote_node_defrag_ratio
     if not ratio or draw_cycles(s) % 1024 > ratio:
         return None
     highest_zoneidx = gfp_zone(flags, s.vm.arch)
-    for zone in node_zonelist(s.vm, numa_node_id(s.vm), flags, highest_zoneidx):
+    for zone in node_zonelist(s.vm, mempolicy_slab_node(s.vm), flags, highest_zoneidx):
         n = s.node[zone.node]
         if n is not None and n.nr_partial > s.min_partial:
             got = take(s, n)

@@ -5,7 +5,8 @@ Kernel: mm/slub.c alloc_slab_page() to discard_slab()
 
 from __future__ import annotations
 
-from memsim.mm.mmzone import numa_node_id, page_zone
+from memsim.mm.mempolicy import alloc_pages_noprof
+from memsim.mm.mmzone import page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.slub.debug_check import check_all_objects, clear_memory, setup_slab_debug
@@ -73,7 +74,7 @@ def kmalloc_fix_flags(state: SlabState, flags: int) -> int:
 def allocate_slab(s: KmemCache, flags: int, nid: int) -> Slab | None:
     """Pages of the cache's order, or, when they are short, of the smallest that holds an object.
 
-    NOT MODELLED: the memcg charge, and obj_ext arrays: slabs have them where there is a cgroup
+    NOT MODELLED: the charge of objects, and obj_ext arrays: slabs have them where there is a cgroup
     besides the root, as memcg_kmem_online() tells, and in no recording it does.
     Kernel: mm/slub.c allocate_slab(), account_slab(), alloc_slab_obj_exts()
     """
@@ -94,12 +95,13 @@ def page_requests(s: KmemCache, flags: int) -> list[tuple[int, int]]:
 
 
 def alloc_slab_page(s: KmemCache, flags: int, nid: int, order: int) -> int:
-    """A block of pages from the page allocator.
+    """A block of pages from the page allocator; for no node it is the task's policy that chooses.
 
-    NOT MODELLED: the task's memory policy. Kernel: mm/slub.c alloc_slab_page()
+    Kernel: mm/slub.c alloc_slab_page()
     """
-    preferred = numa_node_id(s.vm) if nid == NUMA_NO_NODE else nid
-    return alloc_pages(s.vm, flags, order, preferred)
+    if nid == NUMA_NO_NODE:
+        return alloc_pages_noprof(s.vm, flags, order)
+    return alloc_pages(s.vm, flags, order, nid)
 
 
 def make_slab(s: KmemCache, pfn: int, order: int) -> Slab:

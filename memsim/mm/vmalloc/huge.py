@@ -6,8 +6,8 @@ Kernel: mm/vmalloc.c vmap_try_huge_pmd(), vmap_try_huge_pud(), arch/x86/mm/pgtab
 from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SHIFT
-from memsim.mm.mmzone import Vm, numa_node_id
-from memsim.mm.page_alloc.alloc import alloc_pages
+from memsim.mm.mempolicy import alloc_pages_noprof
+from memsim.mm.mmzone import Vm
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.pgtable import _PAGE_PSE, PTE, Table, entry_pfn, free_table, set_entry
 from memsim.mm.vmalloc.update import flush_tlb_kernel_range
@@ -41,7 +41,7 @@ def _make_way(vm: Vm, table: Table, index: int) -> bool:
     below = _table_at(vm, table, index)
     spare = NULL
     if below.level > PTE:
-        spare = alloc_pages(vm, GFP_KERNEL, 0, numa_node_id(vm))
+        spare = alloc_pages_noprof(vm, GFP_KERNEL, 0)
         if spare == NULL:
             return False
     lower = [_table_at(vm, below, i) for i in sorted(below.entries)] if below.level > PTE else []

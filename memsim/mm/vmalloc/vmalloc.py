@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE
 from memsim.mm.kmalloc import kfree, kmalloc
-from memsim.mm.mmzone import Vm, numa_node_id, page_zone
+from memsim.mm.mempolicy import alloc_pages_bulk_mempolicy, alloc_pages_noprof
+from memsim.mm.mmzone import Vm, page_zone
 from memsim.mm.page_alloc.alloc import alloc_pages, alloc_pages_bulk, split_page
 from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.pgtable import PMD_SHIFT, PMD_SIZE
@@ -49,20 +50,19 @@ def vm_area_alloc_pages(vm: Vm, gfp: int, nid: int, order: int, nr_pages: int) -
     """Up to nr_pages pages, as their pfns: by bulk requests, else one by one, or in larger blocks.
 
     A larger block is split: vfree() frees page by page.
-    NOT MODELLED: the task's mempolicy, which chooses nodes where the caller has named none: here
-    it is the CPU's own; a fatal signal, which ends the requests.
+    Where the caller has named no node, the task's policy chooses.
+    NOT MODELLED: a fatal signal, which ends the requests.
     Kernel: vm_area_alloc_pages()
     """
-    node = numa_node_id(vm) if nid == NUMA_NO_NODE else nid
     pages: list[int] = []
     while not order and len(pages) < nr_pages:
         wanted = min(_MAX_BULK, nr_pages - len(pages))
-        got = alloc_pages_bulk(vm, gfp, node, wanted)
+        got = _bulk(vm, gfp, nid, wanted)
         pages += got
         if len(got) != wanted:
             break
     while len(pages) < nr_pages:
-        page = alloc_pages(vm, gfp, order, node)
+        page = _block(vm, gfp, nid, order)
         if page == NULL:
             break
         zone = page_zone(vm, page)
@@ -71,6 +71,18 @@ def vm_area_alloc_pages(vm: Vm, gfp: int, nid: int, order: int, nr_pages: int) -
             split_page(zone, page, order)
         pages += range(page, page + (1 << order))
     return pages
+
+
+def _bulk(vm: Vm, gfp: int, nid: int, nr_pages: int) -> list[int]:
+    if nid == NUMA_NO_NODE:
+        return alloc_pages_bulk_mempolicy(vm, gfp, nr_pages)
+    return alloc_pages_bulk(vm, gfp, nid, nr_pages)
+
+
+def _block(vm: Vm, gfp: int, nid: int, order: int) -> int:
+    if nid == NUMA_NO_NODE:
+        return alloc_pages_noprof(vm, gfp, order)
+    return alloc_pages(vm, gfp, order, nid)
 
 
 def vmalloc_node_range(

@@ -5,14 +5,21 @@ Kernel: mm/vmscan.c compaction_ready() to try_to_free_pages()
 
 from __future__ import annotations
 
+from memsim.mm.current import memalloc_noreclaim_restore, memalloc_noreclaim_save
+from memsim.mm.folio import mem_cgroup_lruvec, set_lruvec_field
 from memsim.mm.journal import set_node_field
-from memsim.mm.mmzone import PglistData, Vm, Zone
+from memsim.mm.memcontrol.state import MemCgroup
+from memsim.mm.mmzone import PglistData, Vm, Zone, numa_node_id
 from memsim.mm.page_alloc.watermark import zone_watermark_ok, zone_watermark_ok_safe
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.vmscan.balance import zone_reclaimable_pages
-from memsim.mm.vmscan.scan_control import DEF_PRIORITY, ScanControl, current_is_kswapd
+from memsim.mm.vmscan.scan_control import (
+    DEF_PRIORITY,
+    ScanControl,
+    cgroup_reclaim,
+    current_is_kswapd,
+)
 from memsim.mm.vmscan.shrink_node import (
-    compact_gap,
     compaction_suitable,
     shrink_node,
     snapshot_refaults,
@@ -22,12 +29,15 @@ from memsim.mm.vmstat import high_wmark_pages, min_wmark_pages, zone_page_state_
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_DIRECT_RECLAIM_BEGIN,
     MM_VMSCAN_DIRECT_RECLAIM_END,
+    MM_VMSCAN_MEMCG_RECLAIM_BEGIN,
+    MM_VMSCAN_MEMCG_RECLAIM_END,
     TP_VMSCAN,
     emit,
 )
-from memsim.words.gfp import __GFP_IO, gfp_zone
+from memsim.words.compaction import compact_gap
+from memsim.words.gfp import __GFP_IO, GFP_HIGHUSER_MOVABLE, GFP_RECLAIM_MASK, gfp_zone
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES, PAGE_ALLOC_COSTLY_ORDER
-from memsim.words.page_flags import SWAP_CLUSTER_MAX
+from memsim.words.page_flags import LRUVEC_CGROUP_CONGESTED, SWAP_CLUSTER_MAX
 
 
 def compaction_ready(vm: Vm, zone: Zone, sc: ScanControl) -> bool:
@@ -47,20 +57,21 @@ def compaction_ready(vm: Vm, zone: Zone, sc: ScanControl) -> bool:
 
 def consider_reclaim_throttle(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
     """Wait where the last passes found nothing. Kernel: consider_reclaim_throttle()."""
-    if sc.nr_reclaimed > sc.nr_scanned >> 3 or current_is_kswapd(vm):
+    if sc.nr_reclaimed > sc.nr_scanned >> 3 or current_is_kswapd(vm) or cgroup_reclaim(sc):
         return
     if sc.priority == 1 and not sc.nr_reclaimed:
         reclaim_throttle(vm, pgdat, VMSCAN_THROTTLE_NOPROGRESS)
 
 
 def shrink_zones(vm: Vm, zonelist: list[Zone], sc: ScanControl) -> None:
-    """A pass over each node of the zonelist. NOT MODELLED: cpusets, memcg's soft limits.
+    """A pass over each node of the zonelist. NOT MODELLED: cpusets.
 
     Kernel: mm/vmscan.c shrink_zones()
     """
     last = first = -1
     for zone in zonelist:
-        if sc.order > PAGE_ALLOC_COSTLY_ORDER and compaction_ready(vm, zone, sc):
+        costly = sc.order > PAGE_ALLOC_COSTLY_ORDER and not cgroup_reclaim(sc)
+        if costly and compaction_ready(vm, zone, sc):
             sc.compaction_ready = True
             continue
         if zone.node == last:
@@ -76,13 +87,14 @@ def shrink_zones(vm: Vm, zonelist: list[Zone], sc: ScanControl) -> None:
 def do_try_to_free_pages(vm: Vm, zonelist: list[Zone], sc: ScanControl) -> int:
     """Passes, each over more of the lists, until enough is freed: pages freed, 0 for none.
 
-    When all were in vain it tries once more, then once more with active lists shrunk by force.
+    When all were in vain it tries once more, then once more with active lists shrunk by force, and
+    at last takes what memory.low protects.
     Kernel: mm/vmscan.c do_try_to_free_pages()
     """
     while True:
         _passes(vm, zonelist, sc)
         for pgdat in _nodes_in_order(vm, zonelist):
-            snapshot_refaults(vm, pgdat)
+            _note_end(vm, pgdat, sc)
         if sc.nr_reclaimed:
             return sc.nr_reclaimed
         if sc.compaction_ready:
@@ -91,9 +103,19 @@ def do_try_to_free_pages(vm: Vm, zonelist: list[Zone], sc: ScanControl) -> int:
             sc.memcg_full_walk = True
         elif sc.skipped_deactivate:
             sc.force_deactivate, sc.skipped_deactivate = True, False
+        elif sc.memcg_low_skipped:
+            sc.force_deactivate, sc.memcg_low_reclaim, sc.memcg_low_skipped = False, True, False
         else:
             return 0
         sc.priority = DEF_PRIORITY
+
+
+def _note_end(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
+    """All passes over a node are done."""
+    snapshot_refaults(vm, pgdat, sc.target_mem_cgroup)
+    if cgroup_reclaim(sc):
+        lruvec = mem_cgroup_lruvec(sc.target_mem_cgroup, pgdat)
+        set_lruvec_field(vm, lruvec, "flags", lruvec.flags & ~LRUVEC_CGROUP_CONGESTED)
 
 
 def _passes(vm: Vm, zonelist: list[Zone], sc: ScanControl) -> None:
@@ -160,4 +182,23 @@ def try_to_free_pages(vm: Vm, ac: AllocContext, order: int, gfp_mask: int) -> in
     nr_reclaimed = do_try_to_free_pages(vm, ac.zonelist, sc)
     if vm.trace.mask & TP_VMSCAN:
         emit(vm.trace, MM_VMSCAN_DIRECT_RECLAIM_END, nr_reclaimed)
+    return nr_reclaimed
+
+
+def try_to_free_mem_cgroup_pages(vm: Vm, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
+    """Free pages of a memcg, SWAP_CLUSTER_MAX or more: pages freed, 0 for none.
+
+    Nodes are taken in the order of this CPU's zonelist, whichever zone is short.
+    Kernel: mm/vmscan.c try_to_free_mem_cgroup_pages()
+    """
+    mask = (gfp_mask & GFP_RECLAIM_MASK) | (GFP_HIGHUSER_MOVABLE & ~GFP_RECLAIM_MASK)
+    highest = vm.arch.MAX_NR_ZONES - 1
+    sc = ScanControl(max(nr_pages, SWAP_CLUSTER_MAX), mask, highest, 0, target_mem_cgroup=memcg)
+    had = memalloc_noreclaim_save(vm.current)
+    if vm.trace.mask & TP_VMSCAN:
+        emit(vm.trace, MM_VMSCAN_MEMCG_RECLAIM_BEGIN, 0, mask)
+    nr_reclaimed = do_try_to_free_pages(vm, vm.nodes[numa_node_id(vm)].node_zonelists[0], sc)
+    if vm.trace.mask & TP_VMSCAN:
+        emit(vm.trace, MM_VMSCAN_MEMCG_RECLAIM_END, nr_reclaimed)
+    memalloc_noreclaim_restore(vm.current, had)
     return nr_reclaimed

@@ -14,6 +14,7 @@ from memsim.mm.folio import (
     folio_nr_pages,
     folio_zone,
 )
+from memsim.mm.memcontrol.uncharge import mem_cgroup_uncharge_folios
 from memsim.mm.mm_inline import (
     clear_lru_flags,
     folio_set_lru,
@@ -71,7 +72,7 @@ def isolate_lru_folios(
         emit(vm.trace, MM_VMSCAN_LRU_ISOLATE, sc.reclaim_idx, sc.order, *counts, lru)
     for zone, nr_pages in zip(pgdat.node_zones, nr_taken, strict=True):
         if nr_pages:
-            update_lru_size(vm, zone, lru, -nr_pages)
+            update_lru_size(vm, lruvec, zone, lru, -nr_pages)
     return taken, scan + nr_skipped
 
 
@@ -121,5 +122,6 @@ def batch_free(vm: Vm, free: list[tuple[int, int]], folio: int) -> None:
 def flush_free(vm: Vm, free: list[tuple[int, int]]) -> None:
     """Free a batch, and begin another. Kernel: mm/page_alloc.c free_unref_folios()."""
     if free:
+        mem_cgroup_uncharge_folios(vm, free)
         free_unref_folios(vm, free)
         free.clear()

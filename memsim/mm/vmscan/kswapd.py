@@ -7,7 +7,7 @@ Kernel: mm/vmscan.c kswapd_age_node() to kswapd()
 
 from __future__ import annotations
 
-from memsim.mm.folio import set_lruvec_field
+from memsim.mm.folio import lru_gen_enabled, mem_cgroup_lruvec, set_lruvec_field
 from memsim.mm.journal import set_node_field
 from memsim.mm.kswapd import (
     balance_pgdat_begin,
@@ -16,11 +16,13 @@ from memsim.mm.kswapd import (
     kswapd_wakes,
     pgdat_balanced,
 )
+from memsim.mm.lru_gen.shrink import lru_gen_age_node
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.vmscan.balance import can_age_anon_pages, inactive_is_low
+from memsim.mm.vmscan.memcg_iter import mem_cgroup_iter
 from memsim.mm.vmscan.scan_control import DEF_PRIORITY, ScanControl
 from memsim.mm.vmscan.shrink_list import shrink_active_list
-from memsim.mm.vmscan.shrink_node import compact_gap, shrink_node, snapshot_refaults
+from memsim.mm.vmscan.shrink_node import shrink_node, snapshot_refaults
 from memsim.mm.vmstat import high_wmark_pages
 from memsim.trace.vmscan_events import (
     MM_VMSCAN_KSWAPD_SLEEP,
@@ -28,6 +30,7 @@ from memsim.trace.vmscan_events import (
     TP_VMSCAN,
     emit,
 )
+from memsim.words.compaction import compact_gap
 from memsim.words.gfp import GFP_KERNEL
 from memsim.words.mmzone import MAX_RECLAIM_RETRIES
 from memsim.words.page_flags import (
@@ -44,8 +47,14 @@ def kswapd_age_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> None:
 
     Kernel: mm/vmscan.c kswapd_age_node()
     """
-    if can_age_anon_pages(vm) and inactive_is_low(pgdat.lruvec, LRU_INACTIVE_ANON):
-        shrink_active_list(vm, SWAP_CLUSTER_MAX, pgdat.lruvec, sc, LRU_ACTIVE_ANON)
+    if lru_gen_enabled(vm):
+        lru_gen_age_node(vm, pgdat, sc)
+        return
+    if not can_age_anon_pages(vm) or not inactive_is_low(pgdat.lruvec, LRU_INACTIVE_ANON):
+        return
+    for memcg in mem_cgroup_iter(vm, sc, pgdat.nid, partial=False):
+        lruvec = mem_cgroup_lruvec(memcg, pgdat)
+        shrink_active_list(vm, SWAP_CLUSTER_MAX, lruvec, sc, LRU_ACTIVE_ANON)
 
 
 def kswapd_shrink_node(vm: Vm, pgdat: PglistData, sc: ScanControl) -> bool:

@@ -5,6 +5,8 @@ Kernel: mm/vmscan.c struct scan_control, include/linux/vmstat.h struct reclaim_s
 
 from __future__ import annotations
 
+from memsim.mm.lru_gen.promote import MmWalk
+from memsim.mm.memcontrol.state import MemCgroup
 from memsim.mm.mmzone import Vm
 from memsim.words.task import PF_KSWAPD
 
@@ -20,18 +22,25 @@ def current_is_kswapd(vm: Vm) -> bool:
     return (vm.current.flags & PF_KSWAPD) != 0
 
 
+def cgroup_reclaim(sc: ScanControl) -> bool:
+    """Is it for a memcg's limit? Kernel: mm/vmscan.c cgroup_reclaim()."""
+    return sc.target_mem_cgroup is not None
+
+
 class ScanControl:
     """struct scan_control. Pages that dirty_..., taken and others of `nr` count are sc->nr's.
 
-    NOT MODELLED: target_mem_cgroup, nodemask, proactive and hibernation reclaim.
+    target_mem_cgroup None: memory is short; else a memcg has too much. memcg_low_reclaim: what
+    memory.low protects goes too. NOT MODELLED: nodemask, proactive and hibernation reclaim.
     """
 
     __slots__ = (
         "anon_cost", "cache_trim_mode", "cache_trim_mode_failed", "compaction_ready", "congested",
         "dirty", "file_cost", "file_is_tiny", "file_taken", "force_deactivate", "gfp_mask",
         "immediate", "may_deactivate", "may_swap", "may_unmap", "may_writepage",
-        "memcg_full_walk", "no_cache_trim_mode", "nr_reclaimed", "nr_scanned", "nr_to_reclaim",
-        "order", "priority", "reclaim_idx", "skipped_deactivate", "taken", "unqueued_dirty",
+        "memcg_full_walk", "memcg_low_reclaim", "memcg_low_skipped", "mm_walk",
+        "no_cache_trim_mode", "nr_reclaimed", "nr_scanned", "nr_to_reclaim", "order", "priority",
+        "reclaim_idx", "skipped_deactivate", "taken", "target_mem_cgroup", "unqueued_dirty",
         "writeback",
     )  # fmt: skip
 
@@ -44,7 +53,10 @@ class ScanControl:
         *,
         may_writepage: bool = True,
         may_swap: bool = True,
+        target_mem_cgroup: MemCgroup | None = None,
     ) -> None:
+        self.target_mem_cgroup = target_mem_cgroup
+        self.memcg_low_reclaim = self.memcg_low_skipped = False
         self.nr_to_reclaim = nr_to_reclaim
         self.gfp_mask = gfp_mask
         self.reclaim_idx = reclaim_idx
@@ -57,6 +69,8 @@ class ScanControl:
         self.force_deactivate = self.skipped_deactivate = False
         self.cache_trim_mode = self.cache_trim_mode_failed = self.no_cache_trim_mode = False
         self.file_is_tiny = self.compaction_ready = self.memcg_full_walk = False
+        #: current->reclaim_state->mm_walk, of the multi-gen LRU.
+        self.mm_walk: MmWalk | None = None
         self.forget_nr()
 
     def forget_nr(self) -> None:

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from memsim.mm.filemap import _filemap_remove_folio
 from memsim.mm.folio import (
+    count_memcg_folio_events,
     folio_clear_flags,
+    folio_lruvec,
     folio_nr_pages,
     folio_set_flags,
-    mod_folio_state,
+    lru_gen_enabled,
+    mod_folio_node_state,
     set_entry,
     set_word,
     xa_mk_value,
 )
+from memsim.mm.lru_gen.walk import lru_gen_look_around
+from memsim.mm.memcontrol.state import MemCgroup
+from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
 from memsim.mm.mm_inline import folio_is_file_lru
 from memsim.mm.mmzone import PglistData, Vm
 from memsim.mm.rmap import folio_mapping, folio_remove_rmap, folio_test_anon
@@ -25,7 +31,6 @@ from memsim.mm.swapfile import (
     folio_free_swap,
     put_swap_folio,
     swap_duplicate,
-    vm_swap_full,
 )
 from memsim.mm.vmscan.isolate import batch_free, flush_free
 from memsim.mm.vmscan.scan_control import ReclaimStat, ScanControl, current_is_kswapd
@@ -38,6 +43,7 @@ from memsim.trace.vmscan_events import (
     trace_reclaim_flags,
 )
 from memsim.words.gfp import __GFP_FS, __GFP_IO
+from memsim.words.memcontrol import PGACTIVATE, PGLAZYFREED
 from memsim.words.mmzone import NULL
 from memsim.words.page_flags import (
     LRUVEC_PGDAT_DIRTY,
@@ -48,6 +54,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_anon_exclusive,
     PG_dirty,
+    PG_private,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -60,22 +67,24 @@ FOLIOREF_RECLAIM, FOLIOREF_RECLAIM_CLEAN, FOLIOREF_KEEP, FOLIOREF_ACTIVATE = ran
 _FREED, _KEEP, _ACTIVATE = range(3)
 
 
-def folio_referenced(vm: Vm, folio: int) -> int:
+def folio_referenced(vm: Vm, folio: int, sc: ScanControl) -> int:
     """ptes that were used since somebody looked last; none is young any longer.
 
-    Kernel: mm/rmap.c folio_referenced()
+    The multi-gen LRU looks at the ptes around them, too. Kernel: mm/rmap.c folio_referenced()
     """
     young = vm.folios.young[folio]
     set_word(vm.folios, WORD_YOUNG, folio, 0)
+    if young and lru_gen_enabled(vm):
+        lru_gen_look_around(vm, folio_lruvec(vm, folio), folio, sc.mm_walk)
     return young
 
 
-def folio_check_references(vm: Vm, folio: int) -> int:
+def folio_check_references(vm: Vm, folio: int, sc: ScanControl) -> int:
     """What use since the last look asks for. NOT MODELLED: VM_EXEC, VM_LOCKED.
 
     Kernel: mm/vmscan.c folio_check_references()
     """
-    referenced_ptes = folio_referenced(vm, folio)
+    referenced_ptes = folio_referenced(vm, folio, sc)
     referenced_folio = vm.folios.flags[folio] & PG_referenced
     folio_clear_flags(vm.folios, folio, PG_referenced)
     if referenced_ptes:
@@ -115,17 +124,19 @@ def is_page_cache_freeable(vm: Vm, folio: int) -> bool:
     return vm.folios.refcount[folio] == 1 + folio_nr_pages(vm, folio)
 
 
-def _remove_mapping(vm: Vm, folio: int, *, reclaimed: bool) -> bool:
+def _remove_mapping(
+    vm: Vm, folio: int, *, reclaimed: bool, target: MemCgroup | None = None
+) -> bool:
     """Take a folio out of its cache; False when others than this and the caller hold it.
 
-    Its shadow stays where it was reclaimed.
+    Its shadow stays where it was reclaimed, for the sake of a memcg or of all.
 
     It has no reference then. Kernel: mm/vmscan.c __remove_mapping()
     """
     folios = vm.folios
     if not is_page_cache_freeable(vm, folio) or folios.flags[folio] & PG_dirty:
         return False
-    shadow = workingset_eviction(vm, folio) if reclaimed else NULL
+    shadow = workingset_eviction(vm, folio, target) if reclaimed else NULL
     if folios.flags[folio] & PG_swapcache:
         put_swap_folio(vm, delete_from_swap_cache(vm, folio, shadow))
     else:
@@ -169,23 +180,31 @@ def _activate(vm: Vm, folio: int, stat: ReclaimStat) -> None:
 
     NOT MODELLED: folios that are mlocked.
     """
-    if vm.folios.flags[folio] & PG_swapcache and vm_swap_full(vm) and folio_free_swap(vm, folio):
+    in_swap_cache = vm.folios.flags[folio] & PG_swapcache
+    if in_swap_cache and mem_cgroup_swap_full(vm, folio) and folio_free_swap(vm, folio):
         folio_put(vm, folio)
     folio_set_flags(vm.folios, folio, PG_active)
     stat.nr_activate[folio_is_file_lru(vm, folio)] += folio_nr_pages(vm, folio)
+    count_memcg_folio_events(vm, folio, PGACTIVATE)
 
 
 def _fate(
     vm: Vm, folio: int, pgdat: PglistData, sc: ScanControl, stat: ReclaimStat, ignore: bool
 ) -> int:
-    """Freed, kept or activated. NOT MODELLED: locks of folios that others hold, poisoned pages."""
+    """Freed, kept or activated.
+
+    NOT MODELLED: locks of folios that others hold, poisoned pages; buffers that can be released
+    (filemap_release_folio()): with PG_private they are somebody's who does not let go.
+    """
     folios, nr_pages = vm.folios, folio_nr_pages(vm, folio)
     if not sc.may_unmap and folios.mapcount[folio]:
+        return _KEEP
+    if not ignore and _was_promoted(vm, folio):
         return _KEEP
     _count_dirty(vm, folio, stat)
     if folios.flags[folio] & PG_writeback:
         return _under_writeback(vm, folio, pgdat, stat)
-    references = FOLIOREF_RECLAIM if ignore else folio_check_references(vm, folio)
+    references = FOLIOREF_RECLAIM if ignore else folio_check_references(vm, folio, sc)
     if references == FOLIOREF_ACTIVATE:
         return _ACTIVATE
     if references == FOLIOREF_KEEP:
@@ -208,10 +227,19 @@ def _fate(
             return fate
     if anon and not folios.flags[folio] & PG_swapbacked:
         return _drop_lazyfree(vm, folio)
+    if folios.flags[folio] & PG_private:
+        return _ACTIVATE
     has_mapping = not anon or folios.flags[folio] & PG_swapcache
-    if not (has_mapping and folios.mapping[folio] and _remove_mapping(vm, folio, reclaimed=True)):
+    if not (has_mapping and folios.mapping[folio]):
         return _KEEP
-    return _FREED
+    target = sc.target_mem_cgroup
+    return _FREED if _remove_mapping(vm, folio, reclaimed=True, target=target) else _KEEP
+
+
+def _was_promoted(vm: Vm, folio: int) -> bool:
+    """Did folio_update_gen() come upon it while it was isolated?"""
+    mapped = vm.folios.mapcount[folio] > 0
+    return mapped and vm.folios.flags[folio] & PG_referenced > 0 and lru_gen_enabled(vm)
 
 
 def _drop_lazyfree(vm: Vm, folio: int) -> int:
@@ -219,6 +247,7 @@ def _drop_lazyfree(vm: Vm, folio: int) -> int:
     if vm.folios.refcount[folio] != 1:
         return _KEEP
     set_word(vm.folios, WORD_REFCOUNT, folio, 0)
+    count_memcg_folio_events(vm, folio, PGLAZYFREED)
     return _FREED
 
 
@@ -258,7 +287,7 @@ def _write_out(
     file, flags = folio_is_file_lru(vm, folio), folios.flags[folio]
     may_write_file = current_is_kswapd(vm) and flags & PG_reclaim
     if file and not (may_write_file and pgdat.lruvec.flags & LRUVEC_PGDAT_DIRTY):
-        mod_folio_state(vm, folio, NR_VMSCAN_IMMEDIATE, 1)
+        mod_folio_node_state(vm, folio, NR_VMSCAN_IMMEDIATE, 1)
         folio_set_flags(folios, folio, PG_reclaim)
         return _ACTIVATE
     may_enter_fs = sc.gfp_mask & __GFP_FS or (flags & PG_swapcache and sc.gfp_mask & __GFP_IO)
@@ -280,8 +309,8 @@ def _pageout(vm: Vm, folio: int) -> None:
     Kernel: mm/vmscan.c pageout(), mm/page_io.c swap_writepage()
     """
     folio_clear_flags(vm.folios, folio, PG_dirty | PG_reclaim)
-    mod_folio_state(vm, folio, NR_WRITTEN, 1)
+    mod_folio_node_state(vm, folio, NR_WRITTEN, 1)
     if vm.trace.mask & TP_VMSCAN:
         flags = trace_reclaim_flags(folio_is_file_lru(vm, folio))
         emit(vm.trace, MM_VMSCAN_WRITE_FOLIO, folio, flags)
-    mod_folio_state(vm, folio, NR_VMSCAN_WRITE, 1)
+    mod_folio_node_state(vm, folio, NR_VMSCAN_WRITE, 1)

@@ -9,14 +9,16 @@ from memsim.mm.folio import (
     Lruvec,
     folio_clear_flags,
     folio_set_flags,
+    lruvec_memcg,
     mod_node_page_state,
     set_lruvec_field,
 )
 from memsim.mm.lru_cost import lru_note_cost
+from memsim.mm.memcontrol.state import count_memcg_events
 from memsim.mm.mmzone import Vm
 from memsim.mm.swap import lru_add_drain
 from memsim.mm.vmscan.isolate import isolate_lru_folios, move_folios_to_lru, too_many_isolated
-from memsim.mm.vmscan.scan_control import ReclaimStat, ScanControl
+from memsim.mm.vmscan.scan_control import ReclaimStat, ScanControl, current_is_kswapd
 from memsim.mm.vmscan.shrink_folio_list import folio_referenced, shrink_folio_list
 from memsim.mm.vmscan.throttle import VMSCAN_THROTTLE_ISOLATED, reclaim_throttle
 from memsim.trace.vmscan_events import (
@@ -25,6 +27,14 @@ from memsim.trace.vmscan_events import (
     TP_VMSCAN,
     emit,
     trace_reclaim_flags,
+)
+from memsim.words.memcontrol import (
+    PGDEACTIVATE,
+    PGREFILL,
+    PGSCAN_DIRECT,
+    PGSCAN_KSWAPD,
+    PGSTEAL_DIRECT,
+    PGSTEAL_KSWAPD,
 )
 from memsim.words.page_flags import (
     LRU_ACTIVE,
@@ -47,15 +57,18 @@ def shrink_inactive_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanContro
         return 0
     lru_add_drain(vm)
     isolated, nr_scanned = isolate_lru_folios(vm, nr_to_scan, lruvec, sc, lru)
+    memcg, kswapd = lruvec_memcg(vm, lruvec), current_is_kswapd(vm)
+    count_memcg_events(vm, memcg, PGSCAN_KSWAPD if kswapd else PGSCAN_DIRECT, nr_scanned)
     if not isolated:
         return 0
     nr_taken = _count_isolated(vm, lruvec, file, isolated)
     nr_reclaimed, kept, stat = shrink_folio_list(vm, isolated, pgdat, sc)
     move_folios_to_lru(vm, lruvec, kept)
     mod_node_page_state(vm, pgdat, NR_ISOLATED_ANON + file, -nr_taken)
+    count_memcg_events(vm, memcg, PGSTEAL_KSWAPD if kswapd else PGSTEAL_DIRECT, nr_reclaimed)
     lru_note_cost(vm, lruvec, file, stat.nr_pageout, nr_scanned - nr_reclaimed)
     if stat.nr_unqueued_dirty == nr_taken:
-        set_lruvec_field(vm, lruvec, "flags", lruvec.flags | LRUVEC_WAKE_FLUSHERS)
+        set_lruvec_field(vm, pgdat.lruvec, "flags", pgdat.lruvec.flags | LRUVEC_WAKE_FLUSHERS)
     _add_stat(sc, stat, nr_taken, file)
     if vm.trace.mask & TP_VMSCAN:
         numbers = (
@@ -94,13 +107,15 @@ def shrink_active_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanControl,
     """
     file, pgdat = lru >= LRU_FILE, lruvec.pgdat
     lru_add_drain(vm)
-    isolated, _ = isolate_lru_folios(vm, nr_to_scan, lruvec, sc, lru)
+    isolated, nr_scanned = isolate_lru_folios(vm, nr_to_scan, lruvec, sc, lru)
     nr_taken = _count_isolated(vm, lruvec, file, isolated)
+    count_memcg_events(vm, lruvec_memcg(vm, lruvec), PGREFILL, nr_scanned)
     for folio in isolated:
-        folio_referenced(vm, folio)
+        folio_referenced(vm, folio, sc)
         folio_clear_flags(vm.folios, folio, PG_active)
         folio_set_flags(vm.folios, folio, PG_workingset)
     nr_deactivate = move_folios_to_lru(vm, lruvec, isolated)
+    count_memcg_events(vm, lruvec_memcg(vm, lruvec), PGDEACTIVATE, nr_deactivate)
     mod_node_page_state(vm, pgdat, NR_ISOLATED_ANON + file, -nr_taken)
     if vm.trace.mask & TP_VMSCAN:
         numbers = nr_taken, 0, nr_deactivate, 0, sc.priority, trace_reclaim_flags(file)

@@ -8,7 +8,12 @@ from __future__ import annotations
 from memsim.mm.folio import Lruvec
 from memsim.mm.mmzone import Vm
 from memsim.mm.vmscan.balance import can_age_anon_pages, get_scan_count, inactive_is_low
-from memsim.mm.vmscan.scan_control import DEF_PRIORITY, ScanControl, current_is_kswapd
+from memsim.mm.vmscan.scan_control import (
+    DEF_PRIORITY,
+    ScanControl,
+    cgroup_reclaim,
+    current_is_kswapd,
+)
 from memsim.mm.vmscan.shrink_list import shrink_active_list, shrink_list
 from memsim.words.page_flags import (
     EVICTABLE_LRUS,
@@ -31,7 +36,8 @@ def shrink_lruvec(vm: Vm, lruvec: Lruvec, sc: ScanControl) -> None:
     """
     nr = get_scan_count(vm, lruvec, sc)
     targets = list(nr)
-    whole_pass = not current_is_kswapd(vm) and sc.priority == DEF_PRIORITY
+    direct = not cgroup_reclaim(sc) and not current_is_kswapd(vm)
+    whole_pass = direct and sc.priority == DEF_PRIORITY
     nr_reclaimed = 0
     while nr[LRU_INACTIVE_ANON] or nr[LRU_ACTIVE_FILE] or nr[LRU_INACTIVE_FILE]:
         for lru in EVICTABLE_LRUS:
