@@ -136,5 +136,9 @@ def _table(words: list[Word]) -> str:
 
 
 def _wrap(column: int) -> str:
-    """Numbers and sizes stay in one piece; a mask may be long."""
-    return "; white-space: nowrap" if _HEADS[column] == "is" else ""
+    """Sizes stay in one piece; a mask may break anywhere, so that what it means has room."""
+    return {
+        "is": "; white-space: nowrap",
+        "printed": "; overflow-wrap: anywhere; max-width: 18em",
+        "means": "; min-width: 14em",
+    }.get(_HEADS[column], "")
