@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from lessons import ALL, sources
 
+from memsim.proc.explain.meanings import COUNTERS, LAST, REQUEST, TASKS
+
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data" / "kernel_names.tsv"
 
@@ -81,7 +83,13 @@ def names_in(span: str) -> list[str]:
 
 
 def of_docstrings() -> Iterator[Named]:
-    """Every function that a docstring gives as the kernel's, and the file it gives before it."""
+    """Every function that a docstring gives as the kernel's, and the file it gives before it.
+
+    And those that a report's words are said to come from.
+    """
+    for table in (COUNTERS, LAST, REQUEST, TASKS):
+        for meaning in table.values():
+            yield from claims_of(meaning.place)
     for path in sorted((ROOT / "memsim").rglob("*.py")):
         where = str(path.relative_to(ROOT))
         for text in _docstrings(path):
@@ -94,6 +102,13 @@ def _docstrings(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, kinds):
             yield ast.get_docstring(node) or ""
+
+
+def claims_of(place: str) -> list[Named]:
+    """The names in a place of memsim/proc/explain/meanings.py: constants of the kernel too."""
+    constants = re.findall(r"\b(?:NR|WMARK|MM)_[A-Z_]+\b", place)
+    named = [Named(name, "", "meanings", place) for name in constants]
+    return [*named, *_claims(place, "meanings")]
 
 
 def _claims(text: str, where: str) -> Iterator[Named]:

@@ -1,5 +1,6 @@
 // Sliders of ipywidgets have their name beside them, not on them, and one that chooses among words
 // gives a screen reader a number. This element, in the box of the sliders, tells name and words.
+// And arrow keys in a list are the list's own: JupyterLab would take them for moves between cells.
 
 const NAMES = "memsim-names";
 
@@ -18,6 +19,9 @@ class Names extends HTMLElement {
 }
 
 function nameAll(box) {
+  for (const list of box.querySelectorAll(".jupyter-widgets select")) {
+    list.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
   for (const row of box.querySelectorAll(".widget-slider")) {
     const name = row.querySelector(".widget-label")?.textContent;
     const [handle, readout] = [".noUi-handle", ".widget-readout"].map((c) => row.querySelector(c));
