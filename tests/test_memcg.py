@@ -477,15 +477,15 @@ def test_at_the_limit_the_group_s_process_is_killed_and_the_report_is_the_kernel
     ]
     says = "Memory cgroup out of memory"
     assert log[-3:] == [
-        printk(TASK, 2, 0, 2, 1024, 100, 100, 0, 0, 0, 0, 0, "nginx"),
-        printk(CHOSEN, "CONSTRAINT_MEMCG", "(null)", "/", "0", "/web", "/web", "nginx", 2, 0),
-        printk(KILLED, says, 2, "nginx", 4096, 400, 0, 0, 0, 0, 0),
+        printk(TASK, 100, 0, 100, 1024, 100, 100, 0, 0, 0, 0, 0, "nginx"),
+        printk(CHOSEN, "CONSTRAINT_MEMCG", "(null)", "/", "0", "/web", "/web", "nginx", 100, 0),
+        printk(KILLED, says, 100, "nginx", 4096, 400, 0, 0, 0, 0, 0),
     ]
     assert events(memcg) == {"max": 35, "oom": 1, "oom_kill": 1}
     assert memcg.memory.failcnt == 72
     assert [task.comm for task in machine.vm.oom.processes] == ["init"]
     assert [op.name for op in machine.history[-2:]] == [
-        "touch(nginx's heap, 100) = error 12", "exit(nginx, pid 2)",
+        "touch(nginx's heap, 100) = error 12", "exit(nginx, pid 100)",
     ]  # fmt: skip
     machine.validate()
 
@@ -544,7 +544,7 @@ def test_a_kill_is_undone_and_done_again() -> None:
         machine.touch(region, 100)
     after = all_of(machine)
     assert [machine.undo().name for _ in range(2)] == [
-        "exit(nginx, pid 2)", "touch(nginx's heap, 100) = error 12",
+        "exit(nginx, pid 100)", "touch(nginx's heap, 100) = error 12",
     ]  # fmt: skip
     assert all_of(machine) == before
     for _ in range(2):
@@ -564,8 +564,8 @@ def test_who_runs_the_whole_machine_out_of_memory_is_killed_in_its_own_request()
     with pytest.raises((PageAllocationFailure, BadRequest)):
         touch(machine, region, 8192)
     assert [task.comm for task in machine.vm.oom.processes] == ["init"]
-    assert machine.vm.oom.log[-1].startswith("Out of memory: Killed process 2 (hog)")
-    assert "exit(hog, pid 2)" in [operation.name for operation in machine.history]
+    assert machine.vm.oom.log[-1].startswith("Out of memory: Killed process 100 (hog)")
+    assert "exit(hog, pid 100)" in [operation.name for operation in machine.history]
     machine.lru_add_drain_all()
     machine.drain_all_pages()
     assert sum(zone.vm_stat[0] for zone in machine.vm.zones) >= free

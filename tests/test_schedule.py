@@ -322,7 +322,7 @@ def test_a_victim_that_waits_is_reaped_by_its_turn_and_one_that_was_killed_ends_
     machine._scheduled = False
     assert hog.alive
     (turn,) = schedule.run(steps=1)
-    assert (turn.who, turn.operations) == ("exit", ("exit(hog, pid 2)",))
+    assert (turn.who, turn.operations) == ("exit", ("exit(hog, pid 100)",))
     assert not hog.alive
 
 
@@ -358,8 +358,8 @@ def test_a_refused_request_is_told() -> None:
         (lambda s: Schedule(s.machine, seed=1, steps_per_jiffy=0), "steps_per_jiffy=0"),
         (lambda s: Schedule("x", seed=1), "machine='x'"),  # type: ignore[arg-type]
         (lambda s: Schedule(Machine("16 MiB"), seed=1), "boot the machine with reclaim=True"),
-        (lambda s: _sleeps(s, -1), "app/2 sleeps -1"),
-        (lambda s: _sleeps(s, "x"), "app/2 sleeps='x': should be a whole number"),
+        (lambda s: _sleeps(s, -1), "app/100 sleeps -1"),
+        (lambda s: _sleeps(s, "x"), "app/100 sleeps='x': should be a whole number"),
     ],
 )
 def test_what_nobody_can_mean_is_one_line(call: Callable[[Schedule], object], text: str) -> None:

@@ -53,7 +53,7 @@ def test_what_a_task_touched_is_its_rss_and_free_when_it_exits() -> None:
     free = free_pages(machine)
     task = machine.task("app", cpu=1)
     heap = task.mmap("heap", "1 MiB")
-    assert (task.pid, task.name, task.rss) == (2, "app", 0)
+    assert (task.pid, task.name, task.rss) == (100, "app", 0)
     touch_all(task, heap)
     assert (task.rss, task.swap, task.process.mm and task.process.mm.total_vm) == (256, 0, 256)
     task.exit()
@@ -80,7 +80,7 @@ def test_a_child_has_regions_as_large_and_its_parent_s_score() -> None:
     parent = machine.task("shell", oom_score_adj=-500, uid=7, cpu=1)
     touch_all(parent, parent.mmap("heap", "64 KiB"))
     child = parent.fork()
-    assert (child.name, child.pid, child.cpu, child.rss) == ("shell", 3, 1, 0)
+    assert (child.name, child.pid, child.cpu, child.rss) == ("shell", 101, 1, 0)
     assert (child.process.signal.oom_score_adj, child.process.uid) == (-500, 7)
     assert [(region.name, region.nr_pages) for region in child.regions()] == [("heap", 16)]
     touch_all(child, child.regions()[0])
@@ -115,13 +115,13 @@ def test_the_largest_is_killed_and_undo_brings_it_back() -> None:
             task.touch(region, index)
         states.append(all_of(machine)) if index > 3800 else None
     assert (hog.alive, small.alive, machine.vm.oom.nr_oom_kill) == (False, True, 1)
-    assert any(line.startswith("Out of memory: Killed process 3 (hog)") for line in log(machine))
+    assert any(line.startswith("Out of memory: Killed process 101 (hog)") for line in log(machine))
     machine.validate()
     killed, operations = all_of(machine), len(machine.history)
     while not hog.alive:
         machine.undo()
     assert hog.rss > 2000
-    assert [task.pid for task in machine.tasks()] == [2, 3]
+    assert [task.pid for task in machine.tasks()] == [100, 101]
     machine.validate()
     while machine._undone:
         machine.redo()
@@ -145,7 +145,7 @@ def test_who_asks_and_is_killed_gets_its_page_from_the_reserves_and_dies_behind_
     names = [operation.name for operation in machine.history[-2:]]
     assert names[0].startswith("touch(heap, ")
     assert "= pfn" in names[0]
-    assert names[1] == "exit(hog, pid 2)"
+    assert names[1] == "exit(hog, pid 100)"
     assert machine.history[-1].daemon
     assert not machine.vm.current.oom_victim
 
@@ -173,7 +173,7 @@ def test_who_waits_for_a_device_cannot_die_and_is_reaped_after_two_seconds() -> 
     assert machine.vm.jiffies == 200
     assert (hog.alive, hog.rss, other.rss) == (True, 0, region.nr_pages - other.swap)
     assert log(machine)[-1] == (
-        "oom_reaper: reaped process 2 (hog), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB"
+        "oom_reaper: reaped process 100 (hog), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB"
     )
     machine.validate()
     with pytest.raises(BadRequest, match="hog waits for a device"):
@@ -294,7 +294,9 @@ def bad(call: Callable[[Machine, UserTask], object], text: str) -> tuple[Any, st
         bad(lambda m, t: t.mmap("heap", 0), "should be 1 byte to 1 TiB"),
         bad(lambda m, t: t.munmap(7), "'7'|7: should be a region of app, of its mmap"),  # type: ignore[arg-type]
         bad(lambda m, t: running(m, "app"), "'app': should be what this machine's task"),
-        bad(lambda m, t: running(machine_of(), t), "<task app, pid 2>': should be what this mach"),
+        bad(
+            lambda m, t: running(machine_of(), t), "pid 100>': should be what this mach"
+        ),
         bad(lambda m, t: m.tick(0), "jiffies=0: should be 1 to 4294967295"),
         bad(lambda m, t: m.close(t.regions()[0]), "heap: is app's, which has munmap"),
     ],
@@ -317,7 +319,7 @@ def test_who_is_gone_asks_for_nothing() -> None:
     task = machine.task("app")
     task.exit()
     for call in (task.exit, task.kill, task.fork, task.wait, lambda: task.mmap("heap", 4096)):
-        with pytest.raises(BadRequest, match="task app, pid 2: is not there any more"):
+        with pytest.raises(BadRequest, match="task app, pid 100: is not there any more"):
             call()
     machine.undo()
     assert task.alive

@@ -131,7 +131,8 @@ class OomState:
         self.nr_oom_kill = 0
         self.log: list[str] = []
         self.panic = ""
-        self.next_pid = 2
+        #: Below it are the kernel's own threads, and what boot started.
+        self.next_pid = 100
         #: Somebody was killed who is still there.
         self.dying = False
         #: Tasks as they were before the operation that runs changed one: journal.py.
