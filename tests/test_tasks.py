@@ -294,9 +294,7 @@ def bad(call: Callable[[Machine, UserTask], object], text: str) -> tuple[Any, st
         bad(lambda m, t: t.mmap("heap", 0), "should be 1 byte to 1 TiB"),
         bad(lambda m, t: t.munmap(7), "'7'|7: should be a region of app, of its mmap"),  # type: ignore[arg-type]
         bad(lambda m, t: running(m, "app"), "'app': should be what this machine's task"),
-        bad(
-            lambda m, t: running(machine_of(), t), "pid 100>': should be what this mach"
-        ),
+        bad(lambda m, t: running(machine_of(), t), "pid 100>': should be what this mach"),
         bad(lambda m, t: m.tick(0), "jiffies=0: should be 1 to 4294967295"),
         bad(lambda m, t: m.close(t.regions()[0]), "heap: is app's, which has munmap"),
     ],
