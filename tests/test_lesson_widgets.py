@@ -591,6 +591,65 @@ def test_memblock_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     lesson.theme("Light")
 
 
+@of_lesson("15_pressure")
+def test_a_late_kswapd_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("saw_desk = SawDesk()\nsaw_desk")
+    cell.locator("[role=status]", has_text="direct reclaim 0 times").wait_for()
+    late, scale = (cell.locator("[role=slider]").nth(number) for number in range(2))
+    late.focus()
+    for _ in range(3):
+        lesson.page.keyboard.press("ArrowRight")
+    cell.locator("[role=status]", has_text="direct reclaim 9 times").wait_for()
+    lesson.page.screenshot(path=tmp_path / "saw.png")
+    scale.focus()
+    for _ in range(3):
+        lesson.page.keyboard.press("ArrowRight")
+    cell.locator("[role=status]", has_text="low 203, high 281").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "saw_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("15_pressure")
+def test_lru_lists_are_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("lru_desk = LruDesk()\nlru_desk")
+    read = cell.locator("button", has_text="read(page)")
+    for said in ("read(0): from the disk.", "read(0): it is in the page cache."):
+        read.press("Enter")
+        cell.locator("[role=status]", has_text=said).wait_for()
+    cell.locator("[role=slider]").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    read.press("Enter")
+    cell.locator("[role=status]", has_text="inactive, head first: 1r").wait_for()
+    lesson.page.screenshot(path=tmp_path / "lru.png")
+    cell.locator("button", has_text="shrink_inactive_list()").press("Enter")
+    cell.locator("[role=status]", has_text="a shadow is left: 1").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "lru_dark.png")
+    lesson.theme("Light")
+
+
+@of_lesson("15_pressure")
+def test_two_scanners_are_scrubbed_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
+    cell = lesson.show("scanners = Scanners()\nscanners.go(13)\nscanners")
+    cell.locator("[role=status]", has_text="Moment 13 of 27").wait_for()
+    moment = cell.locator("[role=slider]").nth(1)
+    moment.focus()
+    lesson.page.keyboard.press("ArrowLeft")
+    cell.locator("[role=status]", has_text="Moment 12 of 27").wait_for()
+    lesson.page.screenshot(path=tmp_path / "scanners.png")
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="Wholly free: 3.").wait_for()
+    cell.locator("select").select_option("a request of order 9")
+    cell.locator("[role=status]", has_text="Moment 0 of 12").wait_for()
+    moment.focus()
+    lesson.page.keyboard.press("End")
+    cell.locator("[role=status]", has_text="the request has its block, pfn 4608").wait_for()
+    lesson.theme("Dark")
+    lesson.page.screenshot(path=tmp_path / "scanners_dark.png")
+    lesson.theme("Light")
+
+
 @of_lesson("16_oom")
 def test_a_report_s_lines_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show('report_reader = ReportReader(Path("data/dmesg_highatomic.txt")')

@@ -139,7 +139,7 @@ def test_every_slider_moves_by_keys_alone(lesson: OpenLesson, tmp_path: Path) ->
             r"^(frames|buddies|bench|batches|cache_geometry|slab_steps|corrupt_byte|decode_pointer"
             r"|footprint_slider|address_space|tree_search|four_fits|walk_address|lazy_flushes"
             r"|who_answers|chooser|mixed_machine|can_i_sleep|poisoned|two_machines|walker|tank"
-            r"|memblock_desk|badness_desk|remedy_clinic)$",
+            r"|memblock_desk|saw_desk|lru_desk|scanners|badness_desk|remedy_clinic)$",
             lesson.sources[index],
             re.M,
         ):

@@ -325,6 +325,17 @@ def test_a_folio_whose_buffers_are_in_use_is_activated() -> None:
     machine.validate()
 
 
+def test_buffers_in_use_move_along() -> None:
+    machine, vm = machine_with()
+    busy = read_some(machine, 1500)[-1]
+    mapping, index = vm.folios.mappings[vm.folios.mapping[busy]], vm.folios.index[busy]
+    folio_set_flags(vm.folios, busy, PG_private)
+    machine.alloc_contig_range(busy, busy + 1)
+    moved = mapping.i_pages[index]
+    assert moved != busy
+    assert vm.folios.flags[moved] & PG_private
+
+
 @pytest.mark.parametrize("how", [{"lru_gen": True}, {"reclaim": True, "lru_gen": 1}])
 def test_what_cannot_be(how: dict[str, Any]) -> None:
     with pytest.raises(BadDescription, match="lru_gen"):

@@ -14,8 +14,9 @@ from memsim.machine.cgroup import Cgroup, Process
 from memsim.machine.pages import NO_ROOM, Pages
 from memsim.mm.folio import folio_memcg, folio_nr_pages
 from memsim.mm.memcontrol.charge import try_charge_memcg
-from memsim.mm.memcontrol.high import calculate_high_delay, calculate_overage
+from memsim.mm.memcontrol.high import calculate_high_delay, calculate_overage, reclaim_high
 from memsim.mm.memcontrol.state import MemCgroup
+from memsim.mm.memcontrol.swap import mem_cgroup_swap_full
 from memsim.mm.oom_kill.lines import MemcgUse
 from memsim.mm.page_counter import (
     PageCounter,
@@ -23,6 +24,8 @@ from memsim.mm.page_counter import (
     page_counter_try_charge,
     page_counter_uncharge,
 )
+from memsim.mm.pressure import Pressure
+from memsim.mm.swapfile import folio_alloc_swap
 from memsim.mm.validate import broken_invariants
 from memsim.mm.vmscan.balance import unprotected
 from memsim.mm.vmscan.memcg_iter import mem_cgroup_iter
@@ -555,6 +558,28 @@ def test_a_kill_is_undone_and_done_again() -> None:
     machine.validate()
 
 
+def test_who_runs_the_whole_machine_out_of_memory_is_killed_in_its_own_request() -> None:
+    # oom_kill_process() chooses current, which then may use the reserves, and exits on its way out
+    machine = Machine("16 MiB", reclaim=True, min_free_kbytes=256)
+    process = machine.process("hog")
+    with machine.running(process):
+        region = machine.mmap("heap", "32 MiB")
+    free = sum(zone.vm_stat[0] for zone in machine.vm.zones)
+    with pytest.raises((PageAllocationFailure, BadRequest)):
+        touch(machine, region, 8192)
+    assert [task.comm for task in machine.vm.oom.processes] == ["init"]
+    assert machine.vm.oom.log[-1].startswith("Out of memory: Killed process 100 (hog)")
+    assert "exit(hog)" in [operation.name for operation in machine.history]
+    machine.lru_add_drain_all()
+    machine.drain_all_pages()
+    assert sum(zone.vm_stat[0] for zone in machine.vm.zones) >= free
+    assert not machine.vm.current.oom_victim
+    machine.validate()
+    while machine.history:
+        machine.undo()
+    machine.validate()
+
+
 # Swap
 
 
@@ -611,6 +636,66 @@ def test_a_group_swaps_as_far_as_memory_swap_max() -> None:
     # each slot that was refused: MEMCG_SWAP_MAX, and MEMCG_SWAP_FAIL with it
     text = read_cgroup_file(machine, cgroup, "memory.swap.events")
     assert text == f"high 0\nmax {memcg.swap.failcnt}\nfail {memcg.swap.failcnt}\n"
+
+
+@pytest.mark.parametrize(
+    ("usage", "limit", "free_of_255", "is_full"),
+    [(10, 20, 200, True), (9, 20, 200, False), (9, 20, 127, True), (0, 20, 128, False)],
+)
+def test_swap_is_full_when_half_of_what_the_group_may_have_is_used(
+    usage: int, limit: int, free_of_255: int, is_full: bool
+) -> None:
+    # mem_cgroup_swap_full(): usage * 2 >= max; vm_swap_full(): free * 2 < total
+    machine = small(swap="1 MiB")
+    cgroup, memcg = group_of(machine, 100)
+    _, region = somebody(machine, cgroup)
+    pfn, roots = machine.touch(region, 0), machine.touch(machine.mmap("nobody's", "1 MiB"), 0)
+    memcg.swap.usage, memcg.swap.max = usage, limit
+    machine.vm.folios.swap.nr_swap_pages = free_of_255
+    assert mem_cgroup_swap_full(machine.vm, pfn) == is_full
+    assert mem_cgroup_swap_full(machine.vm, roots) == (free_of_255 < 128)
+
+
+def test_without_a_free_slot_the_group_counts_a_failure_and_is_charged_nothing() -> None:
+    # __mem_cgroup_try_charge_swap(): !entry.val
+    machine = small(swap="1 MiB")
+    cgroup, memcg = group_of(machine, 100)
+    _, region = somebody(machine, cgroup)
+    pfn = machine.touch(region, 0)
+    machine.vm.folios.swap.nr_swap_pages = 0
+    assert folio_alloc_swap(machine.vm, pfn) == -1
+    assert (events(memcg), memcg.swap.usage) == ({"swap_fail": 1}, 0)
+
+
+class Slowly(Pressure):
+    """Reclaim that says it freed a page so many times, though others took it, and kills nobody."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def try_to_free_mem_cgroup_pages(self, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
+        """A page, while it lasts."""
+        self.times -= 1
+        return int(self.times >= 0)
+
+
+@pytest.mark.parametrize(
+    ("nr_pages", "times", "rounds"),
+    [
+        # the first round drains, 4 more do not count as one of 16, and one ends it
+        (1, 0, 18), (1, 5, 22), (8, 5, 22),
+        # above 1 << PAGE_ALLOC_COSTLY_ORDER each counts
+        (9, 5, 18),
+    ],
+)  # fmt: skip
+def test_a_round_that_freed_something_is_not_one_of_sixteen(
+    nr_pages: int, times: int, rounds: int
+) -> None:
+    # try_charge_memcg(): nr_reclaimed && nr_pages <= (1 << PAGE_ALLOC_COSTLY_ORDER), goto retry
+    machine, memcg, _ = full()
+    machine.vm.pressure = Slowly(times)
+    assert try_charge_memcg(machine.vm, memcg, GFP_KERNEL, nr_pages) == -ENOMEM
+    assert events(memcg)["max"] == rounds
 
 
 # Pages of the kernel's own
@@ -723,6 +808,28 @@ def test_a_high_below_use_reclaims_and_kills_nobody() -> None:
     touch(machine, region, 100)
     machine.cgroup_write(cgroup, "memory.high", "200K")
     assert 100 <= memcg.memory.usage <= 101
+    assert events(memcg) == {}
+
+
+def test_who_charges_more_than_a_batch_above_high_reclaims_before_it_has_its_page() -> None:
+    # try_charge_memcg(): memcg_nr_pages_over_high > MEMCG_CHARGE_BATCH, so reclaim comes at once
+    machine = small()
+    cgroup = machine.cgroup("web", high="200K")
+    memcg = machine.memcg(cgroup)
+    process, _ = somebody(machine, cgroup)
+    file = machine.open("data", "1 MiB")
+    read(machine, process, file, 40)
+    machine.lru_add_drain_all()
+    with machine.running(process):
+        machine.alloc_pages(GFP_KERNEL_ACCOUNT, 7)
+    assert machine.vm.folios.mappings[file.id].nrpages < 40
+    assert events(memcg)["high"] >= 1
+
+
+def test_below_high_nothing_is_reclaimed() -> None:
+    machine = small()
+    _, memcg = group_of(machine, 100)
+    assert reclaim_high(machine.vm, memcg, 32, GFP_KERNEL) == 0
     assert events(memcg) == {}
 
 

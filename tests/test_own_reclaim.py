@@ -29,6 +29,7 @@ def test_the_models_kswapd_frees_what_the_recorded_one_did() -> None:
     assert (recorded["failed"], model["failed"]) == (296, 318)
     assert (recorded["mark_victim"], model["mark_victim"]) == (3, 1)
     assert model["mm_vmscan_lru_isolate"] == 1273
+    assert (recorded["free"], model["free"]) == (60472, 60476)
 
 
 def test_the_table_has_two_columns_for_each_capture() -> None:

@@ -56,8 +56,10 @@ from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.zone_walk import AllocContext
 from memsim.mm.vmscan.kswapd import kswapd
+from memsim.mm.vmstat import zone_page_state_snapshot
 from memsim.replay.outcome import replay_capture
 from memsim.replay.pages.base import Drain
+from memsim.replay.rows.capture import Capture
 from memsim.replay.rows.inputs import Kind
 from memsim.replay.run import Replay
 from memsim.trace.events import (
@@ -74,7 +76,7 @@ from memsim.trace.vmscan_events import (
     MmVmscanLruShrinkInactive,
     vmscan_event,
 )
-from memsim.words.mmzone import NULL
+from memsim.words.mmzone import NR_FREE_PAGES, NULL
 from memsim.words.page_flags import LRU_UNEVICTABLE
 from memsim.words.task import PF_KSWAPD
 
@@ -83,6 +85,10 @@ _KEPT = (
     Kind.mm_page_alloc, Kind.bulk, Kind.bulk_ret, Kind.mm_page_free, Kind.free_then_batched,
     Kind.free_then_direct, Kind.mm_page_free_batched, Kind.direct, Kind.mm_lru_insertion,
     Kind.refresh, Kind.decay, Kind.drain_zone,
+)  # fmt: skip
+_SYSCTLS = (
+    "sysctl_extfrag_threshold", "sysctl_compaction_proactiveness",
+    "sysctl_compact_unevictable_allowed",
 )  # fmt: skip
 _REQUESTS = (Kind.mm_page_alloc, Kind.bulk, Kind.bulk_ret)
 _FREES = (Kind.mm_page_free, Kind.free_then_batched, Kind.free_then_direct)
@@ -135,8 +141,10 @@ class PressureReplay(Replay):
     """A replay of what was asked, in which the model finds the memory itself."""
 
     def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts[:-1])
-        self.story: Story = parts[-1]
+        super().__init__(*parts[:-2])
+        self.story: Story = parts[-2]
+        #: Global tunables, as the first snapshot has them.
+        self.sysctls: dict[str, int] = parts[-1]
         self.now = 0.0
         #: When a node's kswapd runs.
         self.due: dict[int, float] = {}
@@ -161,7 +169,9 @@ class PressureReplay(Replay):
         vm = self.vm
         reclaim_init(vm)
         kcompactd_run(vm)
-        vm.folios.swappiness = 60
+        vm.folios.swappiness = self.sysctls["vm_swappiness"]
+        for name in _SYSCTLS:
+            setattr(vm, name, self.sysctls[name])
         lru_gen_change_state(vm, True)
         self.file = new_mapping(vm, FILE, "files")
         self.region = new_mapping(vm, ANON, "regions")
@@ -247,14 +257,14 @@ class PressureReplay(Replay):
             self.counts["kept longer"] += is_there(self.folios.pop(pfn))
             self.pages.freed(pfn, order)
         elif kind in _FREES:
-            self.slabs.append((self.recorded_reclaimed, pfn, order))
+            page = self.pages.freed(pfn, order)
+            self.slabs.append((self.recorded_reclaimed, page, order))
 
     def _free_slabs(self) -> None:
         """Slabs go along with folios."""
         done = self.counts["reclaimed by kswapd"] + self.counts["reclaimed by direct"]
         while self.slabs and self.slabs[0][0] <= done:
-            _, pfn, order = self.slabs.popleft()
-            page = self.pages.freed(pfn, order)
+            _, page, order = self.slabs.popleft()
             if page != NULL and self.pages.given_back(page, order):
                 free_unref_page(self.vm, page, order)
 
@@ -330,15 +340,36 @@ class Compared:
 def pressure(folder: Path) -> Compared:
     """Replay a capture's requests, with the model's own reclaim."""
     story = Story(folder / "trace.txt.xz")
+    capture = Capture(folder)
+    sysctls = capture.start["vars"]
     made: list[PressureReplay] = []
 
     def make_replay(*parts: Any) -> PressureReplay:
-        made.append(PressureReplay(*parts, story))
+        made.append(PressureReplay(*parts, story, sysctls))
         return made[0]
 
     replay_capture(folder, make_replay=make_replay)
     lines = made[0].rows.line
-    return Compared(story.counts(lines[0], lines[-1]), made[0].counts)
+    compared = Compared(story.counts(lines[0], lines[-1]), made[0].counts)
+    compared.recorded["free"] = free_at_end(capture)
+    compared.model["free"] = free_in_model(made[0].vm)
+    return compared
+
+
+def free_at_end(capture: Capture) -> int:
+    """Free pages of the last snapshot, those on pcp lists too."""
+    zones = [zone for node in capture.end["nodes"] for zone in node["zones"]]
+    on_pcp = sum(pcp["count"] for zone in zones for pcp in zone.get("pcp", ()))
+    late = sum(
+        cpu["diff"]["NR_FREE_PAGES"] for zone in zones for cpu in zone.get("percpu_stat", ())
+    )
+    return on_pcp + late + sum(zone["vm_stat"]["NR_FREE_PAGES"] for zone in zones)
+
+
+def free_in_model(vm: Vm) -> int:
+    """The same of the model."""
+    on_pcp = sum(pcp.count for zone in vm.zones for pcp in zone.per_cpu_pageset)
+    return on_pcp + sum(zone_page_state_snapshot(zone, NR_FREE_PAGES) for zone in vm.zones)
 
 
 #: Rows of the table: what it is called, and the count's name.
@@ -354,6 +385,7 @@ _SHOWN = (
     ("extfrag events", "mm_page_alloc_extfrag"),
     ("failed requests", "failed"),
     ("OOM kills", "mark_victim"),
+    ("free pages at the end, of pcp lists too", "free"),
 )
 #: Counts of the model alone: where both part.
 _PARTING = (

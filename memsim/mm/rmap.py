@@ -40,6 +40,7 @@ from memsim.words.page_flags import (
     PG_active,
     PG_anon_exclusive,
     PG_dirty,
+    PG_private,
     PG_reclaim,
     PG_referenced,
     PG_swapbacked,
@@ -55,7 +56,7 @@ _MIGRATES = PG_referenced | PG_uptodate | PG_active | PG_unevictable | PG_workin
 _WORDS_THAT_MOVE = (
     WORD_MAPPING, WORD_INDEX, WORD_MAPCOUNT, WORD_YOUNG, WORD_PRIVATE, WORD_MEMCG_DATA,
 )  # fmt: skip
-_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive
+_MOVES = _MIGRATES | PG_dirty | PG_swapbacked | PG_swapcache | PG_anon_exclusive | PG_private
 
 
 def folio_mapping(vm: Vm, folio: int) -> AddressSpace:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from memsim.lib.bits import PAGE_SIZE, get_order
 from memsim.mm.folio import folio_nr_pages, set_word
-from memsim.mm.memcontrol.high import mem_cgroup_handle_over_high, task_is_dying
+from memsim.mm.memcontrol.high import (
+    mem_cgroup_handle_over_high,
+    reclaim_from,
+    task_is_dying,
+)
 from memsim.mm.memcontrol.state import MemCgroup, memcg_memory_event
 from memsim.mm.memcontrol.stock import consume_stock, drain_all_stock, refill_stock
 from memsim.mm.mmzone import Vm
@@ -121,7 +125,7 @@ def _make_room(vm: Vm, memcg: MemCgroup, gfp_mask: int, nr_pages: int) -> bool:
     nr_retries, drained, passed_oom = MAX_RECLAIM_RETRIES, False, False
     while _may_make_room(vm, gfp_mask):
         memcg_memory_event(vm, memcg, MEMCG_MAX)
-        nr_reclaimed = _reclaim(vm, memcg, nr_pages, gfp_mask)
+        nr_reclaimed = reclaim_from(vm, memcg, nr_pages, gfp_mask)
         small = nr_pages <= 1 << PAGE_ALLOC_COSTLY_ORDER
         if mem_cgroup_margin(memcg) >= nr_pages:
             pass
@@ -148,12 +152,6 @@ def _kill_for(vm: Vm, memcg: MemCgroup, gfp_mask: int, nr_pages: int, passed_oom
     if gfp_mask & __GFP_RETRY_MAYFAIL or (passed_oom and task_is_dying(vm)):
         return False
     return mem_cgroup_oom(vm, memcg, gfp_mask, get_order(nr_pages * PAGE_SIZE))
-
-
-def _reclaim(vm: Vm, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
-    if vm.pressure is None:
-        return 0
-    return vm.pressure.try_to_free_mem_cgroup_pages(memcg, nr_pages, gfp_mask)
 
 
 def mem_cgroup_oom(vm: Vm, memcg: MemCgroup, gfp_mask: int, order: int) -> bool:

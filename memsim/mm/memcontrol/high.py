@@ -30,6 +30,13 @@ def task_is_dying(vm: Vm) -> bool:
     return tsk_is_oom_victim(current) or current.fatal_signal or bool(exiting)
 
 
+def reclaim_from(vm: Vm, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
+    """Pages freed of a memcg; none where nobody reclaims."""
+    if vm.pressure is None:
+        return 0
+    return vm.pressure.try_to_free_mem_cgroup_pages(memcg, nr_pages, gfp_mask)
+
+
 def calculate_overage(usage: int, high: int) -> int:
     """How far usage is above high, as a share of it, in 2**-20.
 
@@ -56,9 +63,7 @@ def reclaim_high(vm: Vm, memcg: MemCgroup, nr_pages: int, gfp_mask: int) -> int:
     if memcg.memory.usage <= memcg.memory.high:
         return 0
     memcg_memory_event(vm, memcg, MEMCG_HIGH)
-    if vm.pressure is None:
-        return 0
-    return vm.pressure.try_to_free_mem_cgroup_pages(memcg, nr_pages, gfp_mask)
+    return reclaim_from(vm, memcg, nr_pages, gfp_mask)
 
 
 def mem_cgroup_handle_over_high(vm: Vm, gfp_mask: int) -> None:

@@ -5,7 +5,7 @@ Kernel: mm/memcontrol.c memory_min_write() to memory_max_write(), swap_max_write
 
 from __future__ import annotations
 
-from memsim.mm.memcontrol.high import task_is_dying
+from memsim.mm.memcontrol.high import reclaim_from, task_is_dying
 from memsim.mm.memcontrol.state import MemCgroup, memcg_memory_event, set_memcg_field
 from memsim.mm.memcontrol.stock import drain_all_stock
 from memsim.mm.mmzone import Vm
@@ -59,7 +59,7 @@ def _shrink_to_high(vm: Vm, memcg: MemCgroup) -> None:
     if counter.usage > counter.high:
         drain_all_stock(vm, memcg)
     while counter.usage > counter.high and not task_is_dying(vm):
-        if _free(vm, memcg, counter.usage - counter.high):
+        if reclaim_from(vm, memcg, counter.usage - counter.high, GFP_KERNEL):
             continue
         if not nr_retries:
             break
@@ -76,14 +76,8 @@ def _shrink_to_max(vm: Vm, memcg: MemCgroup) -> None:
         drain_all_stock(vm, memcg)
     while counter.usage > counter.max and not task_is_dying(vm):
         if nr_reclaims:
-            nr_reclaims -= not _free(vm, memcg, counter.usage - counter.max)
+            nr_reclaims -= not reclaim_from(vm, memcg, counter.usage - counter.max, GFP_KERNEL)
             continue
         memcg_memory_event(vm, memcg, MEMCG_OOM)
         if vm.pressure is None or not vm.pressure.mem_cgroup_out_of_memory(memcg, GFP_KERNEL, 0):
             break
-
-
-def _free(vm: Vm, memcg: MemCgroup, nr_pages: int) -> int:
-    if vm.pressure is None:
-        return 0
-    return vm.pressure.try_to_free_mem_cgroup_pages(memcg, nr_pages, GFP_KERNEL)

@@ -87,6 +87,8 @@ def _kill_and_bury(vm: Vm, oc: OomControl) -> bool:
     count_regions(vm)
     helps = out_of_memory(vm, oc)
     for process in [task for task in vm.oom.processes if tsk_is_oom_victim(task)]:
-        if process is not vm.oom.current:
+        if process is vm.oom.current:
+            vm.current.oom_victim = vm.current.fatal_signal_pending = True
+        else:
             exit_process(vm, process)
     return helps

@@ -70,7 +70,9 @@ _FREED, _KEEP, _ACTIVATE = range(3)
 def folio_referenced(vm: Vm, folio: int, sc: ScanControl) -> int:
     """ptes that were used since somebody looked last; none is young any longer.
 
-    The multi-gen LRU looks at the ptes around them, too. Kernel: mm/rmap.c folio_referenced()
+    The multi-gen LRU looks at the ptes around them, too.
+    NOT MODELLED: that for a memcg only its own processes' count: invalid_folio_referenced_vma().
+    Kernel: mm/rmap.c folio_referenced()
     """
     young = vm.folios.young[folio]
     set_word(vm.folios, WORD_YOUNG, folio, 0)

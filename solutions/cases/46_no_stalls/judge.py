@@ -1,0 +1,80 @@
+"""Runs a file that does not fit through a machine whose kswapd is late, and counts stalls."""
+
+from memsim import GFP_KERNEL, Machine
+from memsim.lab.compare import Judged
+from memsim.mm.vmstat import high_wmark_pages
+from memsim.trace.vmscan_events import TP_VMSCAN, MmVmscanDirectReclaimBegin
+
+#: Requests with full memory, and blocks of order 10 that are taken first: so it is full sooner.
+REQUESTS, TAKEN = 400, 2
+MAX_FACTOR = 3000
+
+
+class Late(Machine):
+    """kswapd runs only when so many operations have gone by since it was woken."""
+
+    late, waited = 1, 0
+
+    def _run_kswapd(self, pgdat, daemon=False):
+        self.waited += 1
+        if self.waited >= self.late:
+            self.waited = 0
+            super()._run_kswapd(pgdat, daemon)
+
+
+def no_stalls(expected, got):
+    """1 where nobody reclaims for himself and high is the least; 0 for three times as high."""
+    wrong = _wrong(expected, got)
+    if wrong:
+        mistake = "below_reserve" if "reserve" in wrong else ""
+        return Judged(0.0, wrong, mistake)
+    stalls, high = _run(expected, *got)
+    least = _high(expected, *expected["right"])
+    told = f"high is {high} pages, {least} would do; requests that reclaimed: {stalls}"
+    if stalls:
+        return Judged(0.0, told, "stalls")
+    score = min(max((3 * least - high) / (2 * least), 0.0), 1.0)
+    score = 1.0 if high <= least + 4 else min(score, 0.95)
+    if score == 1.0:
+        return Judged(score, told)
+    mistake = "min_instead" if got[0] > 2 * expected["reserve"] else "far_too_much"
+    return Judged(score, told, mistake)
+
+
+def _wrong(given, got):
+    if not isinstance(got, list) or len(got) != 2 or any(type(n) is not int for n in got):
+        return "should be two whole numbers, [min_free_kbytes, watermark_scale_factor]"
+    kbytes, factor = got
+    if not 1 <= factor <= MAX_FACTOR:
+        return f"watermark_scale_factor {factor}: should be 1 to {MAX_FACTOR}"
+    if kbytes > given["managed"]:
+        return f"min_free_kbytes {kbytes}: should be at most a quarter of memory"
+    if kbytes < given["reserve"]:
+        return f"min_free_kbytes {kbytes}: less than the reserve, {given['reserve']}"
+    return ""
+
+
+def _high(given, kbytes, factor):
+    least = kbytes // 4
+    return least + 2 * max(least // 4, given["managed"] * factor // 10_000)
+
+
+def _run(given, kbytes, factor):
+    """(requests that reclaimed for themselves, the high mark)."""
+    machine = Late(
+        given["ram"], reclaim=True, steps=False, pcp=False, min_free_kbytes=kbytes,
+        watermark_scale_factor=factor,
+    )  # fmt: skip
+    machine.late = given["late"]
+    machine.vm.trace.mask = 0
+    for _ in range(TAKEN):
+        machine.alloc_pages(GFP_KERNEL, order=10)
+    film, high = machine.open("film", "64 MiB"), high_wmark_pages(machine.zone())
+    full = max(given["managed"] - (TAKEN << 10) - high, 0)
+    for index in range(full):
+        machine.read(film, index)
+    machine.vm.trace.mask = TP_VMSCAN
+    for index in range(full, full + REQUESTS + 2 * high):
+        machine.read(film, index)
+    events = [traced.event for traced in machine.events()]
+    return sum(isinstance(event, MmVmscanDirectReclaimBegin) for event in events), high
