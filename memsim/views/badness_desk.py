@@ -28,7 +28,7 @@ class BadnessDesk(Controls):
         self.process = widgets.Dropdown(options=names, description="process", layout=wide)
         self.adj = widgets.IntSlider(
             min=OOM_SCORE_ADJ_MIN, max=OOM_SCORE_ADJ_MAX, step=50, description="oom_score_adj",
-            layout=wide,
+            layout=wide, style={"description_width": "initial"},
         )  # fmt: skip
         self.picture = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._written = {row.pid: row.oom_score_adj for row in report.tasks}
