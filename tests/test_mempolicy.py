@@ -495,7 +495,6 @@ class Policies(RuleBasedStateMachine):
     def weigh(self, nid: int, weight: int) -> None:
         """A node weighs more or less."""
         self.machine.weighted_interleave(nid, weight)
-        self.turns = []
 
     @rule(cpu=st.integers(0, 2), order=st.integers(0, 3))
     def alloc_pages(self, cpu: int, order: int) -> None:

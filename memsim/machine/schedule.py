@@ -9,7 +9,7 @@
 >>> schedule = Schedule(machine, seed=1, jobs=[Job(task, touch_all)])
 >>> turns = schedule.run(steps=257)
 >>> print(turns[0])
-jiffy 0 CPU 1 writer/2: touch(heap, 0) = pfn 6131
+jiffy 0 CPU 1 writer/100: touch(heap, 0) = pfn 6131
 >>> task.alive
 False
 >>> schedule.back() == turns[-1], task.alive, schedule.run(steps=1) == turns[-1:]

@@ -191,6 +191,8 @@ def _shown(case):
             f" {p['victim']}" if p["victim"] else "",
             f" node {p['nodes'][0]} only" if len(p["nodes"]) == 1 else "",
         ])  # fmt: skip
-        lines.append(f"  {p['pid']:>4} {p['name']:<9} rss {p['rss']:>5} swap {p['swapents']:>5} "
-                     f"tables {p['pgtables_bytes']:>6} adj {p['oom_score_adj']:>5}{more}")
+        lines.append(
+            f"  {p['pid']:>4} {p['name']:<9} rss {p['rss']:>5} swap {p['swapents']:>5} "
+            f"tables {p['pgtables_bytes']:>6} adj {p['oom_score_adj']:>5}{more}"
+        )
     return "\n".join(lines)
