@@ -212,3 +212,12 @@ def test_what_a_request_was_limited_to() -> None:
     told = {constraint: pages for _, constraint, pages in lesson16.constraints()}
     assert list(told) == ["CONSTRAINT_NONE", "CONSTRAINT_MEMORY_POLICY", "CONSTRAINT_CPUSET"]
     assert told["CONSTRAINT_NONE"] < sum(list(told.values())[1:])  # managed, not present
+
+
+def test_a_cgroup_kills_its_own_with_the_machine_nearly_free() -> None:
+    free, report = lesson16.cgroup_at_its_limit()
+    assert free > 3_900
+    assert report[0].startswith("memory: usage 1024kB, limit 1024kB, failcnt ")
+    assert "constraint=CONSTRAINT_MEMCG" in report[-2]
+    assert "oom_memcg=/web" in report[-2]
+    assert report[-1].startswith("Memory cgroup out of memory: Killed process 100 (nginx) ")

@@ -207,3 +207,16 @@ def constraints() -> list[tuple[str, str, int]]:
         oc = OomControl(GFP_HIGHUSER_MOVABLE, 0, vm.nodes[0].node_zonelists[0], nodemask)
         told.append((who, OOM_CONSTRAINT_TEXT[constrained_alloc(vm, oc)], oc.totalpages))
     return told
+
+
+def cgroup_at_its_limit() -> tuple[int, list[str]]:
+    """A process fills a cgroup of 1 MiB: pages that are free then, and lines of the report."""
+    machine = Machine("64 MiB", reclaim=True, steps=False)
+    nginx = machine.task("nginx", cgroup=machine.cgroup("web", max="1M"))
+    heap = nginx.mmap("heap", "2 MiB")
+    with suppress(PageAllocationFailure):
+        for index in range(heap.nr_pages):
+            nginx.touch(heap, index)
+    free = sum(zone_page_state(zone, NR_FREE_PAGES) for zone in machine.vm.zones)
+    starts = ("memory: ", "swap: ", "oom-kill:", "Memory cgroup out of memory: ")
+    return free, [line for line in machine.vm.oom.log if line.startswith(starts)]
