@@ -4,17 +4,16 @@
     python tools/compactions.py CAPTURE...
 
 While a capture is replayed, the model's isolate_freepages() and isolate_migratepages() run in the
-state where the kernel's began, and are undone. Compared are what both trace: where each scan began
-and ended, how many pages it scanned and took; which free blocks, for the free scanner; and what a
-fast search looked at. Prints a Markdown table, then every kind of difference with its first line,
-the trace's, and with a likely reason.
+state where the kernel's began, and are undone. Compared is what both trace: where each scan began
+and ended, how many pages it looked at and took; what a fast search looked at; and which blocks a
+free scan took. Prints a Markdown table, then every kind of difference with its likely reason and
+its first line in the trace.
 
-Told by the recording: where the scanners stand when a compaction begins, how many pages still
-need a target, skip marks. Assumed: order -1 ignores skip marks, and kcompactd does not; every page
-on an LRU list can move, as nobody holds it; a call is made at once, whoever ran meanwhile; all that
-was isolated before a call has been used. After a difference the rest of that call is not compared
-where it began with a fast search (its scans count as different), else a new call begins there.
-Not compared: compaction by a request itself.
+The recording tells where the scanners stand when a compaction begins, how many pages still need a
+target, and skip marks. Assumed: order -1 ignores skip marks, kcompactd's own compaction does not;
+every page on an LRU list can move, as nobody holds it; nobody runs during a call; what was isolated
+before it is used up. After a difference a new call begins at the next scan; with a fast search, at
+the next search, and scans until then count as different. Not compared: direct compaction.
 """
 
 from __future__ import annotations
@@ -22,50 +21,21 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from memsim.mm.apply import undo_steps
+from compaction_trials import FAST, FREE, MIGRATE, Scan, Trials, own_lists
+
 from memsim.mm.compaction.control import CompactControl
-from memsim.mm.compaction.free_scanner import isolate_freepages
-from memsim.mm.compaction.migrate_scanner import isolate_migratepages
-from memsim.mm.folio import FILE, new_mapping, reclaim_init, set_word
-from memsim.mm.journal import start_steps, step_fields
-from memsim.mm.mm_inline import lruvec_add_folio
-from memsim.mm.mmzone import PG_INUSE, PG_LRU, PG_ORDER, Vm
 from memsim.replay.outcome import replay_capture
 from memsim.replay.pages.compactions import Compaction, Compactions
 from memsim.replay.run import Replay
-from memsim.trace.compaction_events import (
-    MM_COMPACTION_FAST_ISOLATE_FREEPAGES,
-    MM_COMPACTION_ISOLATE_FREEPAGES,
-    MM_COMPACTION_ISOLATE_MIGRATEPAGES,
-)
-from memsim.trace.events import TP_COMPACTION
-from memsim.trace.folio_steps import WORD_MAPPING, WORD_REFCOUNT
-from memsim.trace.ring import Record, Ring
-from memsim.words.mmzone import NR_PAGE_ORDERS, NULL
-
-FREE, FAST, MIGRATE = "free scan", "fast search", "migrate scan"
-_EVENTS = {
-    MM_COMPACTION_ISOLATE_FREEPAGES: FREE,
-    MM_COMPACTION_FAST_ISOLATE_FREEPAGES: FAST,
-    MM_COMPACTION_ISOLATE_MIGRATEPAGES: MIGRATE,
-}
-
-
-class Scan(NamedTuple):
-    """A scan; of a fast search `start` is its min_pfn, `end` where the scanner stood."""
-
-    kind: str
-    start: int
-    end: int
-    scanned: int
-    taken: int
+from memsim.words.errors import BadInput
+from memsim.words.mmzone import NULL
 
 
 @dataclass
@@ -83,92 +53,6 @@ class Counts:
         """One more difference of this kind."""
         self.differences[what] += 1
         self.first.setdefault(what, line)
-
-
-class Scans(Ring):
-    """In the place of the ring: the scans of a call."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.found: list[Scan] = []
-
-    def write(self, record: Record) -> None:
-        """Keep it if it is one."""
-        kind = _EVENTS.get(record[1] & 0xFF)
-        if kind is not None:
-            self.found.append(Scan(kind, *record[2:6]))
-
-
-class Trials:
-    """Calls of the model that are undone at once.
-
-    A replay has no folios. For the migrate scanner, pages on LRU lists are clean ones of one file.
-    """
-
-    def __init__(self, vm: Vm) -> None:
-        reclaim_init(vm)
-        self._vm = vm
-        self._file = new_mapping(vm, FILE, "folios")
-        self._folios = vm.folios
-        del vm.folios
-
-    def free(self, cc: CompactControl) -> list[Scan]:
-        """What isolate_freepages() does: its search and its scans. cc has the blocks."""
-        return self._undone(lambda: isolate_freepages(cc))
-
-    def migrate(self, cc: CompactControl) -> Scan | None:
-        """What isolate_migratepages() does: its scan, if it makes one.
-
-        Where it begins is found out first, without folios: only those of its pageblock are made.
-        """
-        found = self._undone(lambda: isolate_migratepages(own_lists(cc)))
-        if not found:
-            return None
-        start = found[0].start
-        self._vm.folios = self._folios
-        found = self._undone(lambda: self._migrate(cc, start))
-        del self._vm.folios
-        return found[0]
-
-    def _migrate(self, cc: CompactControl, start: int) -> None:
-        pfn = start
-        while pfn < cc.block_end(start):
-            state = self._vm.page_state[pfn]
-            if (state & (PG_INUSE | PG_LRU)) == PG_INUSE | PG_LRU:
-                self._join(pfn)
-            pfn += 1 << (state & PG_ORDER) if state & PG_INUSE else 1
-        isolate_migratepages(cc)
-
-    def _join(self, folio: int) -> None:
-        set_word(self._folios, WORD_MAPPING, folio, self._file.id)
-        set_word(self._folios, WORD_REFCOUNT, folio, 1)
-        lruvec_add_folio(self._vm, folio)
-
-    def _undone(self, call: Callable[[], object]) -> list[Scan]:
-        vm, trace = self._vm, self._vm.trace
-        kept, nr_steps = (trace.mask, trace.ring, trace.seq), len(trace.journal)
-        trace.ring = scans = Scans()
-        trace.mask = TP_COMPACTION
-        start_steps(vm)
-        call()
-        for zone in vm.zones:
-            step_fields(zone)
-        undo_steps(vm, list(trace.journal.read(nr_steps)))
-        trace.journal.cut(nr_steps)
-        trace.mask, trace.ring, trace.seq = kept
-        return scans.found
-
-
-def own_lists(cc: CompactControl) -> CompactControl:
-    """A copy with empty lists."""
-    cc = copy(cc)
-    cc.freepages = [[] for _ in range(NR_PAGE_ORDERS)]
-    cc.migratepages = []
-    cc.nr_freepages = cc.nr_migratepages = 0
-    # the replay says 0 where the kernel says -1
-    cc.order = cc.order or -1
-    cc.ignore_skip_hint = cc.ignore_skip_hint or cc.order < 0
-    return cc
 
 
 @dataclass
@@ -196,6 +80,10 @@ class WatchedCompactions(Compactions):
     def of(self, context: int) -> Compaction | None:
         """The one under way."""
         return self._running.get(context)
+
+    def others_hold(self, context: int) -> bool:
+        """Has a compaction of another task pages that it is migrating?"""
+        return any(run.taken for who, run in self._running.items() if who != context)
 
     def search_source(self, context: int, cc: CompactControl) -> None:
         """Told before the lists are rotated."""
@@ -260,7 +148,7 @@ class CompactionsReplay(Replay):
     def _begin_call(self, row: int) -> Call | None:
         context = self.rows.context[row]
         run = self.watched.of(context)
-        if run is None or not self._is_watched(row):
+        if run is None or run.cc.direct_compaction:
             return None
         cc = own_lists(run.cc)
         cc.nr_migratepages = run.nr_migratepages()
@@ -273,7 +161,7 @@ class CompactionsReplay(Replay):
         is_equal = self._compare_scan(row, call.row, scan, model)
         if is_equal and scan.kind == FREE and sorted(call.blocks) != call.blocks_of(scan):
             self.counts.equal[FREE] -= 1
-            is_equal = self._differs(row, call.row, f"{FREE}: other blocks, as many pages")
+            is_equal = self._differs(row, call.row, FREE, "takes other blocks")
         call.blocks.clear()
         if not is_equal:
             del self.calls[context]
@@ -284,7 +172,7 @@ class CompactionsReplay(Replay):
         """isolate_freepages() is over: the model's should be too."""
         call = self.calls.pop(self.rows.context[row], None)
         if call is not None and call.scans:
-            self._differs(row, call.row, f"{call.scans[0].kind}: the model makes one more")
+            self._differs(row, call.row, call.scans[0].kind, "the model makes one more")
 
     # The migrate scanner
 
@@ -293,7 +181,7 @@ class CompactionsReplay(Replay):
         self._stopped(row)
         begun, scan = self.sources.pop(context, (row, None))
         if scan is not None:
-            self._differs(row, begun, f"{MIGRATE}: the model makes one more")
+            self._differs(row, begun, MIGRATE, "the model makes one more")
         self.rescans.pop(context, None)
         super()._compaction_finished(row, *numbers)
 
@@ -342,30 +230,35 @@ class CompactionsReplay(Replay):
         if scan == model:
             self.counts.equal[scan.kind] += 1
             return True
-        return self._differs(row, begun, f"{scan.kind}: {difference(scan, model)}")
+        return self._differs(row, begun, scan.kind, difference(scan, model))
 
-    def _differs(self, row: int, begun: int, what: str) -> bool:
-        """False; others may be the reason that ran between both rows."""
-        contexts = self.rows.context
-        if any(contexts[between] != contexts[row] for between in range(begun, row)):
-            what += " (others ran since the call began)"
-        self.counts.differs(what, self.rows.line[row])
+    def _differs(self, row: int, begun: int, kind: str, what: str) -> bool:
+        """False. begun: the row where the model made its call."""
+        why = self._why(row, begun, kind)
+        self.counts.differs(f"{kind}: {what} ({why})", self.rows.line[row])
         return False
+
+    def _why(self, row: int, begun: int, kind: str) -> str:
+        """The likely reason."""
+        contexts = self.rows.context
+        if kind == MIGRATE and self.watched.others_hold(contexts[row]):
+            return "another compaction has taken pages and holds them"
+        if any(contexts[between] != contexts[row] for between in range(begun, row)):
+            return "others ran since the call began"
+        if kind == MIGRATE:
+            return "somebody holds pages, or has put them on LRU lists, unseen"
+        return "no reason known"
 
 
 def difference(scan: Scan, model: Scan | None) -> str:
-    """What the kernel's did otherwise than the model's, and the likely reason."""
+    """What the kernel's does otherwise than the model's."""
     if model is None:
         return "the model makes none"
     if scan.kind != model.kind or scan.start != model.start:
         return "begins elsewhere"
-    if scan.kind == FAST or scan.taken == model.taken:
+    if scan.taken == model.taken:
         return "looks at other pages"
-    if scan.kind == FREE:
-        return f"{'more' if scan.taken > model.taken else 'fewer'} pages taken"
-    if scan.taken < model.taken:
-        return "fewer pages taken (somebody holds them, a recording does not tell)"
-    return "more pages taken (on LRU lists, though the recording does not tell)"
+    return "takes more pages" if scan.taken > model.taken else "takes fewer pages"
 
 
 def compactions(folder: Path) -> Counts:
@@ -400,7 +293,11 @@ def main() -> int:
     if not folders or any(folder.name.startswith("-") for folder in folders):
         print(__doc__, file=sys.stderr)
         return 2
-    print(table([(folder.name, compactions(folder)) for folder in folders]))
+    try:
+        print(table([(folder.name, compactions(folder)) for folder in folders]))
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 
