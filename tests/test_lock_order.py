@@ -360,8 +360,12 @@ def test_two_compactions_at_once_free_their_own() -> None:
 
 
 def test_a_fast_search_of_compaction_counts_from_when_it_had_the_lock() -> None:
-    rows = rows_of(
-        (Kind.isolate, 0), (Kind.isolate_ret, 0), (LOCKED, 1), (ALLOC, 1),
-        (Kind.mm_compaction_fast_isolate_freepages, 0),
-    )  # fmt: skip
-    assert operations(rows) == [0, 1, 4, 3]
+    """Not from an earlier scan's: a search that takes nothing has no isolate_ret of its own."""
+    for fast, order in ((1, [0, 1, 4, 3]), (0, [0, 1, 3, 4])):
+        rows = Rows()
+        for kind, cpu, args in (
+            (Kind.isolate, 0, []), (Kind.isolate_ret, 0, [fast, 1]), (LOCKED, 1, []),
+            (ALLOC, 1, []), (Kind.mm_compaction_fast_isolate_freepages, 0, []),
+        ):  # fmt: skip
+            add_row(rows, kind, cpu, (cpu, cpu), args=args)
+        assert operations(rows) == order

@@ -96,7 +96,8 @@ def _order_by_zone_lock(rows: Rows, when: array[float]) -> None:
         elif kind == Kind.bulk_ret:
             refilled.pop(who, None)
         elif kind == Kind.isolate_ret:
-            isolated[who] = row
+            if rows[row][0]:  # by a fast search
+                isolated[who] = row
         else:
             # mm_compaction_fast_isolate_freepages, logged once the lock is free again
             when[row] = isolated.pop(who, row) + BEFORE

@@ -96,6 +96,10 @@ class Compactions:
             cc.order = cc.search_order = order
         _drain_check(cc)
         cc.finish_pageblock = cc.block_start(cc.last_migrated_pfn) == cc.block_start(cc.migrate_pfn)
+        self.search_source(context, cc)
+
+    def search_source(self, context: int, cc: CompactControl) -> None:
+        """isolate_migratepages() begins: where it scans then, the recording tells."""
         fast_find_migrateblock(cc)
 
     def migrate_scanned(self, context: int, end_pfn: int, nr_taken: int) -> None:
