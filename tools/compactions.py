@@ -81,8 +81,8 @@ class WatchedCompactions(Compactions):
         """The one under way."""
         return self._running.get(context)
 
-    def others_hold(self, context: int) -> bool:
-        """Has a compaction of another task pages that it is migrating?"""
+    def others_take(self, context: int) -> bool:
+        """Does another task's compaction hold pages that it migrates?"""
         return any(run.taken for who, run in self._running.items() if who != context)
 
     def search_source(self, context: int, cc: CompactControl) -> None:
@@ -101,6 +101,7 @@ class CompactionsReplay(Replay):
         self.watched.look_on = self._source
         self.trials = Trials(self.vm)
         self.row = 0
+        self.kinds_of_pages = frozenset(self.handlers_of_pages())
         #: By context: isolate_freepages() under way, and where the last one left the scanner.
         self.calls: dict[int, Call] = {}
         self.free_pfns: dict[int, int] = {}
@@ -240,13 +241,14 @@ class CompactionsReplay(Replay):
 
     def _why(self, row: int, begun: int, kind: str) -> str:
         """The likely reason."""
-        contexts = self.rows.context
-        if kind == MIGRATE and self.watched.others_hold(contexts[row]):
-            return "another compaction has taken pages and holds them"
-        if any(contexts[between] != contexts[row] for between in range(begun, row)):
+        contexts, kinds = self.rows.context, self.rows.kind
+        if self.watched.others_take(contexts[row]):
+            return "another compaction takes pages at the same time"
+        between = [other for other in range(begun, row) if contexts[other] != contexts[row]]
+        if any(kinds[other] in self.kinds_of_pages for other in between):
             return "others ran since the call began"
         if kind == MIGRATE:
-            return "somebody holds pages, or has put them on LRU lists, unseen"
+            return "what is on LRU lists, and who holds it, the recording tells in part"
         return "no reason known"
 
 
