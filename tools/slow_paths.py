@@ -66,12 +66,23 @@ class Talk:
         self._asked: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
         Thread(target=self._run, args=(call,), daemon=True).start()
-        self.question = self._asked.get()
+        self.question = self._next()
 
     def _run(self, call: Callable[[Talk], None]) -> None:
-        with suppress(Stopped):
-            call(self)
-        self._asked.put(("end", None))
+        error = None
+        try:
+            with suppress(Stopped):
+                call(self)
+        except Exception as failed:
+            error = failed
+        self._asked.put(("end", error))
+
+    def _next(self) -> tuple[str, Any]:
+        """The next question; what the call raised is raised here."""
+        what, about = self._asked.get()
+        if isinstance(about, Exception):
+            raise about
+        return what, about
 
     def ask(self, what: str, about: Any = None) -> Any:
         """Inside the call: the answer to this."""
@@ -84,7 +95,7 @@ class Talk:
     def answer(self, answer: Any) -> None:
         """From outside: the answer to `question`; then there is another."""
         self._answers.put(answer)
-        self.question = self._asked.get()
+        self.question = self._next()
 
     def stop(self) -> None:
         """There will be no more answers."""
@@ -98,7 +109,7 @@ class AskedRequest(SlowRequest):
     __slots__ = ("talk",)
     talk: Talk
 
-    def get_page(self, alloc_flags: int) -> int:
+    def get_page(self, alloc_flags: int, but: int = 0) -> int:
         """How the attempt ended: the recording tells."""
         return int(self.talk.ask("attempt", alloc_flags))
 
