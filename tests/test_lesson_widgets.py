@@ -410,6 +410,8 @@ def test_a_byte_is_spoilt_by_keys_and_the_report_appears(
     lesson.theme("Light")
     lesson.page.set_viewport_size({"width": 700, "height": 1000})
     log = cell.locator("[role=region]")
+    wider = "e => e.scrollWidth > e.clientWidth"
+    lesson.page.wait_for_function(wider, arg=log.element_handle())
     log.focus()
     lesson.page.keyboard.press("ArrowRight")  # scrolls: JupyterLab does not go to another cell
     lesson.page.wait_for_function("e => e.scrollLeft > 0", arg=log.element_handle())

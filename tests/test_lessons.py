@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from lessons import CURRENT, LESSONS, OpenLesson, notebook_of, path_of, sources
+from lessons import CURRENT, LESSONS, NOTEBOOKS, OpenLesson, notebook_of, path_of, sources
 from nbclient import NotebookClient
 
 each_lesson = pytest.mark.parametrize("name", LESSONS)
@@ -74,6 +74,11 @@ def test_a_lesson_has_all_its_parts(name: str) -> None:
     assert "data/" in code, "a real machine's own text"
     assert len(re.findall(r"^# NBVAL_CHECK_OUTPUT", code, re.MULTILINE)) >= 3
     assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 8
+
+
+def test_no_script_of_ours_can_say_what_is_harmless_of_jupyterlab() -> None:
+    for script in (NOTEBOOKS.parent / "memsim" / "views").glob("*.js"):
+        assert "removeChild" not in script.read_text(encoding="utf-8"), script.name
 
 
 @pytest.mark.alone
