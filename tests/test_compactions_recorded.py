@@ -73,21 +73,3 @@ def test_the_table_has_a_row_for_each_capture_and_a_line_for_each_difference() -
     assert lines[2] == "| `one` | 2 of 3 | 0 of 0 | 0 of 0 | 5 of 5 |"
     assert lines[3].startswith("| `two` | 0 of 0 |")
     assert lines[4:] == ["one: 1 × free scan: begins elsewhere (no reason known), first in line 7"]
-
-
-def test_without_a_capture_it_says_how_it_is_called(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["compactions.py"])
-    assert compactions.main() == 2
-    assert "tools/compactions.py CAPTURE..." in capsys.readouterr().err
-
-
-def test_a_folder_that_is_no_capture_gets_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["compactions.py", str(tmp_path)])
-    assert compactions.main() == 2
-    message = capsys.readouterr().err
-    assert str(tmp_path) in message
-    assert message.count("\n") == 1

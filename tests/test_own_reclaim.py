@@ -6,8 +6,6 @@ import importlib
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 pressure = importlib.import_module("pressure")
@@ -39,11 +37,3 @@ def test_the_table_has_two_columns_for_each_capture() -> None:
     assert lines[0] == "| | `one` recorded | model | `two` recorded | model |"
     assert "| failed requests | 3 | 4,000 | 0 | 0 |" in lines
     assert {line.count("|") for line in lines} == {6}
-
-
-def test_without_a_capture_it_says_how_it_is_called(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["pressure.py"])
-    assert pressure.main() == 2
-    assert "tools/pressure.py CAPTURE..." in capsys.readouterr().err

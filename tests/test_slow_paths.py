@@ -49,11 +49,3 @@ def test_the_table_has_a_row_for_each_capture_and_a_line_for_each_difference() -
     assert lines[2].startswith("| `one` | 3 | 2 | 0 |")
     assert lines[3].startswith("| `two` | 0 |")
     assert lines[4:] == ["one: 1 × gives up where the kernel went on, first in line 7"]
-
-
-def test_without_a_capture_it_says_how_it_is_called(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["slow_paths.py"])
-    assert slow_paths.main() == 2
-    assert "tools/slow_paths.py CAPTURE..." in capsys.readouterr().err

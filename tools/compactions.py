@@ -29,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from compaction_trials import FAST, FREE, MIGRATE, Scan, Trials, own_lists
+from of_captures import run_of_captures
 
 from memsim.mm.compaction.control import CompactControl
 from memsim.replay.outcome import replay_capture
 from memsim.replay.pages.compactions import Compaction, Compactions
 from memsim.replay.run import Replay
-from memsim.words.errors import BadInput
 from memsim.words.mmzone import NULL
 
 
@@ -291,16 +291,7 @@ def table(columns: list[tuple[str, Counts]]) -> str:
 
 def main() -> int:
     """The command."""
-    folders = [Path(argument) for argument in sys.argv[1:]]
-    if not folders or any(folder.name.startswith("-") for folder in folders):
-        print(__doc__, file=sys.stderr)
-        return 2
-    try:
-        print(table([(folder.name, compactions(folder)) for folder in folders]))
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return run_of_captures(__doc__, compactions, table)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from of_captures import run_of_captures
 from pressure_folios import (
     Folio,
     Place,
@@ -411,12 +412,7 @@ def table(columns: list[tuple[str, Compared]]) -> str:
 
 def main() -> int:
     """The command."""
-    folders = [Path(argument) for argument in sys.argv[1:]]
-    if not folders or any(folder.name.startswith("-") for folder in folders):
-        print(__doc__, file=sys.stderr)
-        return 2
-    print(table([(folder.name, pressure(folder)) for folder in folders]))
-    return 0
+    return run_of_captures(__doc__, pressure, table)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from of_captures import run_of_captures
 from slow_story import Slow, Story, Told, reclaimed
 
 from memsim.mm.mmzone import Vm, Zone
@@ -431,12 +432,7 @@ def table(columns: list[tuple[str, Counts]]) -> str:
 
 def main() -> int:
     """The command."""
-    folders = [Path(argument) for argument in sys.argv[1:]]
-    if not folders or any(folder.name.startswith("-") for folder in folders):
-        print(__doc__, file=sys.stderr)
-        return 2
-    print(table([(folder.name, slow_paths(folder)) for folder in folders]))
-    return 0
+    return run_of_captures(__doc__, slow_paths, table)
 
 
 if __name__ == "__main__":

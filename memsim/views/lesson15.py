@@ -1,4 +1,4 @@
-"""What lesson 15 runs more than once: a kswapd that comes late, lists, a zone that is scattered."""
+"""What lesson 15 runs more than once: a film that does not fit, lists, a zone that is scattered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from memsim.machine import Machine
+from memsim.machine import LateKswapd, Machine
 from memsim.mm.compaction.finished import fragmentation_score_node
-from memsim.mm.mmzone import PglistData, populated_zones
+from memsim.mm.mmzone import populated_zones
 from memsim.mm.vmstat import zone_page_state
 from memsim.trace.compaction_events import MmCompactionBegin
 from memsim.trace.text import parse_line_event
@@ -25,20 +25,6 @@ from memsim.words.errors import PageAllocationFailure
 from memsim.words.gfp import GFP_KERNEL
 from memsim.words.mmzone import NR_FREE_PAGES
 from memsim.words.page_flags import LRU_NAMES, NODE_STAT_ITEMS
-
-
-class LateKswapd(Machine):
-    """A machine on which kswapd gets a CPU only `late` operations after it was woken."""
-
-    def __init__(self, ram: str, late: int = 1, **how: Any) -> None:
-        super().__init__(ram, reclaim=True, steps=False, **how)
-        self.late, self._waited = late, 0
-
-    def _run_kswapd(self, pgdat: PglistData, daemon: bool = False) -> None:
-        self._waited += 1
-        if self._waited >= self.late:
-            self._waited = 0
-            super()._run_kswapd(pgdat, daemon)
 
 
 class Saw(NamedTuple):

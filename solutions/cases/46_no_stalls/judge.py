@@ -1,25 +1,14 @@
 """Runs a file that does not fit through a machine whose kswapd is late, and counts stalls."""
 
-from memsim import GFP_KERNEL, Machine
+from memsim import GFP_KERNEL
 from memsim.lab.compare import Judged
+from memsim.machine import LateKswapd
 from memsim.mm.vmstat import high_wmark_pages
 from memsim.trace.vmscan_events import TP_VMSCAN, MmVmscanDirectReclaimBegin
 
 #: Requests with full memory, and blocks of order 10 that are taken first: so it is full sooner.
 REQUESTS, TAKEN = 400, 2
 MAX_FACTOR = 3000
-
-
-class Late(Machine):
-    """kswapd runs only when so many operations have gone by since it was woken."""
-
-    late, waited = 1, 0
-
-    def _run_kswapd(self, pgdat, daemon=False):
-        self.waited += 1
-        if self.waited >= self.late:
-            self.waited = 0
-            super()._run_kswapd(pgdat, daemon)
 
 
 def no_stalls(expected, got):
@@ -61,11 +50,10 @@ def _high(given, kbytes, factor):
 
 def _run(given, kbytes, factor):
     """(requests that reclaimed for themselves, the high mark)."""
-    machine = Late(
-        given["ram"], reclaim=True, steps=False, pcp=False, min_free_kbytes=kbytes,
+    machine = LateKswapd(
+        given["ram"], given["late"], pcp=False, min_free_kbytes=kbytes,
         watermark_scale_factor=factor,
     )  # fmt: skip
-    machine.late = given["late"]
     machine.vm.trace.mask = 0
     for _ in range(TAKEN):
         machine.alloc_pages(GFP_KERNEL, order=10)
