@@ -335,6 +335,23 @@ def test_axe_finds_no_serious_fault(name: str, scheme: str, decks: Path, page: A
     assert axe_faults(page) == []
 
 
+@pytest.mark.long
+@browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", LESSONS)
+def test_axe_finds_no_serious_fault_on_any_slide(
+    name: str, scheme: str, decks: Path, page: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    deck, found = Deck(page, decks / f"{name}.html"), []
+    page.wait_for_selector(".pause-overlay", state="hidden")  # reveal.js fades it out at first
+    for number in deck.turn_all():
+        for frame in page.query_selector_all("section.present .player iframe"):
+            frame.content_frame().wait_for_selector("[data-frame], [data-step]")
+        found += [f"slide {number}: {fault}" for fault in axe_faults(page)]
+    assert found == []
+
+
 @browser
 def test_without_scripts_a_deck_is_a_handout(decks: Path, browser: Any) -> None:
     context = browser.new_context(java_script_enabled=False)
