@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from movable import START, every_second, fill, movable_machine, told
 
 from memsim import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Machine
+from memsim.mm.compaction import compact_zone, kcompactd
 from memsim.mm.compaction.control import CompactControl
 from memsim.mm.compaction.direct import compact_zone_order
 from memsim.mm.compaction.free_block import isolate_freepages_block, release_free_list
@@ -17,8 +18,10 @@ from memsim.mm.compaction.migrate_block import isolate_migratepages_block
 from memsim.mm.compaction.targets import compaction_alloc, compaction_free
 from memsim.mm.migrate import putback_movable_pages
 from memsim.mm.mmzone import PG_LRU
+from memsim.trace.compaction_events import MmCompactionBegin
 from memsim.words.compaction import (
     COMPACT_COMPLETE,
+    COMPACT_CONTINUE,
     COMPACT_PARTIAL_SKIPPED,
     COMPACT_PRIO_ASYNC,
     COMPACT_PRIO_SYNC_FULL,
@@ -277,6 +280,24 @@ def test_kcompactd_makes_the_block_it_is_woken_for() -> None:
     assert names[1] == "mm_compaction_wakeup_kcompactd"
     assert names[-2:] == ["mm_compaction_defer_reset", "mm_compaction_kcompactd_sleep"]
     assert not wakeup_kcompactd(vm, vm.nodes[0], 9, 2)
+
+
+def test_a_zone_begun_at_its_start_makes_kcompactd_begin_there_in_those_above(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One compact_control for all zones: whole_zone stays set. Kernel: kcompactd_do_work()"""
+    machine = Machine("64 MiB", reclaim=True)
+    for module in (kcompactd, compact_zone):
+        monkeypatch.setattr(module, "compaction_suit_allocation_order", lambda *_: COMPACT_CONTINUE)
+    dma, dma32 = machine.zone("DMA"), machine.zone("DMA32")
+    dma.compact_init_migrate_pfn = dma.zone_start_pfn
+    cached = dma32.zone_start_pfn + 4 * 512
+    dma32.compact_cached_migrate_pfn[:] = [cached, cached]
+    wakeup_kcompactd(machine.vm, machine.vm.nodes[0], 9, dma32.idx)
+    kcompactd.kcompactd_do_work(machine.vm, machine.vm.nodes[0])
+    begins = [e.event for e in machine.events() if isinstance(e.event, MmCompactionBegin)]
+    starts = [(begin.zone_start, begin.migrate_pfn) for begin in begins]
+    assert starts == [(zone.zone_start_pfn, zone.zone_start_pfn) for zone in (dma, dma32)]
 
 
 def test_kcompactd_runs_behind_what_woke_it() -> None:

@@ -6,6 +6,7 @@ Expected nodes are worked out by hand from the rules of mm/mempolicy.c.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
@@ -111,6 +112,29 @@ def test_a_request_that_names_its_node_or_only_this_node_is_not_asked_for_by_the
     assert machine.nid_of(machine.alloc_pages(MOVABLE, nid=0)) == 0
     assert nodes_of(machine, 2, gfp_mask=MOVABLE | __GFP_THISNODE) == [0, 0]
     assert nodes_of(machine, 2) == [1, 2], "neither took a turn"
+
+
+def test_exact_and_bulk_requests_begin_on_the_cpus_own_node_or_where_they_are_told_to() -> None:
+    """Kernel: alloc_pages_exact_noprof() and _nid_noprof(), alloc_pages_bulk_array()"""
+    machine = three_nodes()
+    asked = [
+        machine.alloc_pages_exact(3 << 12, MOVABLE, cpu=2),
+        machine.alloc_pages_exact(3 << 12, MOVABLE, cpu=2, nid=1),
+        *machine.alloc_pages_bulk(MOVABLE, 2, cpu=1),
+        *machine.alloc_pages_bulk(MOVABLE, 2, cpu=1, nid=0),
+    ]
+    assert [machine.nid_of(pfn) for pfn in asked] == [2, 1, 1, 1, 0, 0]
+
+
+def test_an_exact_request_goes_where_the_policy_says_and_is_refused_with_its_nodes() -> None:
+    machine = three_nodes()
+    machine.set_mempolicy("bind", nodes=[1])
+    assert machine.nid_of(machine.alloc_pages_exact(3 << 12, MOVABLE)) == 1
+    with suppress(PageAllocationFailure):
+        nodes_of(machine, 1 << 13)
+    with pytest.raises(PageAllocationFailure) as refused:
+        machine.alloc_pages_exact(4096, MOVABLE)
+    assert "nodemask=1" in str(refused.value.report)
 
 
 def test_in_an_interrupt_the_policy_of_the_task_does_not_count() -> None:

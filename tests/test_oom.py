@@ -631,11 +631,14 @@ def test_oom_score_adj_goes_to_all_who_share_the_memory_but_over_vfork() -> None
     assert (task.signal.oom_score_adj, child.signal.oom_score_adj) == (0, 300)
     sharer = add_process(vm.oom, 102, "sharer", task.mm)
     assert set_oom_score_adj(vm, task, 1000) == 0
-    assert sharer.signal.oom_score_adj == 1000
+    assert (sharer.signal.oom_score_adj, child.signal.oom_score_adj) == (1000, 300)
+    assert set_oom_score_adj(vm, child, 5) == 0
+    assert (task.signal.oom_score_adj, sharer.signal.oom_score_adj) == (1000, 1000)
     assert set_oom_score_adj(vm, task, 1001) == -22
     assert [event_text(traced.event) for traced in machine.events()] == [
         "oom_score_adj_update: pid=101 comm=child oom_score_adj=300",
         "oom_score_adj_update: pid=100 comm=wl oom_score_adj=1000",
+        "oom_score_adj_update: pid=101 comm=child oom_score_adj=5",
     ]
 
 

@@ -464,11 +464,14 @@ def test_drain_zone_pages_gives_one_batch_back() -> None:
 
 
 def test_zone_pcp_disable_and_enable() -> None:
-    """Disabled, nothing is kept; enabled, the limits are those of before."""
+    """Disabled, what was kept goes and nothing is kept; enabled, the limits are those of before."""
     machine = Machine("64 MiB")
     zone = machine.zone("DMA32")
     limits = [(p.high_min, p.high_max, p.batch) for p in zone.per_cpu_pageset]
+    machine.free_pages(machine.alloc_pages(MOVABLE))
+    assert kept(machine.vm) > 0
     setup.zone_pcp_disable(zone)
+    assert kept(machine.vm) == 0
     machine.free_pages(machine.alloc_pages(MOVABLE))
     assert zone.per_cpu_pageset[0].count == 0
     setup.zone_pcp_enable(zone)

@@ -9,9 +9,10 @@ from folio_states import listed, read_all, small, state_of
 
 from memsim import GFP_KERNEL, BadDescription, Machine, PageAllocationFailure
 from memsim.mm.filemap import filemap_add_folio, folio_alloc
-from memsim.mm.folio import Lruvec, folio_set_flags, xa_is_value
+from memsim.mm.folio import Lruvec, folio_set_flags, mod_node_page_state, xa_is_value
 from memsim.mm.lru_cost import lru_note_cost
 from memsim.mm.mmzone import Vm
+from memsim.mm.page_alloc.zone_walk import prepare_alloc_pages
 from memsim.mm.shrinker import SHRINK_STOP, Shrinker, do_shrink_slab, shrinker_register
 from memsim.mm.swap import folio_put
 from memsim.mm.vmscan.balance import (
@@ -25,7 +26,12 @@ from memsim.mm.vmscan.balance import (
     scan_balance,
     scan_fractions,
 )
-from memsim.mm.vmscan.direct import allow_direct_reclaim, do_try_to_free_pages, shrink_zones
+from memsim.mm.vmscan.direct import (
+    allow_direct_reclaim,
+    do_try_to_free_pages,
+    shrink_zones,
+    throttled_node,
+)
 from memsim.mm.vmscan.isolate import isolate_lru_folios
 from memsim.mm.vmscan.kswapd import balance_pgdat, kswapd_shrink_node
 from memsim.mm.vmscan.scan_control import ScanControl
@@ -45,7 +51,7 @@ from memsim.mm.workingset import pack_shadow, unpack_shadow, workingset_test_rec
 from memsim.trace.text import event_text, parse_line_event
 from memsim.trace.vmscan_events import READ_FROM_TEXT
 from memsim.words.gfp import GFP_DMA, GFP_NOFS
-from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES
+from memsim.words.mmzone import MAX_RECLAIM_RETRIES, NR_FREE_PAGES, WMARK_MIN
 from memsim.words.page_flags import (
     LRU_ACTIVE_ANON,
     LRU_ACTIVE_FILE,
@@ -54,8 +60,10 @@ from memsim.words.page_flags import (
     LRUVEC_WAKE_FLUSHERS,
     NODE_STAT_ITEMS,
     NR_FILE_DIRTY,
+    NR_ISOLATED_ANON,
     NR_SWAPCACHE,
     NR_VMSCAN_IMMEDIATE,
+    SWAP_CLUSTER_MAX,
     PG_active,
     PG_reclaim,
     PG_referenced,
@@ -488,6 +496,33 @@ def test_kswapd_gives_up_after_16_failures_until_direct_reclaim_helps() -> None:
         machine.alloc_pages(GFP_KERNEL, 3)
     assert count(machine, "mm_vmscan_kswapd_wake") == wakes
     assert zone.vm_stat[NR_FREE_PAGES] < high_wmark_pages(zone)
+
+
+def test_who_is_killed_does_not_wait_for_kswapd() -> None:
+    """Kernel: mm/vmscan.c throttle_direct_reclaim()"""
+    machine = small()
+    read_all(machine, machine.open("f", "4 MiB"))
+    vm, zone = machine.vm, machine.zone("DMA")
+    zone._watermark[WMARK_MIN] = 2 * zone.managed_pages
+    ac = prepare_alloc_pages(vm, GFP_KERNEL, 0)
+    pgdat = throttled_node(vm, ac)
+    vm.current.fatal_signal_pending = True
+    assert (pgdat, throttled_node(vm, ac)) == (vm.nodes[0], None)
+
+
+@pytest.mark.parametrize(("killed", "told"), [(False, 0), (True, SWAP_CLUSTER_MAX)])
+def test_who_waits_while_too_many_are_isolated_has_found_nothing_unless_killed(
+    killed: bool, told: int
+) -> None:
+    """Kernel: mm/vmscan.c shrink_inactive_list()"""
+    machine = small()
+    read_all(machine, machine.open("f", "1 MiB"))
+    vm, pgdat = machine.vm, machine.vm.nodes[0]
+    mod_node_page_state(vm, pgdat, NR_ISOLATED_ANON + 1, 1000)
+    vm.current.fatal_signal_pending = killed
+    sc = ScanControl(SWAP_CLUSTER_MAX, GFP_KERNEL, 0, 0)
+    assert shrink_inactive_list(vm, 32, pgdat.lruvec, sc, LRU_INACTIVE_FILE) == told
+    assert machine.events()[-1].event.text().endswith("reason=VMSCAN_THROTTLE_ISOLATED")
 
 
 def take_everything(machine: Machine) -> None:

@@ -47,7 +47,7 @@ from memsim.mm.mmzone import (
     page_zone,
     populated_zones,
 )
-from memsim.mm.page_alloc import alloc, free, pcp
+from memsim.mm.page_alloc import alloc, exact, free, pcp
 from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_isolate
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
@@ -198,31 +198,45 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         name = f"alloc_pages({show_gfp_flags(gfp_mask)}, order={order})"
         if nid is None:
             pfn = self._do(name, cpu, lambda: alloc_pages_noprof(self.vm, gfp_mask, order))
-            nodemask = nodemask_of_failure(self.vm, gfp_mask, order)
-            return self._or_failure(pfn, gfp_mask, order, nodemask)
+            return self._or_policy_failure(pfn, gfp_mask, order)
         pfn = self._do(name, cpu, lambda: alloc.alloc_pages(self.vm, gfp_mask, order, nid))
         return self._or_failure(pfn, gfp_mask, order)
 
     def alloc_pages_bulk(
-        self, gfp_mask: int, nr_pages: int, *, cpu: int = 0, nid: int = 0
+        self, gfp_mask: int, nr_pages: int, *, cpu: int = 0, nid: int | None = None
     ) -> list[int]:
-        """Allocate up to nr_pages single pages: their pfns, perhaps fewer, perhaps none."""
-        check_request(self.vm, gfp_mask, 0, cpu, nid)
+        """Allocate up to nr_pages single pages: their pfns, perhaps fewer, perhaps none.
+
+        Without nid from the CPU's own node first. Kernel: include/linux/gfp.h
+        alloc_pages_bulk_array()
+        """
+        check_request(self.vm, gfp_mask, 0, cpu, 0 if nid is None else nid)
         whole("nr_pages", nr_pages)
         if not 0 <= nr_pages <= _MAX_BULK:
             raise BadRequest(f"nr_pages={nr_pages}: should be 0 to {_MAX_BULK}")
         name = f"alloc_pages_bulk({show_gfp_flags(gfp_mask)}, nr_pages={nr_pages})"
-        return self._do(name, cpu, lambda: alloc.alloc_pages_bulk(self.vm, gfp_mask, nid, nr_pages))
+        node = self.vm.cpu_to_node[cpu] if nid is None else nid
+        bulk = alloc.alloc_pages_bulk
+        return self._do(name, cpu, lambda: bulk(self.vm, gfp_mask, node, nr_pages))
 
-    def alloc_pages_exact(self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int = 0) -> int:
-        """Allocate just the pages that size bytes need: the first pfn."""
+    def alloc_pages_exact(
+        self, size: int, gfp_mask: int, *, cpu: int = 0, nid: int | None = None
+    ) -> int:
+        """Allocate just the pages that size bytes need: the first pfn.
+
+        nid is as for alloc_pages(). Kernel: mm/page_alloc.c alloc_pages_exact_noprof()
+        """
         whole("size", size)
         if size < 1 or get_order(size) > MAX_PAGE_ORDER:
             raise BadRequest(f"size={size}: should be 1 byte to {4096 << MAX_PAGE_ORDER}")
-        check_request(self.vm, gfp_mask, 0, cpu, nid)
+        check_request(self.vm, gfp_mask, 0, cpu, 0 if nid is None else nid)
         name = f"alloc_pages_exact({size}, {show_gfp_flags(gfp_mask)})"
-        pfn = self._do(name, cpu, lambda: alloc.alloc_pages_exact(self.vm, size, gfp_mask, nid))
-        return self._or_failure(pfn, gfp_mask, get_order(size))
+        vm, order = self.vm, get_order(size)
+        if nid is None:
+            pfn = self._do(name, cpu, lambda: exact.alloc_pages_exact(vm, size, gfp_mask))
+            return self._or_policy_failure(pfn, gfp_mask, order)
+        pfn = self._do(name, cpu, lambda: exact.alloc_pages_exact_nid(vm, nid, size, gfp_mask))
+        return self._or_failure(pfn, gfp_mask, order)
 
     def free_pages(self, pfn: int, order: int | None = None, *, cpu: int = 0) -> None:
         """Free an allocated block; order, if given, must be the one it was allocated with.
@@ -252,7 +266,7 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         for page in range(pfn, pfn + nr_pages_of(size)):
             check_free(self.vm, page, 0)
         name = f"free_pages_exact(pfn {pfn}, {size})"
-        self._do(name, cpu, lambda: alloc.free_pages_exact(self.vm, pfn, size))
+        self._do(name, cpu, lambda: exact.free_pages_exact(self.vm, pfn, size))
 
     def split_page(self, pfn: int) -> None:
         """Make single pages of an allocated block; each is freed by itself from then on."""
@@ -367,6 +381,9 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         if pfn == NULL:
             raise _failure(self.vm, gfp_mask, order, nodemask)
         return pfn
+
+    def _or_policy_failure(self, pfn: int, gfp_mask: int, order: int) -> int:
+        return self._or_failure(pfn, gfp_mask, order, nodemask_of_failure(self.vm, gfp_mask, order))
 
     def _zone(self, pfn: int) -> Zone:
         whole("pfn", pfn)

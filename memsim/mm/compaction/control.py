@@ -1,4 +1,4 @@
-"""struct compact_control: one compaction under way. Nothing of it outlasts compact_zone().
+"""struct compact_control: one compaction under way, of a zone or, by kcompactd, of several.
 
 Kernel: mm/internal.h
 """
@@ -13,7 +13,7 @@ from memsim.words.mmzone import MIGRATE_UNMOVABLE, NR_PAGE_ORDERS
 
 
 class CompactControl:
-    """struct compact_control: one compaction of a zone for a block of `order`; -1: for all.
+    """struct compact_control: compaction of `zone` for a block of `order`; -1: for all.
 
     migrate_pfn and free_pfn are where the two scanners stand. freepages[order] has free blocks that
     wait for pages, first to be used first; migratepages has folios that are to move, in the order

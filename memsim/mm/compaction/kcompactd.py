@@ -114,28 +114,30 @@ def kcompactd_do_work(vm: Vm, pgdat: PglistData) -> None:
     order, highest = pgdat.kcompactd_max_order, pgdat.kcompactd_highest_zoneidx
     if vm.trace.mask & TP_COMPACTION:
         vm.trace.emit(MM_COMPACTION_KCOMPACTD_WAKE, pgdat.nid, order, highest)
+    # one for all zones: whole_zone, once set, and failed searches go on to the next
+    cc = CompactControl(pgdat.node_zones[0], order)
+    cc.highest_zoneidx = highest
     for zone in _populated(pgdat, highest):
         if compaction_deferred(zone, order):
             continue
         ret = compaction_suit_allocation_order(zone, order, zone.idx, ALLOC_WMARK_MIN)
         if ret == COMPACT_CONTINUE:
-            _compact(zone, order, highest)
+            cc.zone = zone
+            _compact(cc)
     if pgdat.kcompactd_max_order <= order:
         set_node_compact(pgdat, vm, "kcompactd_max_order", 0)
     if pgdat.kcompactd_highest_zoneidx >= highest:
         set_node_compact(pgdat, vm, "kcompactd_highest_zoneidx", nr_zones(pgdat) - 1)
 
 
-def _compact(zone: Zone, order: int, highest_zoneidx: int) -> None:
+def _compact(cc: CompactControl) -> None:
     """One zone; what comes of it defers the next compaction, or does so no longer."""
-    cc = CompactControl(zone, order)
-    cc.highest_zoneidx = highest_zoneidx
     status = compact_zone(cc, None)
     if status == COMPACT_SUCCESS:
-        compaction_defer_reset(zone, order, False)
+        compaction_defer_reset(cc.zone, cc.order, False)
     elif status in (COMPACT_PARTIAL_SKIPPED, COMPACT_COMPLETE):
-        drain_all_pages(zone.vm, zone)
-        defer_compaction(zone, order)
+        drain_all_pages(cc.zone.vm, cc.zone)
+        defer_compaction(cc.zone, cc.order)
 
 
 def kcompactd(vm: Vm, pgdat: PglistData) -> int:

@@ -1,17 +1,15 @@
 """Requests for pages: alloc_pages() and its relatives.
 
-Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), __alloc_pages_noprof(), split_page(),
-alloc_pages_exact_noprof()
+Kernel: mm/page_alloc.c alloc_pages_bulk_noprof(), __alloc_pages_noprof(), split_page()
 """
 
 from __future__ import annotations
 
-from memsim.lib.bits import get_order, nr_pages_of
 from memsim.lib.list import list_empty
 from memsim.mm.journal import set_page_state
 from memsim.mm.memcontrol.kmem import memcg_kmem_charge_page, split_page_memcg
-from memsim.mm.mmzone import PG_INUSE, Vm, Zone, page_zone
-from memsim.mm.page_alloc.free import _free_pages_ok, free_unref_page
+from memsim.mm.mmzone import PG_INUSE, Vm, Zone
+from memsim.mm.page_alloc.free import free_unref_page
 from memsim.mm.page_alloc.pcp import _rmqueue_pcplist, order_to_pindex
 from memsim.mm.page_alloc.slowpath import _alloc_pages_slowpath
 from memsim.mm.page_alloc.watermark import zone_watermark_fast
@@ -30,12 +28,8 @@ from memsim.words.alloc_flags import (
     ALLOC_WMARK_LOW,
     ALLOC_WMARK_MASK,
 )
-from memsim.words.gfp import (
-    __GFP_ACCOUNT,
-    __GFP_COMP,
-    __GFP_HIGHMEM,
-)
-from memsim.words.mmzone import FPI_TO_TAIL, NULL
+from memsim.words.gfp import __GFP_ACCOUNT
+from memsim.words.mmzone import NULL
 
 #: A bulk request may refill its pcp list as often as it needs.
 NO_LIMIT = 1 << 30
@@ -168,29 +162,3 @@ def split_page(zone: Zone, page: int, order: int) -> None:
     if zone.vm.memcg_kmem_online:
         split_page_memcg(zone.vm, page)
     set_page_state(zone, page, 1 << order, PG_INUSE)
-
-
-def alloc_pages_exact(vm: Vm, size: int, gfp_mask: int, preferred_nid: int) -> int:
-    """Allocate just the pages that size bytes need: the first pfn, or NULL.
-
-    A block of the next order is split; the pages not needed are freed, to the lists' tails.
-    Kernel: mm/page_alloc.c alloc_pages_exact_noprof(), make_alloc_exact()
-    """
-    order = get_order(size)
-    page = alloc_pages(vm, gfp_mask & ~(__GFP_COMP | __GFP_HIGHMEM), order, preferred_nid)
-    zone = page_zone(vm, page)
-    if page == NULL or zone is None:
-        return NULL
-    split_page(zone, page, order)
-    for surplus in range(page + nr_pages_of(size), page + (1 << order)):
-        _free_pages_ok(zone, surplus, 0, FPI_TO_TAIL)
-    return page
-
-
-def free_pages_exact(vm: Vm, page: int, size: int) -> None:
-    """Free what alloc_pages_exact() gave, page by page; size is in bytes.
-
-    Kernel: mm/page_alloc.c free_pages_exact()
-    """
-    for pfn in range(page, page + nr_pages_of(size)):
-        free_unref_page(vm, pfn, 0)

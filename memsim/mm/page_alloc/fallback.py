@@ -70,7 +70,7 @@ def can_steal_fallback(zone: Zone, order: int, start_mt: int) -> bool:
 def boost_watermark(zone: Zone) -> bool:
     """Raise the watermarks by a pageblock, up to watermark_boost_factor of high. Did it?
 
-    Kernel: mm/page_alloc.c boost_watermark()
+    NOT MODELLED: is_kdump_kernel(), which has no boost. Kernel: mm/page_alloc.c boost_watermark()
     """
     vm = zone.vm
     pageblock_nr_pages = vm.pageblock_nr_pages

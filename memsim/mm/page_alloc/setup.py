@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from memsim.lib.bits import clamp, int_sqrt, mult_frac, rounddown_pow_of_two
 from memsim.mm.mmzone import Vm, Zone, is_highmem, populated_zones
+from memsim.mm.page_alloc.pcp import drain_all_pages
 from memsim.mm.vmstat import high_wmark_pages, low_wmark_pages, refresh_zone_stat_thresholds
 from memsim.words.mmzone import (
     MIN_PERCPU_PAGELIST_HIGH_FRACTION,
@@ -19,9 +20,9 @@ from memsim.words.mmzone import (
     WMARK_MIN,
     WMARK_PROMO,
 )
+from memsim.words.page_flags import SWAP_CLUSTER_MAX
 
 _SZ_1M = 1 << 20
-_SWAP_CLUSTER_MAX = 32
 #: A CPU's part of the largest data cache, in bytes. Kernel: drivers/base/cacheinfo.c
 PER_CPU_DATA_SLICE_SIZE = 2 << 20
 
@@ -83,11 +84,12 @@ def setup_pcp_cacheinfo(vm: Vm) -> None:
 
 
 def zone_pcp_disable(zone: Zone) -> None:
-    """Keep no pages on pcp lists any more: what is freed goes on to the zone at once.
+    """Keep no pages on pcp lists any more: what is there, and what is freed, goes to the zone.
 
     Kernel: mm/page_alloc.c zone_pcp_disable()
     """
     _zone_set_pageset_high_and_batch(zone, 0, 0, 1)
+    drain_all_pages(zone.vm, zone)
 
 
 def zone_pcp_enable(zone: Zone) -> None:
@@ -138,7 +140,7 @@ def setup_per_zone_wmarks(vm: Vm) -> None:
         share = pages_min * zone.managed_pages // lowmem_pages if lowmem_pages else 0
         low_min = share
         if _needs_no_reserve(zone):
-            low_min = clamp(zone.managed_pages // 1024, _SWAP_CLUSTER_MAX, 128)
+            low_min = clamp(zone.managed_pages // 1024, SWAP_CLUSTER_MAX, 128)
         gap = max(share >> 2, mult_frac(zone.managed_pages, vm.watermark_scale_factor, 10000))
         zone.watermark_boost = 0
         zone._watermark[WMARK_MIN] = low_min

@@ -160,10 +160,12 @@ def allow_direct_reclaim(vm: Vm, pgdat: PglistData) -> bool:
 
 
 def throttled_node(vm: Vm, ac: AllocContext) -> PglistData | None:
-    """The node that a direct reclaimer has to wait for, if any.
+    """The node that a direct reclaimer has to wait for, if any. Who is killed does not wait.
 
     NOT MODELLED: kernel threads, which never wait. Kernel: mm/vmscan.c throttle_direct_reclaim()
     """
+    if vm.current.fatal_signal_pending:
+        return None
     for zone in ac.zonelist:
         if zone.idx <= vm.arch.ZONE_NORMAL:
             pgdat = vm.nodes[zone.node]

@@ -71,7 +71,8 @@ def folio_referenced(vm: Vm, folio: int, sc: ScanControl) -> int:
     """ptes that were used since somebody looked last; none is young any longer.
 
     The multi-gen LRU looks at the ptes around them, too.
-    NOT MODELLED: that for a memcg only its own processes' count: invalid_folio_referenced_vma().
+    NOT MODELLED: that for a memcg only its own processes' count: invalid_folio_referenced_vma();
+    that anonymous memory of who exits or was reaped is kept: here it is gone at once.
     Kernel: mm/rmap.c folio_referenced()
     """
     young = vm.folios.young[folio]
@@ -129,11 +130,10 @@ def is_page_cache_freeable(vm: Vm, folio: int) -> bool:
 def _remove_mapping(
     vm: Vm, folio: int, *, reclaimed: bool, target: MemCgroup | None = None
 ) -> bool:
-    """Take a folio out of its cache; False when others than this and the caller hold it.
+    """Take a folio out of its cache, with its last references; False when others hold it too.
 
-    Its shadow stays where it was reclaimed, for the sake of a memcg or of all.
-
-    It has no reference then. Kernel: mm/vmscan.c __remove_mapping()
+    Of what is reclaimed a shadow stays there; target: the memcg for whose limit it is, if any.
+    Kernel: mm/vmscan.c __remove_mapping()
     """
     folios = vm.folios
     if not is_page_cache_freeable(vm, folio) or folios.flags[folio] & PG_dirty:

@@ -41,6 +41,7 @@ from memsim.words.page_flags import (
     LRU_FILE,
     LRUVEC_WAKE_FLUSHERS,
     NR_ISOLATED_ANON,
+    SWAP_CLUSTER_MAX,
     PG_active,
     PG_workingset,
 )
@@ -54,7 +55,7 @@ def shrink_inactive_list(vm: Vm, nr_to_scan: int, lruvec: Lruvec, sc: ScanContro
     file, pgdat = lru >= LRU_FILE, lruvec.pgdat
     if too_many_isolated(vm, pgdat, file, sc):
         reclaim_throttle(vm, pgdat, VMSCAN_THROTTLE_ISOLATED)
-        return 0
+        return SWAP_CLUSTER_MAX if vm.current.fatal_signal_pending else 0
     lru_add_drain(vm)
     isolated, nr_scanned = isolate_lru_folios(vm, nr_to_scan, lruvec, sc, lru)
     memcg, kswapd = lruvec_memcg(vm, lruvec), current_is_kswapd(vm)

@@ -1,6 +1,7 @@
 """Who has to wait while memory is reclaimed, and for what.
 
 NOT MODELLED: that anybody is woken earlier: each waits its whole timeout. Nobody runs meanwhile.
+Kernel threads other than kswapd, and who serves an io_uring (PF_USER_WORKER), would not wait.
 
 Kernel: mm/vmscan.c skip_throttle_noprogress(), reclaim_throttle()
 """
