@@ -98,7 +98,7 @@ SENTENCES = {
     Decision.NOBODY: "nobody reclaims, compacts or kills on this machine",
     Decision.NO_DIRECT_RECLAIM: "no direct reclaim: the mask has no __GFP_DIRECT_RECLAIM",
     Decision.IS_MEMALLOC: "no direct reclaim: the task is reclaiming already (PF_MEMALLOC)",
-    Decision.RECLAIM: "__alloc_pages_direct_reclaim(): try_to_free_pages() reclaimed {a} pages",
+    Decision.RECLAIM: "__alloc_pages_direct_reclaim(): try_to_free_pages() returned {a}",
     Decision.RECLAIMED_NOTHING: "__alloc_pages_direct_reclaim(): try_to_free_pages() reclaimed "
     "nothing: no attempt",
     Decision.DRAIN: "__alloc_pages_direct_reclaim(): unreserve_highatomic_pageblock() and "

@@ -20,6 +20,8 @@ CONFIG = {
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 PATTERNS = ("", "/", "x", ".")
 DASHES = ("solid", "dash", "dot", "dashdot")
+#: Digits that have room side by side above the bars of a chart.
+_CROWDED = 60
 
 #: Mid-grey reads on light and on dark; where the page knows the theme's colour, that is taken.
 GREY = "#787878"
@@ -44,6 +46,8 @@ def bars(
     labels say what the numbers of a group stand for; without them it is 0, 1, 2, …
     """
     figure = go.Figure()
+    # numbers stand on end where they would run into each other
+    crowded = sum(len(str(value)) for values in groups.values() for value in values) > _CROWDED
     for index, (name, values) in enumerate(groups.items()):
         colour = COLOURS[index % len(COLOURS)]
         marker = {
@@ -58,7 +62,7 @@ def bars(
         names = list(range(len(values))) if labels is None else [str(label) for label in labels]
         figure.add_bar(
             x=names, y=list(values), name=name, marker=marker, text=text,
-            textposition="outside", cliponaxis=False,
+            textposition="outside", cliponaxis=False, textangle=-90 if crowded else 0,
         )  # fmt: skip
     figure.update_layout(
         title={"text": title, "x": 0, "xref": "paper"},

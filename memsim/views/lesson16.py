@@ -46,10 +46,13 @@ def killed_by_the_model(report: FailureReport) -> str:
 
 
 def shares_told(report: FailureReport) -> dict[str, int]:
-    """What memory is used for, in pages, the largest first; what is below a hundredth left out."""
+    """What memory is used for, in pages, the largest first; uses below a hundredth together."""
     assert report.mem is not None
-    told = {share.what: share.pages for share in shares(report.mem)}
-    return {what: pages for what, pages in told.items() if pages * 100 >= sum(told.values())}
+    *known, unknown = shares(report.mem)
+    total = sum(share.pages for share in known) + unknown.pages
+    told = {share.what: share.pages for share in known if share.pages * 100 >= total}
+    rest = total - sum(told.values()) - unknown.pages
+    return told | {"all else": rest, unknown.what: unknown.pages}
 
 
 # The last page

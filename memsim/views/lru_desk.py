@@ -97,10 +97,11 @@ class LruDesk(Controls):
         return f"read({page}): {what}."
 
     def _shrink(self, name: str) -> str:
+        scanned = min(SCANNED, len(self._named(name)))
         before = len(self._named("active")) + len(self._named("inactive"))
         self.machine._do(f"shrink_{name}_list()", 0, lambda: self._scan(LISTS[name]))
         evicted = before - len(self._named("active")) - len(self._named("inactive"))
-        return f"shrink_{name}_list(): {SCANNED} scanned from the tail, {evicted} evicted."
+        return f"shrink_{name}_list(): {scanned} scanned from the tail, {evicted} evicted."
 
     def _scan(self, lru: int) -> None:
         vm = self.machine.vm

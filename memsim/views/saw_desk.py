@@ -51,7 +51,7 @@ class SawDesk(Controls):
 def picture(saw: Saw) -> str:
     """Free pages, the three marks, a triangle for kswapd and a cross for direct reclaim. HTML."""
     shown = saw.free[FIRST:]
-    span = min(shown) * 0.9, max([*shown, saw.marks["high"]]) * 1.05
+    span = min([*shown, saw.marks["min"]]) * 0.9, max([*shown, saw.marks["high"]]) * 1.05
     points = " ".join(f"{_x(n, shown)},{_y(free, span)}" for n, free in enumerate(shown))
     lines = "".join(_mark(name, saw.marks[name], span) for name in MARKS)
     daemons = _signs(saw.kswapd, shown, span, "M-6 5h12l-6-10z", "#0072b2")

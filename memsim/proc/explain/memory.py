@@ -38,7 +38,7 @@ def shares(mem: MemInfo) -> list[Share]:
         Share("page cache", sum_of("active_file", "inactive_file", "isolated_file")),
         Share("unevictable", sum_of("unevictable")),
         Share("slab that can be reclaimed", sum_of("slab_reclaimable")),
-        Share("slab that cannot", sum_of("slab_unreclaimable")),
+        Share("slab that cannot be reclaimed", sum_of("slab_unreclaimable")),
         Share("page tables", sum_of("pagetables", "sec_pagetables")),
         Share("kernel stacks", stack),
         Share("huge pages", sum(huge.total * huge.size // page_kb for huge in mem.hugepages)),

@@ -146,7 +146,7 @@ def _uses(report: FailureReport) -> list[Remedy]:
     if mem.totals.get("shmem", 0) >= _MUCH * managed_pages(mem):
         found.append(Remedy("look at tmpfs mounts and shared memory (df -t tmpfs; ipcs -m)",
                             "files there are memory; size= bounds a mount"))  # fmt: skip
-    if share_of(mem, "slab that cannot") >= _MUCH:
+    if share_of(mem, "slab that cannot be reclaimed") >= _MUCH:
         found.append(Remedy("slabtop; kmemleak; a report's Unreclaimable slab info",
                             "a cache that only grows is a leak in the kernel"))  # fmt: skip
     if share_of(mem, "page tables") >= _MUCH:
