@@ -153,6 +153,14 @@ def test_a_chart_has_words_sends_nothing_and_has_no_background() -> None:
     assert len(set(shapes)) == len(shapes)  # told apart without colour
 
 
+@pytest.mark.parametrize(("values", "angle"), [([45_124] * 6, 0), ([45_124] * 7, -90)])
+def test_numbers_above_bars_stand_on_end_where_there_are_many(
+    values: list[int], angle: int
+) -> None:
+    figure = charts.bars({"small": values, "large": values}, "title", "what", "KiB")
+    assert [trace.textangle for trace in figure.data] == [angle, angle]
+
+
 def test_free_some_frees_what_it_is_told() -> None:
     machine = free_some([0, 1, 3], nr_pages=4)
     assert machine.nr_free()[:3] == [1, 1, 0]

@@ -93,6 +93,13 @@ def test_the_model_kills_whom_the_kernel_killed_with_its_line() -> None:
     assert [lesson16.killed_by_the_model(report) in LOG for report in KILLS] == [True] * 3
 
 
+def test_uses_below_a_hundredth_are_told_together() -> None:
+    told = lesson16.shares_told(KILLS[0])
+    assert sum(told.values()) == 163_707 - 12_682
+    assert list(told)[-2:] == ["all else", "no counter tells of"]
+    assert min(told[what] for what in list(told)[:-2]) * 100 >= sum(told.values())
+
+
 # Programs
 
 

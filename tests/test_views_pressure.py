@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from memsim import GFP_KERNEL, Machine
 from memsim.views import lesson15
 from memsim.views.lesson14 import ask_until_refused
 from memsim.views.lru_desk import LruDesk
-from memsim.views.saw_desk import SawDesk
+from memsim.views.saw_desk import HEIGHT, SawDesk
 from memsim.views.scanners import (
     FIRST_PFN,
     FREE_PAGE,
@@ -53,6 +54,10 @@ def test_the_saw_s_sliders_read_the_film_again() -> None:
     assert "#d55e00" in widget.picture.value
     widget.scale.value = 200
     assert widget.text().startswith("min 125, low 203, high 281. ")
+    widget.scale.value = 500
+    y = re.search(r'y="([-.\d]+)"[^>]*>min 125', widget.picture.value)
+    assert y
+    assert 0 <= float(y[1]) <= HEIGHT + 8
 
 
 def test_a_chart_marks_who_reclaimed() -> None:
@@ -73,6 +78,7 @@ def test_vmstat_and_trace_of_the_recorded_kernel_agree() -> None:
 
 def test_a_page_goes_from_list_to_list_and_comes_back_as_a_refault() -> None:
     desk = LruDesk()
+    assert "shrink_active_list(): 0 scanned" in desk.press("shrink_active")
     desk.press("read", 0, 1, 2, 3, 4, 5)
     assert "inactive, head first: 5r 4r 3r 2r" in desk.press("read", 0, 1)
     assert "3 evicted" in desk.press("shrink_inactive_list")
