@@ -37,6 +37,8 @@ SPOILT = [
     ("43_find_top_down", "base, start, 1", "base, 1", "no_start"),
     ("43_find_top_down", "min(top, end) - size", "min(top - size, end - 1)", "past_end"),
     ("43_find_top_down", "min(top, end)", "top", "no_end"),
+    ("45_another_round", "loops > 16", "loops >= 16", "early_limit"),
+    ("45_another_round", "loops > 16", "loops > 17", "late_limit"),
     ("48_who_is_killed", ' or p["pid"] == 1', "", "kills_init"),
     ("48_who_is_killed", "points >= most", "points > most", "first_of_equals"),
 ]
