@@ -39,6 +39,9 @@ SPOILT = [
     ("43_find_top_down", "min(top, end)", "top", "no_end"),
     ("45_another_round", "loops > 16", "loops >= 16", "early_limit"),
     ("45_another_round", "loops > 16", "loops > 17", "late_limit"),
+    ("46_no_stalls", "], factor]", "], 3000]", "far_too_much"),
+    ("46_no_stalls", '["late"] + 8', '["late"] + 4', "no_lag"),
+    ("46_no_stalls", "-(-distance * 10_000 // given[", "(distance * 10_000 // given[", "no_lag"),
     ("48_who_is_killed", ' or p["pid"] == 1', "", "kills_init"),
     ("48_who_is_killed", "points >= most", "points > most", "first_of_equals"),
 ]
