@@ -37,6 +37,7 @@ SPOILT = [
     ("43_find_top_down", "base, start, 1", "base, 1", "no_start"),
     ("43_find_top_down", "min(top, end) - size", "min(top - size, end - 1)", "past_end"),
     ("43_find_top_down", "min(top, end)", "top", "no_end"),
+    ("44_who_reclaimed", 'max(order, int(values["order"]))', 'int(values["order"])', "last_order"),
     ("45_another_round", "loops > 16", "loops >= 16", "early_limit"),
     ("45_another_round", "loops > 16", "loops > 17", "late_limit"),
     ("46_no_stalls", "], factor]", "], 3000]", "far_too_much"),
