@@ -46,6 +46,12 @@ SPOILT = [
     ("48_who_is_killed", ' or p["pid"] == 1', "", "kills_init"),
     ("48_who_is_killed", "points >= most", "points > most", "first_of_equals"),
 ]
+#: A plan of exercise 49 for which nobody is killed, and the mistake that its end shows.
+PLANS = [
+    ("GFP_KERNEL", ["block"], "sleeps"),
+    ("GFP_ATOMIC", ["block"], "blocks_for_all"),
+    ("GFP_ATOMIC", ["block", "kvmalloc"], ""),
+]
 #: Answers that have nothing to do with what is asked.
 BLIND: list[tuple[str, Callable[..., Any]]] = [
     ("43_find_top_down", lambda *asked: 0),
@@ -112,6 +118,17 @@ def test_a_solution_with_one_mistake_loses_points_and_is_told_which(
     for number in range(PUZZLES):
         got, told = seen(name, number, spoilt(name, part, instead))
         assert not all(verdict.is_right for verdict in got), number
+        assert told == mistake, number
+
+
+@pytest.mark.parametrize(("mask", "ways", "mistake"), PLANS)
+def test_a_plan_is_told_what_became_of_it(mask: str, ways: list[str], mistake: str) -> None:
+    """Not that somebody is killed where nobody was, though the mask might have done it."""
+    name = "49_settle_a_driver"
+    for number in range(PUZZLES):
+        plan = {"settle": lambda given: [[at, mask, ways] for at in range(len(given["wants"]))]}
+        got, told = seen(name, number, plan)
+        assert not any(verdict.is_right or "killed" in verdict.note for verdict in got), number
         assert told == mistake, number
 
 
