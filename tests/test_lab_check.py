@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from memsim.lab import Exercise, exercise
+from memsim.lab.cases import Case
 from memsim.lab.guard import MAX_PRINTED, run_guarded
 from memsim.lab.hints import FILE
 from memsim.lab.plain import NotPlain, plain
 from memsim.lab.release import cut_exercises
 from memsim.lab.skeleton import new_exercise
+from memsim.lab.verdict import Verdict, recognised
 from memsim.mm.page_alloc import buddy
 from memsim.views.side import SideBySide
 from memsim.words.errors import BadInput
@@ -116,6 +118,29 @@ def test_a_known_mistake_is_answered_in_its_own_words(handed: Path) -> None:
     text = checked(handed, lambda given: [n * n for n in given["numbers"]])
     assert text.endswith("You multiplied each number by itself.")
     assert "This is practice, not the grade." in text
+
+
+def named(*cases: tuple[Any, Any, dict[str, Any]]) -> str:
+    """The mistake that is named for (expected, got, what each mistake would answer)."""
+    verdicts = [
+        Verdict(Case("", [], expected, mistakes=mistakes), float(got == expected), got)
+        for expected, got, mistakes in cases
+    ]
+    return recognised(verdicts)
+
+
+def test_a_mistake_is_named_only_if_it_explains_half_of_what_is_wrong() -> None:
+    zero, other, unknown = (1, 0, {"a": 0}), (2, 0, {"a": 5, "b": 0}), (3, 0, {})
+    assert named(zero) == "a"
+    assert named(zero, zero, other) == "a"
+    assert named(zero, other) in ("a", "b")
+    assert named(zero, other, unknown) == ""
+    assert named((1, 1, {"a": 0})) == ""
+
+
+def test_of_two_mistakes_that_explain_as_much_the_one_that_spoils_less_is_named() -> None:
+    assert named((1, 0, {"wide": 0, "narrow": 0}), (2, 2, {"wide": 0})) == "narrow"
+    assert named((1, 0, {"narrow": 0, "wide": 0}), (2, 2, {"wide": 0})) == "narrow"
 
 
 def test_what_it_prints_is_shown_and_nobody_is_asked_anything(handed: Path) -> None:

@@ -82,17 +82,23 @@ def _holds(name: str, got: Any) -> bool:
 
 
 def recognised(verdicts: Sequence[Verdict]) -> str:
-    """The mistake that explains most of the wrong answers; "": none of the known."""
-    counts: dict[str, int] = {}
-    for verdict in verdicts:
-        for key in _mistakes_in(verdict):
-            counts[key] = counts.get(key, 0) + 1
-    return max(counts, key=lambda key: counts[key], default="")
+    """The mistake that explains most of the wrong answers; "": none of the known explains half.
+
+    Of two that explain as many, the one that would have got fewer of the right ones wrong.
+    """
+    wrong = [verdict for verdict in verdicts if not verdict.is_right and not verdict.failure]
+    seen = [key for verdict in wrong for key in _mistakes_in(verdict)]
+    best = max(seen, key=lambda key: (seen.count(key), -_spared(key, verdicts)), default="")
+    # Half, not all: who made two mistakes is told of one. `return 0` has less in common with any.
+    return best if 2 * seen.count(best) >= len(wrong) else ""
+
+
+def _spared(key: str, verdicts: Sequence[Verdict]) -> int:
+    """Right answers that this mistake would have got wrong."""
+    return sum(verdict.is_right and key in verdict.case.mistakes for verdict in verdicts)
 
 
 def _mistakes_in(verdict: Verdict) -> list[str]:
-    if verdict.is_right or verdict.failure:
-        return []
     if verdict.mistake:
         return [verdict.mistake]
     return [key for key, value in verdict.case.mistakes.items() if equal(value, verdict.got)]

@@ -57,22 +57,24 @@ def rounds_up(memory, reserved, start, end, size, align):
 
 
 def no_limits(memory, reserved, start, end, size, align):
-    inside = [gap for gap in _gaps(memory, reserved) if gap[0] < end and gap[1] > start]
-    return _search(inside, 0, 10**6, size, align)
+    return _search(_gaps(memory, reserved), 0, 10**6, size, align)
+
+
+def no_start(memory, reserved, start, end, size, align):
+    return _search(_gaps(memory, reserved), 0, end, size, align)
+
+
+def no_end(memory, reserved, start, end, size, align):
+    return _search(_gaps(memory, reserved), start, 10**6, size, align)
+
+
+def past_end(memory, reserved, start, end, size, align):
+    return _search(_gaps(memory, reserved), start, end + size - 1, size, align)
 
 
 def skips_cut(memory, reserved, start, end, size, align):
     inside = [gap for gap in _gaps(memory, reserved) if gap[0] >= start and gap[1] <= end]
     return _search(inside, start, end, size, align)
-
-
-def page_zero(memory, reserved, start, end, size, align):
-    for first, last in reversed(_gaps(memory, reserved)):
-        first, last = max(first, start), min(last, end)
-        at = (last - size) // align * align
-        if at >= first:
-            return at
-    return 0xFFFF  # nothing was found is told from page 0
 
 
 def strict_fit(memory, reserved, start, end, size, align):
@@ -93,8 +95,10 @@ MISTAKES = {
     "bottom_up": bottom_up,
     "rounds_up": rounds_up,
     "no_limits": no_limits,
+    "no_start": no_start,
+    "no_end": no_end,
+    "past_end": past_end,
     "skips_cut": skips_cut,
-    "page_zero": page_zero,
     "strict_fit": strict_fit,
     "bank_by_bank": bank_by_bank,
 }
@@ -103,8 +107,10 @@ NAMES = {
     "bottom_up": "any place",
     "rounds_up": "an alignment",
     "no_limits": "limits that cut gaps",
+    "no_start": "start alone",
+    "no_end": "end alone",
+    "past_end": "a gap across the end",
     "skips_cut": "limits that cut gaps, again",
-    "page_zero": "the lowest pages",
     "strict_fit": "an exact fit",
     "bank_by_bank": "across the hole",
 }
@@ -132,27 +138,42 @@ def _shown(case):
 
 
 def _telling(rng, wrong):
-    """A request that this mistake gets wrong, and for which there is a place (or page 0)."""
+    """A request that this mistake gets wrong, and for which there is a place.
+
+    Where start alone decides there is none: whatever lies below it is refused too.
+    """
     while True:
         request = _request(rng, wrong)
-        right = RIGHT(*request)
-        if MISTAKES[wrong](*request) != right and (right or wrong == "page_zero"):
-            return request
+        right, answer = RIGHT(*request), MISTAKES[wrong](*request)
+        if answer != right and bool(right) == (wrong != "no_start"):
+            if _is_across(answer, request, wrong):
+                return request
+
+
+def _is_across(place, request, wrong):
+    """Of one limit: does the place begin before it and end behind it, so that its gap is cut?"""
+    start, end, size = request[2:5]
+    limit = {"no_start": start, "past_end": end}.get(wrong)
+    return limit is None or place < limit < place + size
 
 
 def _request(rng, wrong):
     low, hole = rng.randrange(16, 48), rng.randrange(4, 24)
     memory = [[0, low], [low + hole, low + hole + rng.randrange(16, 48)]]
     top, reserved = memory[1][1], []
-    at = rng.randrange(0, 4) if wrong != "page_zero" else rng.randrange(3, 7)
+    at = rng.randrange(0, 4)
     while at < top:
         behind = min(at + rng.randrange(1, 7), top)
         reserved.append([at, behind])
         at = behind + rng.randrange(1, 12)
     reserved = [r for r in reserved if rng.random() < 0.8] or reserved
-    limits = [0, top]
+    return [memory, reserved, *_limits(rng, wrong, top), rng.randrange(1, 9),
+            rng.choice([1, 1, 2, 4, 8])]  # fmt: skip
+
+
+def _limits(rng, wrong, top):
+    """[start, end) of which both cut, or one, or none."""
+    first, last = sorted(rng.sample(range(1, top), 2))
     if wrong in ("no_limits", "skips_cut"):
-        limits = sorted(rng.sample(range(1, top), 2))
-    if wrong == "page_zero":
-        limits[1] = reserved[0][0] + 1
-    return [memory, reserved, *limits, rng.randrange(1, 9), rng.choice([1, 1, 2, 4, 8])]
+        return first, last
+    return first if wrong == "no_start" else 0, last if wrong in ("no_end", "past_end") else top

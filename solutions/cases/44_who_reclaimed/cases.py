@@ -18,7 +18,7 @@ class RIGHT:
             "pages": sum(int(words[4].split("=")[1]) for words in ends),
             "longest": max(time for _, time in took),
             "who": self.who(took),
-            "order": max(_order(words) for words in lines if words[3] in self.order_from),
+            "order": self.order([_order(words) for words in lines if words[3] in self.order_from]),
         }
 
     def times(self, lines):
@@ -30,6 +30,9 @@ class RIGHT:
             elif event == "mm_vmscan_direct_reclaim_end:":
                 took.append((task, _microseconds(time) - begun.pop(task)))
         return took
+
+    def order(self, orders):
+        return max(orders)
 
     def who(self, took):
         return max(sorted({task for task, _ in took}), key=lambda task: _sum(took, task))
@@ -57,6 +60,11 @@ class SleepsAreRuns(RIGHT):
 
 class AnyOrder(RIGHT):
     order_from = ("mm_vmscan_wakeup_kswapd:", "mm_vmscan_direct_reclaim_begin:")
+
+
+class LastOrder(RIGHT):
+    def order(self, orders):
+        return orders[-1]
 
 
 class LongestOne(RIGHT):
@@ -88,6 +96,7 @@ class InTurn(RIGHT):
 _CLASSES = {
     "wakeups_are_runs": WakeupsAreRuns, "sleeps_are_runs": SleepsAreRuns, "next_end": NextEnd,
     "in_turn": InTurn, "longest_one": LongestOne, "any_order": AnyOrder,
+    "last_order": LastOrder,
 }  # fmt: skip
 _RIGHT = RIGHT().answers
 MISTAKES = {name: one().answers for name, one in _CLASSES.items()}
@@ -95,6 +104,7 @@ MISTAKES = {name: one().answers for name, one in _CLASSES.items()}
 SPOILS = {
     "wakeups_are_runs": "runs", "sleeps_are_runs": "runs", "next_end": "longest",
     "in_turn": "longest", "longest_one": "who", "any_order": "order",
+    "last_order": "order",
 }  # fmt: skip
 
 

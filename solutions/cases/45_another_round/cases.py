@@ -72,7 +72,8 @@ def _mistaken(
 
 MISTAKES = {
     "progress_resets": _mistaken(costly=99), "late_limit": _mistaken(limit=17),
-    "free_only": _mistaken(reclaimable=False), "no_reserve": _mistaken(reserve=False),
+    "early_limit": _mistaken(limit=15), "free_only": _mistaken(reclaimable=False),
+    "no_reserve": _mistaken(reserve=False),
     "at_the_mark": _mistaken(at_the_mark=True), "no_block": _mistaken(block=False),
     "exact_block": _mistaken(exact=True), "first_zone": _mistaken(zones_asked=1),
     "whole_block": _mistaken(whole=1),
@@ -80,11 +81,14 @@ MISTAKES = {
 #: How each mistake is told from all that are right.
 TOLD = {
     "progress_resets": "progress with a costly order", "late_limit": "the 17th round",
+    "early_limit": "the 16th round",
     "free_only": "little is free, much can be", "no_reserve": "a reserve is kept",
     "at_the_mark": "exactly the mark", "no_block": "no block of the order",
     "exact_block": "a larger block", "first_zone": "the second zone",
     "whole_block": "one page makes the difference",
 }  # fmt: skip
+#: Rounds before the last that is allowed, and before the first that is not.
+LAST_ROUNDS = {"early_limit": 15, "late_limit": 16}
 
 
 def draw(rng):
@@ -133,9 +137,9 @@ def _request(rng, wrong):
         order = rng.choice([1, 2, 3, 4])
     if wrong == "progress_resets":
         order = rng.choice([4, 5, 6])
-    loops = 16 if wrong == "late_limit" else rng.randrange(0, 12)
+    loops = LAST_ROUNDS.get(wrong, rng.randrange(0, 12))
     progress = rng.choice([0, rng.randrange(1, 90)])
-    if wrong == "late_limit":
+    if wrong in LAST_ROUNDS:
         progress = 0
     if wrong == "progress_resets":
         progress = rng.randrange(1, 90)
