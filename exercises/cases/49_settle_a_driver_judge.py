@@ -53,11 +53,12 @@ def survives(expected, got):
     kills = machine.killed
     score = sum(had) / len(had) * FOR_A_KILL ** len(kills)
     notes += [f"killed: {', '.join(kills)}"] if kills else []
-    if not _network_lives(machine):
+    lives = _network_lives(machine)
+    if not lives:
         score *= FOR_LOST_PACKETS
         notes.append("a network card finds no page in the reserve")
     told = "; ".join(notes) or "all served, and everybody lives"
-    return Judged(score, told, "" if score == 1 else _mistake(wants, got))
+    return Judged(score, told, "" if score == 1 else _mistake(wants, got, had, kills, lives))
 
 
 def _not_a_plan(wants, got):
@@ -153,22 +154,24 @@ def _by(machine, way, size, mask):
     return got
 
 
-def _mistake(wants, got):
+def _mistake(wants, got, had, kills, lives):
+    """What the plan has in it, if the machine has shown it."""
     plan = {index: (mask, ways) for index, mask, ways in got}
     optional = [index for index, want in enumerate(wants) if want["least"] < want["pages"]]
-    if any(plan[index][0] == "GFP_ATOMIC" for index in optional):
+    lost = [index for index, part in enumerate(had) if part < 1]
+    if not lives and any(plan[index][0] == "GFP_ATOMIC" for index in optional):
         return "empties_the_reserve"
-    if any(plan[index][0] == "GFP_KERNEL" for index in optional):
+    if kills and any(plan[index][0] == "GFP_KERNEL" for index in optional):
         return "kills_for_extras"
-    if any(want["interrupt"] and MASKS[plan[index][0]] & __GFP_DIRECT_RECLAIM
-           for index, want in enumerate(wants)):  # fmt: skip
+    if any(wants[index]["interrupt"] and MASKS[plan[index][0]] & __GFP_DIRECT_RECLAIM
+           for index in lost):  # fmt: skip
         return "sleeps"
-    if any(want["device"] and plan[index][1] != ["block"] for index, want in enumerate(wants)):
+    if any(wants[index]["device"] and plan[index][1] != ["block"] for index in lost):
         return "kvmalloc_for_a_device"
-    if any(plan[index][1] == ["block"] and not want["device"] and want["pages"] > 1
-           for index, want in enumerate(wants)):  # fmt: skip
+    if any(plan[index][1] == ["block"] and not wants[index]["device"] and wants[index]["pages"] > 1
+           for index in lost):  # fmt: skip
         return "blocks_for_all"
-    first_optional = min(at for at, (index, _, _) in enumerate(got) if index in optional)
-    if any(index not in optional for index, _, _ in got[first_optional:]):
-        return "as_listed"
-    return ""
+    greedy = min(at for at, (index, _, _) in enumerate(got) if index in optional)
+    after = {index for index, _, _ in got[greedy:]} - set(optional)
+    took = any(had[index] for index in optional)
+    return "as_listed" if took and after and (kills or after & set(lost)) else ""
