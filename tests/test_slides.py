@@ -273,6 +273,30 @@ def test_every_slide_fits_and_nothing_is_asked_of_anybody(
     assert (too_large, deck.wrong) == ([], [])
 
 
+#: Which of what is lit at the player's last step is not wholly within each part that scrolls.
+CUT_OFF = """() => {
+  const { memsim } = document.querySelector('#player > .memsim-player');
+  memsim.go(memsim.last);
+  const lit = [...document.querySelectorAll('[aria-current], .ms-line-lit')];
+  return lit.length ? lit.filter((e) => {
+    const { top, bottom } = e.getBoundingClientRect();
+    for (let at = e.parentElement; at; at = at.parentElement) {
+      const place = at.getBoundingClientRect();
+      if (top < place.top || bottom > Math.min(place.bottom, innerHeight)) return true;
+      if (at.id === 'player') return false;
+    }
+  }).map((e) => e.textContent) : ['nothing is lit'];
+}"""
+
+
+@browser
+@pytest.mark.parametrize("name", ["08_why_slab", "15_pressure", "16_oom"])
+def test_a_large_player_shows_the_last_step_and_its_code(name: str, decks: Path, page: Any) -> None:
+    player = Deck(page, decks / f"{name}.html").player()
+    player.wait_for_function("document.getElementById('player').style.getPropertyValue('--zoom')")
+    assert player.evaluate(CUT_OFF) == []
+
+
 @browser
 def test_the_size_test_is_shown_what_it_must_find(decks: Path, page: Any) -> None:
     deck = Deck(page, decks / "02_buddy.html")

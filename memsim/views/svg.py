@@ -217,9 +217,9 @@ def _shapes(parts: Iterable[tuple[int, Rect]], stroke: str = "none") -> Iterator
     for kind, (x, y, width, height) in parts:
         path = f"M{x:.2f} {y:.2f}h{width:.2f}v{height:.2f}h-{width:.2f}z"
         paths.setdefault(kind, []).append(path)
-    for kind, all_of_it in sorted(paths.items()):
+    for kind, rects in sorted(paths.items()):
         dashed = ' stroke-dasharray="3 3"' if kind == ON_NO_LIST else ""
-        yield f'<path d="{"".join(all_of_it)}" fill="{_FILLS[kind]}" stroke="{stroke}"{dashed}/>'
+        yield f'<path d="{"".join(rects)}" fill="{_FILLS[kind]}" stroke="{stroke}"{dashed}/>'
 
 
 def _rect(at: Rect, fill: str, more: str) -> str:
