@@ -162,6 +162,27 @@ def test_a_lesson_without_slides_is_told_and_fails_the_command(tmp_path: Path, c
     assert not (out / "01_bare.html").exists()
 
 
+def test_a_deck_that_is_not_printed_is_told_and_the_others_are_listed(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    notebook = lecture() | {"nbformat": 4, "nbformat_minor": 5}
+    for name in ("01_one", "02_two"):
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+    chromium, out = tmp_path / "chromium", tmp_path / "out"
+    chromium.write_text(
+        '#!/bin/sh\ncase "$*" in *02_two*) exit 3;; esac\n'
+        'for a; do case $a in --print-to-pdf=*) echo > "${a#*=}";; esac; done\n'
+    )
+    chromium.chmod(0o755)
+    monkeypatch.setenv("MEMSIM_CHROMIUM", str(chromium))
+    assert cli.main(["slides", "--course", str(tmp_path), "--out", str(out), "--pdf"]) == 1
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told.startswith(f"02_two: no PDF: {chromium}: ended with status 3; print {out}")
+    links = re.findall(r'href="(\d[^"]*)"', (out / "index.html").read_text())
+    assert links == ["01_one.html", "01_one.pdf", "02_two.html"]
+
+
 # -- in a browser
 
 
@@ -250,6 +271,30 @@ def test_every_slide_fits_and_nothing_is_asked_of_anybody(
             if inner.evaluate(PLAYER_TOO_LARGE):
                 too_large.append(f"slide {number}: the player")
     assert (too_large, deck.wrong) == ([], [])
+
+
+#: Which of what is lit at the player's last step is not wholly within each part that scrolls.
+CUT_OFF = """() => {
+  const { memsim } = document.querySelector('#player > .memsim-player');
+  memsim.go(memsim.last);
+  const lit = [...document.querySelectorAll('[aria-current], .ms-line-lit')];
+  return lit.length ? lit.filter((e) => {
+    const { top, bottom } = e.getBoundingClientRect();
+    for (let at = e.parentElement; at; at = at.parentElement) {
+      const place = at.getBoundingClientRect();
+      if (top < place.top || bottom > Math.min(place.bottom, innerHeight)) return true;
+      if (at.id === 'player') return false;
+    }
+  }).map((e) => e.textContent) : ['nothing is lit'];
+}"""
+
+
+@browser
+@pytest.mark.parametrize("name", ["08_why_slab", "15_pressure", "16_oom"])
+def test_a_large_player_shows_the_last_step_and_its_code(name: str, decks: Path, page: Any) -> None:
+    player = Deck(page, decks / f"{name}.html").player()
+    player.wait_for_function("document.getElementById('player').style.getPropertyValue('--zoom')")
+    assert player.evaluate(CUT_OFF) == []
 
 
 @browser

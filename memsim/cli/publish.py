@@ -56,7 +56,7 @@ def _add_site(commands: Any) -> None:
 
 
 def _slides(options: argparse.Namespace) -> int:
-    """`memsim slides`: status 1 if a lesson is not fit to be a lecture."""
+    """`memsim slides`: status 1 if a lesson is not fit to be a lecture, or not printed."""
     try:
         from memsim.publish import paper, slides
     except ImportError as error:

@@ -15,12 +15,17 @@ addEventListener("load", () => {
     root.style.setProperty("--zoom", zoom);
     return [...root.querySelectorAll(PARTS)].every((e) => e.scrollHeight <= e.clientHeight + 1);
   };
-  const fit = () => [1.3, 1.2, 1.1, 1].find(fits);
-  // A player fills itself after it has come; what waits for a frame waits long where none is shown.
+  const fit = () => {
+    root.classList.remove("low");
+    [1.3, 1.2, 1.1, 1].find(fits);
+    const panes = root.querySelector(":scope > .memsim-player > .ms-panes");
+    root.classList.toggle("low", panes?.clientHeight < 300);
+  };
+  // After the player has come, and after it drew itself for another size: none while it is hidden.
+  const soon = () => setTimeout(fit, 50);
   new MutationObserver((changes, observer) => {
     observer.disconnect();
-    setTimeout(fit, 50);
+    soon();
   }).observe(root, { childList: true });
-  addEventListener("resize", fit);
-  fit();
+  new ResizeObserver(soon).observe(document.documentElement);
 });

@@ -41,4 +41,14 @@ def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
             subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
             pdf.write_bytes(made.read_bytes())
         except (OSError, subprocess.SubprocessError) as error:
-            raise BadInput(f"{page}: {chromium} printed no PDF: {error}") from None
+            raise BadInput(
+                f"no PDF: {chromium}: {_why(error)}; print {page} from a browser"
+            ) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"not done after {_SECONDS} seconds"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"ended with status {error.returncode}"
+    return str(error)

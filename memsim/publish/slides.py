@@ -79,7 +79,8 @@ def build(
 ) -> list[Built]:
     """Build the decks of a plan, so many at once (0: one a CPU), and the page that lists them.
 
-    BadInput: a cell fails, the folder cannot be written, a PDF cannot be printed.
+    A PDF that cannot be printed is a fault of its deck. BadInput: a cell fails, the folder cannot
+    be written.
     """
     try:
         (plan.out / SHARED).mkdir(parents=True, exist_ok=True)
@@ -105,14 +106,24 @@ def _build(plan: Plan, path: Path, progress: Callable[[str], None]) -> Built:
     page = plan.out / f"{path.stem}.html"
     text = deck(executed(path), plan.link).encode()
     write_whole(page, text)
-    pdf = page.with_suffix(".pdf")
-    if plan.chromium:
-        print_pdf(plan.chromium, page, pdf)
+    pdf, unprinted = _printed(plan, page)
     progress(path.stem)
     return Built(
         path.stem, plain(slides[0].heading), len(slides), sum(slide.minutes for slide in slides),
-        wrong, str(page), str(pdf) if plan.chromium else "", len(text), monotonic() - began,
+        wrong + unprinted, str(page), pdf, len(text), monotonic() - began,
     )  # fmt: skip
+
+
+def _printed(plan: Plan, page: Path) -> tuple[str, list[str]]:
+    """The deck's PDF, "" for none; and why there is none, where one was asked for."""
+    if not plan.chromium:
+        return "", []
+    pdf = page.with_suffix(".pdf")
+    try:
+        print_pdf(plan.chromium, page, pdf)
+    except BadInput as error:
+        return "", [str(error)]
+    return str(pdf), []
 
 
 def _index(built: Sequence[Built]) -> str:

@@ -65,6 +65,7 @@ class StepList {
   /** The present step into view; reads the layout, so it comes last. */
   scroll() {
     if (!this.current) return;
-    this.element.scrollTop = this.current.offsetTop - this.element.clientHeight / 2;
+    const { offsetTop, offsetHeight } = this.current;
+    this.element.scrollTop = offsetTop - Math.max(this.element.clientHeight - offsetHeight, 0) / 2;
   }
 }

@@ -6,7 +6,7 @@ description is the text form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from xml.sax.saxutils import escape
 
@@ -47,6 +47,8 @@ _PATTERNS = (
 )
 
 Mark = Sequence[object]
+#: Left, top, width, height.
+Rect = tuple[float, float, float, float]
 
 
 def scene_svg(scene: Scene, sentence: str, marks: Sequence[Mark], title: str, text: str) -> str:
@@ -130,26 +132,25 @@ class _Strip:
         for row in range(0, self.rows, every):
             pfn = max((self.top + row) * self.row * self.per_cell, self.scene.start)
             yield from _text(_GUTTER - 6, y + row * self.ch + 13, str(pfn), anchor="end")
-        if self.per_cell > 1:
-            yield from self._cells(y)
-        else:
-            for block in self.scene.blocks():
-                yield from self._block(y, block)
+        yield from _shapes(self._cells(y)) if self.per_cell > 1 else self._blocks(y)
 
-    def _block(self, y: int, block: Block) -> Iterator[str]:
-        dashed = ' stroke-dasharray="3 3"' if block.kind == ON_NO_LIST else ""
-        for rect in self._rects(y, block.pfn, block.nr_pages):
-            yield _rect(rect, _FILLS[block.kind], f'stroke="#1b1b1b"{dashed}')
-        if block.kind == FREE and self.ch >= 14:
-            x, top, width, height = next(iter(self._rects(y, block.pfn, block.nr_pages)))
+    def _blocks(self, y: int) -> Iterator[str]:
+        """Each block with its border; the free ones say their order where there is room."""
+        blocks = list(self.scene.blocks())
+        rects = ((b.kind, rect) for b in blocks for rect in self._rects(y, b.pfn, b.nr_pages))
+        yield from _shapes(rects, stroke="#1b1b1b")
+        if self.ch >= 14:
+            for block in blocks:
+                if block.kind == FREE:
+                    yield from self._label(y, block)
+
+    def _label(self, y: int, block: Block) -> Iterator[str]:
+        x, top, width, height = next(self._rects(y, block.pfn, block.nr_pages))
+        if width >= 12:
             label = str(block.order) if width < 64 else f"order {block.order}"
-            if width >= 12:
-                middle = x + width / 2, top + height / 2 + 5
-                yield from _text(*middle, label, anchor="middle")
+            yield from _text(x + width / 2, top + height / 2 + 5, label, anchor="middle")
 
-    def _rects(
-        self, y: int, pfn: int, nr_pages: int
-    ) -> Iterator[tuple[float, float, float, float]]:
+    def _rects(self, y: int, pfn: int, nr_pages: int) -> Iterator[Rect]:
         """Where cells are: whole rows as one, the rest row by row."""
         at, end = pfn // self.per_cell, -(-(pfn + nr_pages) // self.per_cell)
         while at < end:
@@ -165,24 +166,24 @@ class _Strip:
             )
             at += cells * rows
 
-    def _cells(self, y: int) -> Iterator[str]:
+    def _cells(self, y: int) -> Iterator[tuple[int, Rect]]:
         """Each cell filled from above as its pages are; runs of cells of one kind as one."""
         for kind, run in groupby(self._counts(), key=lambda cell: _only(cell[1])):
             cells = list(run)
             if kind is not None:
                 pages = len(cells) * self.per_cell
                 for rect in self._rects(y, cells[0][0] * self.per_cell, pages):
-                    yield _rect(rect, _FILLS[kind], "")
+                    yield kind, rect
                 continue
             for cell, kinds in cells:
                 yield from self._mixed(y, cell, kinds)
 
-    def _mixed(self, y: int, cell: int, kinds: list[int]) -> Iterator[str]:
+    def _mixed(self, y: int, cell: int, kinds: list[int]) -> Iterator[tuple[int, Rect]]:
         x, top, width, height = next(self._rects(y, cell * self.per_cell, self.per_cell))
         for kind, count in enumerate(kinds):
             part = height * count / self.per_cell
             if count:
-                yield _rect((x, top, width, part), _FILLS[kind], "")
+                yield kind, (x, top, width, part)
             top += part
 
     def _counts(self) -> list[tuple[int, list[int]]]:
@@ -207,11 +208,25 @@ class _Strip:
                 yield _rect(rect, "none", f'stroke="#d55e00" stroke-width="3"{dashed}')
 
 
-def _rect(at: tuple[float, float, float, float], fill: str, more: str) -> str:
+def _shapes(parts: Iterable[tuple[int, Rect]], stroke: str = "none") -> Iterator[str]:
+    """All that is of one kind as one shape.
+
+    A PDF has the hatching of each shape as a bitmap of its own: 100 kB, whatever the shape's size.
+    """
+    paths: dict[int, list[str]] = {}
+    for kind, (x, y, width, height) in parts:
+        path = f"M{x:.2f} {y:.2f}h{width:.2f}v{height:.2f}h-{width:.2f}z"
+        paths.setdefault(kind, []).append(path)
+    for kind, rects in sorted(paths.items()):
+        dashed = ' stroke-dasharray="3 3"' if kind == ON_NO_LIST else ""
+        yield f'<path d="{"".join(rects)}" fill="{_FILLS[kind]}" stroke="{stroke}"{dashed}/>'
+
+
+def _rect(at: Rect, fill: str, more: str) -> str:
     x, y, width, height = at
     return (
         f'<rect x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}" '
-        f'fill="{fill}" {more}/>'.replace(" />", "/>")
+        f'fill="{fill}" {more}/>'
     )
 
 
