@@ -32,6 +32,10 @@ _NO_GRADE = (UNREADABLE, GRADER_FAILED)
 NOTHING = "nothing was handed in"
 #: Of namesakes: there are files, and nobody knows whose.
 UNSURE = "files of somebody with the same name are there"
+#: Of those who handed in files, of which none can be read as a notebook of that exercise.
+ASIDE = "what was handed in is no notebook that can be read; ask for the .ipynb"
+#: Nothing is there to be run, and what was graded before goes on counting.
+NOT_HANDED_IN = (NOTHING, UNSURE, ASIDE)
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
 #: An answer whose text is longer is kept as the beginning of it: a journal has room for all.
@@ -47,7 +51,7 @@ class Intake:
     exercise: str
     cells: tuple[str, ...]
     flags: tuple[str, ...]
-    #: Of the file's bytes; "" where there are none.
+    #: Of the file's bytes, or of what is said of other files; "" where there are none.
     sha256: str
     #: Why there is nothing to run; "": there is something.
     problem: str = ""
