@@ -260,6 +260,63 @@ def test_nothing_to_grade_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_another_secret_or_none_grades_nothing_and_takes_no_grade(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for name, secret in (("right", SECRET), ("wrong", SECRET[::-1])):
+        (tmp_path / name).write_bytes(secret)
+    command = ["grade", str(handed_in), "--course", str(about.course), "--out",
+               str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv")]  # fmt: skip
+    assert main([*command, "--secret", str(tmp_path / "right")]) == 0
+    capsys.readouterr()
+    for more, said in (
+        (["--secret", str(tmp_path / "wrong")], "draws other puzzles; give the --secret of before"),
+        (["--public"], "without a secret, which draws other puzzles"),
+        ([], "a roster needs --secret FILE, which drew the puzzles"),
+        (["--public", "--secret", str(tmp_path / "right")], "give one of them"),
+    ):
+        assert main([*command, *more]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+    assert scores(tmp_path / "out") == expected(4)
+    assert SECRET not in (tmp_path / "out" / "journal.sqlite").read_bytes()
+
+
+def test_with_a_roster_everybody_may_have_the_public_puzzle(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    assert main(["grade", str(handed_in), "--course", str(about.course), "--public", "--out",
+                 str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv")]) == 0  # fmt: skip
+    assert scores(tmp_path / "out")["s03"] == 4.0
+
+
+def test_a_file_that_is_no_notebook_is_no_grade_until_the_notebook_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    (tmp_path / "secret").write_bytes(SECRET)
+    notebook = handed_in / "s03" / f"{NAME}.ipynb"
+    kept = notebook.read_bytes()
+    notebook.unlink()
+    (handed_in / "s03" / "scan<b>.jpg").write_bytes(b"")
+    command = ["grade", str(handed_in), "--course", str(about.course), "--out",
+               str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv"),
+               "--secret", str(tmp_path / "secret")]  # fmt: skip
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "s03: 0 of 0, 1 without a grade" in said
+    assert f"look at: s03 {NAME}: what was handed in is no notebook that can be read" in said
+    assert "look at: s03/scan<b>.jpg: is no notebook that can be read" in said
+    assert "scan&lt;b&gt;.jpg" in (tmp_path / "out" / "feedback" / "s03.html").read_text()
+    (handed_in / "s03" / "scan<b>.jpg").unlink()
+    assert main(command) == 0
+    assert scores(tmp_path / "out")["s03"] == 0
+    notebook.write_bytes(kept)
+    assert main(command) == 0
+    assert scores(tmp_path / "out") == expected(4)
+
+
 def test_what_is_not_handed_in_again_keeps_its_grade(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 5)
     (handed_in / "s04" / f"{NAME}.ipynb").unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from memsim.lab.grader.journal import Journal
+from memsim.lab.grader.journal import JOURNAL, Journal
 from memsim.lab.grader.pages import points_of
 from memsim.lab.grader.results import Result
 from memsim.lab.spec import Json
@@ -17,7 +17,7 @@ _WIDTH = 200
 
 def why(folder: Path, student: str, exercises: Sequence[str]) -> list[str]:
     """Lines on what a student got for these exercises. BadInput where nothing is known."""
-    path = folder / "journal.sqlite"
+    path = folder / JOURNAL
     if not path.is_file():
         raise BadInput(f"{path}: No such file or directory; --out says where you graded")
     with Journal(path) as journal:
