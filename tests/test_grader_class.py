@@ -212,6 +212,39 @@ def test_a_link_that_was_handed_in_is_no_hole_in_the_sandbox(tmp_path: Path) -> 
     assert len(grade_class(about, handed_in, tmp_path / "out").results) == 3
 
 
+def test_a_cell_that_fails_is_the_reason_and_costs_none_who_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    write_over(handed_in / "s02" / f"{NAME}.ipynb", "print('so')\ndef answers(given)\n    1")
+    write_over(handed_in / "s03" / f"{NAME}.ipynb", f"{RIGHT}\n1 / 0")
+    grade_class(about, handed_in, tmp_path / "out")
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        ((wrong,), (right,)) = (journal.history(student, NAME) for student in ("s02", "s03"))
+    assert (right.score, right.reason, right.flags) == (4.0, "", ())
+    assert "cell 2: raises ZeroDivisionError" in right.printed
+    assert wrong.reason == "cell 2 raised SyntaxError: expected ':' (<cell 2>, line 2)"
+    page = (tmp_path / "out" / "feedback" / "s02.html").read_text()
+    assert page.index("cell 2 raised SyntaxError") < page.index("<table")
+    assert "run the cell that defines it" not in page
+    assert wrong.reason.replace("<", "&lt;")[:40] in (tmp_path / "out" / "class.html").read_text()
+    assert main(["grade", "--course", str(about.course), "--out", str(tmp_path / "out"), "--why",
+                 "s02"]) == 0  # fmt: skip
+    assert f"  flag: {wrong.reason}" in capsys.readouterr().out
+
+
+def test_from_another_folder_it_is_said_where_it_looks_and_what_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "handed-in").mkdir()
+    for command in (["grade", "handed-in"], ["release", "out"], ["exercises", "."]):
+        assert main(command) == 2
+        err = capsys.readouterr().err
+        assert f"{tmp_path / 'solutions'}: there are no notebooks in it; " in err
+        assert ("--course DIR" in err, err.count("\n")) == (True, 1)
+
+
 def test_a_large_answer_is_not_kept_whole(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 3)
     write_over(handed_in / "s02" / f"{NAME}.ipynb",

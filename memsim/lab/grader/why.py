@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memsim.lab.grader.journal import JOURNAL, Journal
 from memsim.lab.grader.pages import points_of
-from memsim.lab.grader.results import Result
+from memsim.lab.grader.results import Result, flags_of
 from memsim.lab.spec import Json
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
@@ -35,7 +35,7 @@ def _exercise(results: Sequence[Result]) -> Iterator[str]:
         f"{result.student} {result.exercise}: {points_of(result.score, result.max)}, "
         f"{result.outcome}{f'; before: {before}' if before else ''}"
     )
-    for flag in result.flags:
+    for flag in flags_of(result):
         yield f"  flag: {one_line(flag, _WIDTH)}"
     if result.mistake:
         yield f"  known mistake: {result.mistake}"
