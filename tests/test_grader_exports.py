@@ -451,6 +451,17 @@ def test_axe_finds_no_serious_fault_in_either_page(
     context.close()
 
 
+#: Texts that a chart has at its edge, or beyond it.
+CUT = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
+  const box = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll('.infolayer text, .xaxislayer-above text')]
+    .filter(text => text.textContent).filter(text => {
+      const it = text.getBoundingClientRect();
+      return it.left < box.left || it.right > box.right || it.bottom > box.bottom - 4;
+    }).map(text => text.textContent);
+})"""
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_draws_its_charts_without_a_network(
@@ -471,7 +482,9 @@ def test_the_report_draws_its_charts_without_a_network(
     elsewhere = [line for line in said if not line.startswith(("file:", "data:", "blob:"))]
     assert elsewhere == []
     assert page.locator("img[src=x]").count() == 0
-    for width in (1200, 320):
+    for width in (1200, 400, 320):
         page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)  # Plotly draws again a moment after the window changed
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT) == []
     page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)

@@ -49,7 +49,10 @@ _HOPELESS = 8
 
 @dataclass(frozen=True)
 class Class:
-    """A course and who takes it. `secret` None: everybody has the public puzzle."""
+    """A course and who takes it. `secret` None: everybody has the public puzzle.
+
+    A folder that was graded into once is graded into with that secret, or that None, only.
+    """
 
     course: Path
     roster: Mapping[str, Student] = field(default_factory=dict)

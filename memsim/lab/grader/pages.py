@@ -28,7 +28,7 @@ code { background: var(--box); padding: 0 .2em; font: .9em/1.4 ui-monospace, mon
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
 details { margin: 1rem 0; } summary { cursor: pointer; } details pre { margin-top: .4rem; }
 .soft { color: var(--soft); } .said { border-left: 4px solid var(--wrong); padding-left: .8rem; }
-.scrolls { overflow-x: auto; overflow-wrap: normal; }
+.scrolls { overflow-x: auto; overflow-wrap: normal; } .chart { min-width: 30rem; }
 """
 _CODE = re.compile(r"`([^`\n]+)`")
 #: Nothing is loaded from anywhere; a page without charts runs no script either.
