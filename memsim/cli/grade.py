@@ -41,7 +41,9 @@ def add(commands: Any) -> None:
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
     grade.add_argument(
-        "--public", action="store_true", help="none was: all have the puzzle of the public course"
+        "--public",
+        action="store_true",
+        help="no secret: all have the same puzzle, as released without a roster",
     )
     add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
