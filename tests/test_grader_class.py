@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import os
@@ -212,6 +213,39 @@ def test_a_link_that_was_handed_in_is_no_hole_in_the_sandbox(tmp_path: Path) -> 
     assert len(grade_class(about, handed_in, tmp_path / "out").results) == 3
 
 
+def test_a_cell_that_fails_is_the_reason_and_costs_none_who_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    write_over(handed_in / "s02" / f"{NAME}.ipynb", "print('so')\ndef answers(given)\n    1")
+    write_over(handed_in / "s03" / f"{NAME}.ipynb", f"{RIGHT}\n1 / 0")
+    grade_class(about, handed_in, tmp_path / "out")
+    with Journal(tmp_path / "out" / "journal.sqlite") as journal:
+        ((wrong,), (right,)) = (journal.history(student, NAME) for student in ("s02", "s03"))
+    assert (right.score, right.reason, right.flags) == (4.0, "", ())
+    assert "cell 2: raises ZeroDivisionError" in right.printed
+    assert wrong.reason == "cell 2 raised SyntaxError: expected ':' (<cell 2>, line 2)"
+    page = (tmp_path / "out" / "feedback" / "s02.html").read_text()
+    assert page.index("cell 2 raised SyntaxError") < page.index("<table")
+    assert "run the cell that defines it" not in page
+    assert html.escape(wrong.reason) in (tmp_path / "out" / "class.html").read_text()
+    assert main(["grade", "--course", str(about.course), "--out", str(tmp_path / "out"), "--why",
+                 "s02"]) == 0  # fmt: skip
+    assert f"  flag: {wrong.reason}" in capsys.readouterr().out
+
+
+def test_from_another_folder_it_is_said_where_it_looks_and_what_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "handed-in").mkdir()
+    for command in (["grade", "handed-in"], ["release", "out"], ["exercises", "."]):
+        assert main(command) == 2
+        err = capsys.readouterr().err
+        assert f"{tmp_path / 'solutions'}: there are no notebooks in it; " in err
+        assert ("--course DIR" in err, err.count("\n")) == (True, 1)
+
+
 def test_a_large_answer_is_not_kept_whole(tmp_path: Path) -> None:
     about, handed_in = class_of(tmp_path, 3)
     write_over(handed_in / "s02" / f"{NAME}.ipynb",
@@ -258,6 +292,63 @@ def test_nothing_to_grade_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     for arguments in ([], [str(tmp_path / "nowhere")], [str(tmp_path / "empty")]):
         assert main(["grade", *arguments, "--course", str(tmp_path / "course")]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_another_secret_or_none_grades_nothing_and_takes_no_grade(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    for name, secret in (("right", SECRET), ("wrong", SECRET[::-1])):
+        (tmp_path / name).write_bytes(secret)
+    command = ["grade", str(handed_in), "--course", str(about.course), "--out",
+               str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv")]  # fmt: skip
+    assert main([*command, "--secret", str(tmp_path / "right")]) == 0
+    capsys.readouterr()
+    for more, said in (
+        (["--secret", str(tmp_path / "wrong")], "draws other puzzles; give the --secret of before"),
+        (["--public"], "without a secret, which draws other puzzles"),
+        ([], "a roster needs --secret FILE, which drew the puzzles"),
+        (["--public", "--secret", str(tmp_path / "right")], "give one of them"),
+    ):
+        assert main([*command, *more]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+    assert scores(tmp_path / "out") == expected(4)
+    assert SECRET not in (tmp_path / "out" / "journal.sqlite").read_bytes()
+
+
+def test_with_a_roster_everybody_may_have_the_public_puzzle(tmp_path: Path) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    assert main(["grade", str(handed_in), "--course", str(about.course), "--public", "--out",
+                 str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv")]) == 0  # fmt: skip
+    assert scores(tmp_path / "out")["s03"] == 4.0
+
+
+def test_a_file_that_is_no_notebook_is_no_grade_until_the_notebook_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about, handed_in = class_of(tmp_path, 4)
+    (tmp_path / "secret").write_bytes(SECRET)
+    notebook = handed_in / "s03" / f"{NAME}.ipynb"
+    kept = notebook.read_bytes()
+    notebook.unlink()
+    (handed_in / "s03" / "scan<b>.jpg").write_bytes(b"")
+    command = ["grade", str(handed_in), "--course", str(about.course), "--out",
+               str(tmp_path / "out"), "--roster", str(tmp_path / "roster.csv"),
+               "--secret", str(tmp_path / "secret")]  # fmt: skip
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "s03: 0 of 0, 1 without a grade" in said
+    assert f"look at: s03 {NAME}: what was handed in is no notebook that can be read" in said
+    assert "look at: s03/scan<b>.jpg: is no notebook that can be read" in said
+    assert "scan&lt;b&gt;.jpg" in (tmp_path / "out" / "feedback" / "s03.html").read_text()
+    (handed_in / "s03" / "scan<b>.jpg").unlink()
+    assert main(command) == 0
+    assert scores(tmp_path / "out")["s03"] == 0
+    notebook.write_bytes(kept)
+    assert main(command) == 0
+    assert scores(tmp_path / "out") == expected(4)
 
 
 def test_what_is_not_handed_in_again_keeps_its_grade(tmp_path: Path) -> None:

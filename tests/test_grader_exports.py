@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from memsim.lab.grader.results import (
     case_of,
     not_run,
     shown,
+    to_look_at,
 )
 from memsim.lab.grader.tally import tally
 from memsim.lab.places import of_author
@@ -230,6 +232,23 @@ def test_of_hidden_cases_only_their_number_and_the_author_s_hint_are_shown() -> 
     assert "Look at the sign." not in told(*[hidden(1.0)] * 8)
 
 
+def test_an_author_s_backticks_are_code_and_a_student_s_are_not(tmp_path: Path, spec: Spec) -> None:
+    own = replace(spec, mistakes={"squared": "Where bit `order` of `a<b` is set, `"})
+    cases = [case(name="`a` of `b`", score=0.0, got="`x`"), hidden(0.0, hint="Look at `<pfn>`.")]
+    one = result(cases=cases, mistake="squared", flags=("`y`",))
+    said = "Where bit <code>order</code> of <code>a&lt;b</code> is set, `"
+    page = feedback("ada", [one], {NAME: own})
+    assert f'<p class="said">{said}</p>' in page
+    assert "<code>a</code> of <code>b</code>" in page
+    assert "Look at <code>&lt;pfn&gt;</code>." in page
+    assert "`x`" in page
+    assert "<li>`y`</li>" in page
+    report = class_report([one], {NAME: own})
+    assert report.count(said) == 2, "to teach again, and the table"
+    assert "have it right: <code>a</code> of <code>b</code></li>" in report
+    assert "<td><code>a</code> of <code>b</code></td>" in report
+
+
 def test_groups_are_counted_apart() -> None:
     text = told(
         hidden(1.0, group="even"), hidden(0.0, group="odd", hint="Odd ones."), hidden(1.0, group="")
@@ -251,12 +270,25 @@ def test_each_outcome_is_said_and_no_grade_is_not_0(outcome: str) -> None:
     assert "0 of 4 points" in told(outcome=outcome, score=0.0)
 
 
+def test_where_a_cell_failed_that_is_said_on_top_and_told_to_the_instructor(spec: Spec) -> None:
+    why = "cell 2 raised SyntaxError: expected ':'"
+    one = result(score=0.0, outcome="not defined", reason=why, flags=("a flag",))
+    page = feedback("ada", [one], {NAME: spec})
+    assert f'<p class="said">{html.escape(why)}</p>\n<ul><li>a flag' in page
+    assert "is not defined in your notebook" not in page
+    late = Page_(feedback("ada", [replace(one, outcome="time limit")], {})).text
+    assert f"{why} The time was up" in late
+    assert f"ada 01_double {why}" in Page_(class_report([one], {NAME: spec})).text
+    assert to_look_at(one) == (why, "a flag")
+
+
 def test_all_that_a_student_can_write_is_text_on_the_page(spec: Spec) -> None:
     every = dict.fromkeys(("name", "got", "expected", "failure", "note"), ATTACK)
     cases = [case(score=0.0, **every),
              case(got={ATTACK: [ATTACK]}), hidden(0.0, group=ATTACK, hint=ATTACK)]  # fmt: skip
-    evil = result(ATTACK, cases=cases, flags=(ATTACK,), mistake=ATTACK, exercise=ATTACK)
-    plain = result("ada", cases=[case(score=0.0), case(), hidden(0.0)], flags=("x",))
+    evil = result(ATTACK, cases=cases, flags=(ATTACK,), mistake=ATTACK, exercise=ATTACK,
+                  reason=f"`{ATTACK}`")  # fmt: skip
+    plain = result("ada", cases=[case(score=0.0), case(), hidden(0.0)], flags=("x",), reason="y")
     for page in (feedback(ATTACK, [evil], {}), feedback(ATTACK, [evil], {ATTACK: spec})):
         ours = Page_(feedback("ada", [plain], {}))
         assert set(Page_(page).tags) <= {*ours.tags}
@@ -419,6 +451,17 @@ def test_axe_finds_no_serious_fault_in_either_page(
     context.close()
 
 
+#: Texts that a chart has at its edge, or beyond it.
+CUT = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
+  const box = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll('.infolayer text, .xaxislayer-above text')]
+    .filter(text => text.textContent).filter(text => {
+      const it = text.getBoundingClientRect();
+      return it.left < box.left || it.right > box.right || it.bottom > box.bottom - 4;
+    }).map(text => text.textContent);
+})"""
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_draws_its_charts_without_a_network(
@@ -439,7 +482,9 @@ def test_the_report_draws_its_charts_without_a_network(
     elsewhere = [line for line in said if not line.startswith(("file:", "data:", "blob:"))]
     assert elsewhere == []
     assert page.locator("img[src=x]").count() == 0
-    for width in (1200, 320):
+    for width in (1200, 400, 320):
         page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)  # Plotly draws again a moment after the window changed
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT) == []
     page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)

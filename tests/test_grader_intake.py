@@ -16,7 +16,7 @@ import pytest
 from memsim.lab.grader.handed_in import MAX_BYTES, Unreadable
 from memsim.lab.grader.intake import SOMEBODY, intakes, sort_files
 from memsim.lab.grader.notebook import Form, cells_of, form_of, without_magics
-from memsim.lab.grader.results import MISSING, UNREADABLE, Intake
+from memsim.lab.grader.results import ASIDE, MISSING, NOTHING, UNREADABLE, Intake
 from memsim.words.errors import BadInput
 from tests.exercises import NAMES, ROOT
 from tests.submissions import (
@@ -32,6 +32,8 @@ from tests.submissions import (
 )
 
 HONEST = (SETUP, RIGHT)
+MEND = "mend that, or ask for the .ipynb"
+NO_NOTEBOOK = "is no notebook that can be read, and its name tells no exercise; ask for the .ipynb"
 
 
 @pytest.fixture
@@ -343,6 +345,50 @@ def test_students_beside_submitted_are_not_forgotten(tmp_path: Path, form: Form)
     assert {name: intake.cells for name, intake in found.items()} == {"ada": HONEST, "bob": HONEST}
 
 
+@pytest.mark.parametrize("roster", [("ada", "obrien", "li-xl"), ()])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_submitted_takes_nothing_away_from_other_forms_beside_it(
+    zipped: bool, roster: tuple[str, ...], tmp_path: Path, form: Form
+) -> None:
+    places = (f"submitted/li-xl/week1/{NAME}", f"obrien_{NAME}", f"ada/{NAME}", f"eve/{NAME}")
+    files = {f"{place}.ipynb": notebook() for place in places}
+    files |= {f"source/week1/{NAME}.ipynb": b"", f"autograded/ada/{NAME}.ipynb": b""}
+    if zipped:
+        around = {f"in/{place}": content for place, content in files.items()}
+        path = in_zip(tmp_path / "in.zip", around)
+    else:
+        path = hand_in(tmp_path / "in", files)
+    found = taken(path, form, *roster)
+    assert {name: intake.cells for name, intake in found.items()} == dict.fromkeys(
+        ("ada", "eve", "li-xl", "obrien"), HONEST
+    )
+    assert sort_files(path, [NAME], roster).notes == (
+        "autograded: nbgrader's folder beside submitted, 1 files, not handed in",
+        "source: nbgrader's folder beside submitted, 1 files, not handed in",
+    )
+
+
+def test_a_file_beside_submitted_that_is_nobody_s_is_told(tmp_path: Path) -> None:
+    files = {f"submitted/ada/{NAME}.ipynb": notebook(), f"{NAME}.ipynb": notebook()}
+    found = sort_files(hand_in(tmp_path / "in", files), [NAME], ["ada"])
+    assert found.notes == (
+        f"{NAME}.ipynb: its name tells no student; if it is an answer, rename it to "
+        "ID_05_name.ipynb",
+    )
+    assert "" in found.others
+
+
+@pytest.mark.parametrize("beside", ["readme.txt", "roster.csv"])
+def test_a_file_that_is_no_notebook_keeps_no_folder_from_being_around_all(
+    beside: str, tmp_path: Path, form: Form
+) -> None:
+    files = {f"w1/{name}/{NAME}.ipynb": notebook() for name in ("ada", "bob")} | {beside: b""}
+    path = hand_in(tmp_path / "in", files)
+    found = taken(path, form, "ada", "bob")
+    assert (found["ada"].cells, found["bob"].cells) == (HONEST, HONEST)
+    assert sort_files(path, [NAME], ["ada", "bob"]).notes[0].startswith(f"{beside}: its name")
+
+
 @pytest.mark.parametrize("student", ["me", "submitted", "submissions"])
 def test_a_student_may_be_called_that(student: str, tmp_path: Path, form: Form) -> None:
     files = {f"{name}/{NAME}.ipynb": notebook() for name in (student, "ada")}
@@ -422,11 +468,16 @@ def test_its_own_name_counts_before_a_copy_s(copy: str, tmp_path: Path, form: Fo
 
 def test_other_notebooks_are_noted_and_those_of_jupyter_are_not(tmp_path: Path) -> None:
     files = {
-        f"ada/{NAME}.ipynb": b"", "ada/Untitled.ipynb": b"", "ada/notes.txt": b"",
+        f"ada/{NAME}.ipynb": b"", "ada/Untitled.ipynb": notebook(code("1")), "ada/notes.txt": b"",
         f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb": b"", f"__MACOSX/ada/._{NAME}.ipynb": b"",
+        "ada/.DS_Store": b"", "ada/timestamp.txt": b"", "ada/~$notes.docx": b"",
     }  # fmt: skip
     found = sort_files(hand_in(tmp_path / "in", files), [NAME])
-    assert found.notes == ("ada/Untitled.ipynb: is not the name of an exercise",)
+    assert found.notes == (
+        "ada/Untitled.ipynb: is not the name of an exercise; if it is an answer, rename it to "
+        "05_name.ipynb, as it was handed out",
+        f"ada/notes.txt: {NO_NOTEBOOK}",
+    )
     assert list(found.claims) == [("ada", NAME)]
     assert found.exercises == [NAME]
 
@@ -519,8 +570,8 @@ def test_a_zip_that_a_student_handed_in_is_opened_and_a_broken_one_is_said(
         found = sort_files(path, [NAME], CLASS)
         told = {i.student: i for i in intakes(found, {NAME: form}, CLASS)}
         assert told["ann"].cells == HONEST
-        assert (told["bob"].outcome, "zip" in told["bob"].flags[0]) == (MISSING, True)
-        assert told["0007"].flags == ("0007/a.docx: is not the name of an exercise",)
+        assert (told["bob"].outcome, "is no zip" in told["bob"].flags[0]) == (UNREADABLE, True)
+        assert told["0007"].flags == (f"0007/a.docx: {NO_NOTEBOOK}",)
 
 
 @pytest.mark.parametrize("name", ["my work.ipynb", "Untitled.ipynb", "1 double.ipynb"])
@@ -552,6 +603,85 @@ def test_a_document_with_the_name_of_an_exercise_is_no_grade(
     )
     both = {f"ada/{NAME}{kind}": b"PK", f"ada/{NAME} (1).ipynb": notebook()}
     assert taken(hand_in(tmp_path / "in", both), form)["ada"].cells == HONEST
+
+
+BOTH = (NAME, "02_other")
+
+
+def outcomes(path: Path, *roster: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Of both exercises and each student: outcome and problem."""
+    form = form_of(course(path.parent / "course", *BOTH), NAME)
+    found = sort_files(path, BOTH, roster)
+    every = intakes(found, dict.fromkeys(BOTH, form), roster)
+    return {(i.student, i.exercise): (i.outcome, i.problem) for i in every}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["answer.txt", "scan.jpg", "work.tar", "homework.docx", "a.tar.gz", "noname", "mine.ipynb",
+     "b.zip"],
+)  # fmt: skip
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_that_cannot_be_read_is_no_grade_for_what_nothing_else_covers(
+    name: str, zipped: bool, tmp_path: Path
+) -> None:
+    files = {f"ada/{NAME}.ipynb": notebook(), f"ada/{name}": b"PK", f"bob/{NAME}.ipynb": notebook()}
+    path = in_zip(tmp_path / "in.zip", files) if zipped else hand_in(tmp_path / "in", files)
+    told = outcomes(path, "ada", "bob")
+    assert told["ada", NAME] == ("", ""), "its notebook covers that"
+    assert told["ada", "02_other"] == (UNREADABLE, ASIDE)
+    assert told["bob", "02_other"] == (MISSING, NOTHING)
+    (note,) = sort_files(path, BOTH, ["ada", "bob"]).notes
+    assert note.startswith(f"ada/{name}: ")
+    assert note.endswith("ask for the .ipynb")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (f"{NAME}.txt", "the file is no notebook; it should end in .ipynb"),
+        (f"{NAME}.JPG", "the file is no notebook"),
+        (f"{NAME}.tar.gz", "the file is an archive that is not opened; unpack it there"),
+        (f"{NAME}.ipynb.zip", "zip: File is not a zip file"),
+        (f"{NAME} (1).docx", "the file is no notebook"),
+        (f"{NAME}.IPYNB", "the file is not JSON"),
+    ],
+)
+@pytest.mark.parametrize("place", ["ada/{}", "ada_{}", "x_5001_99_{}",
+                                   "Ada L_70_assignsubmission_file_/{}"])  # fmt: skip
+def test_of_another_kind_with_the_name_of_an_exercise_is_no_grade_for_that_alone(
+    place: str, name: str, said: str, tmp_path: Path
+) -> None:
+    class_ = {"ada": {"name": "Ada L", "canvas_id": "5001"}, "bob": {}}
+    files = {place.format(name): b"PK", f"bob/{NAME}.ipynb": notebook()}
+    found = sort_files(hand_in(tmp_path / "in", files), BOTH, class_)
+    form = form_of(course(tmp_path / "course", *BOTH), NAME)
+    told = {(i.student, i.exercise): i for i in intakes(found, dict.fromkeys(BOTH, form), class_)}
+    assert told["ada", NAME].outcome == UNREADABLE
+    assert said in told["ada", NAME].problem
+    assert told["ada", "02_other"].outcome == MISSING
+
+
+@pytest.mark.parametrize("name", ["ada.zip", "ada.jpg", "ada"])
+def test_a_file_that_has_a_student_s_name_alone_is_that_student_s(
+    name: str, tmp_path: Path
+) -> None:
+    files = {name: b"PK", f"bob/{NAME}.ipynb": notebook()}
+    told = outcomes(hand_in(tmp_path / "in", files), "ada", "bob")
+    assert told["ada", NAME] == (UNREADABLE, ASIDE)
+
+
+def test_a_student_s_many_files_are_told_and_bounded(tmp_path: Path) -> None:
+    files = {f"ada/{n}.txt": b"" for n in range(70)} | {f"bob/{NAME}.ipynb": notebook(), "x": b""}
+    found = sort_files(hand_in(tmp_path / "in", files), [NAME], ["ada", "bob"])
+    assert len(found.notes) == 52
+    assert found.notes[0].startswith("x: its name tells no student")
+    assert found.notes[-1] == "ada: 20 files more that are not read"
+
+
+def test_an_entry_of_a_zip_that_has_no_name_is_nobody_s(tmp_path: Path, form: Form) -> None:
+    path = zip_of(tmp_path / "in.zip", (zipfile.ZipInfo(".."), b""), (zipfile.ZipInfo("C:"), b""))
+    assert set(taken(path, form)) == {"bob"}
 
 
 # Files that are none.
@@ -612,8 +742,8 @@ def test_folders_behind_links_are_noted_not_entered(tmp_path: Path, form: Form) 
     found = sort_files(folder, [NAME])
     assert set(found.claims) == {("bob", NAME)}
     assert found.notes == (
-        "ada: is a symbolic link, which is not followed",
-        "bob/loop: is a symbolic link, which is not followed",
+        f"ada: is a symbolic link, which is not followed; {MEND}",
+        f"bob/loop: is a symbolic link, which is not followed; {MEND}",
     )
 
 
@@ -630,7 +760,7 @@ def test_a_folder_that_became_a_link_meanwhile_is_not_entered(tmp_path: Path, fo
 def test_folders_without_end_are_noted(tmp_path: Path) -> None:
     deep = "/".join("d" * 12) + f"/{NAME}.ipynb"
     found = sort_files(hand_in(tmp_path / "in", {f"bob/{NAME}.ipynb": b"", deep: b""}), [NAME])
-    assert found.notes[0].endswith("is deeper than 8 folders")
+    assert found.notes[0].endswith(f"is deeper than 8 folders; {MEND}")
 
 
 @pytest.mark.parametrize("closed", ["in", "ada"])
@@ -651,7 +781,7 @@ def test_a_folder_that_may_not_be_read_is_told(
             sort_files(folder, [NAME])
     else:
         found = sort_files(folder, [NAME])
-        assert found.notes == ("ada: cannot be read: Permission denied",)
+        assert found.notes == (f"ada: cannot be read: Permission denied; {MEND}",)
         assert set(found.claims) == {("bob", NAME)}
 
 
@@ -776,7 +906,8 @@ def test_of_two_entries_of_one_name_the_last_counts(tmp_path: Path, form: Form) 
         ("in.txt", b"hello", "is neither a notebook nor a folder nor a zip"),
         ("no/such", None, "No such file or directory"),
         ("none.ipynb", None, "No such file or directory"),
-        ("other.ipynb", b"{}", "is not the name of an exercise"),
+        ("other.ipynb", b"{}", "is no notebook that can be read, and its name tells no exercise"),
+        ("other.ipynb", notebook(code("1")), "is not the name of an exercise; if it is an answer"),
     ],
 )
 def test_what_is_no_collection_at_all_is_one_line(
@@ -791,7 +922,7 @@ def test_what_is_no_collection_at_all_is_one_line(
 def test_an_empty_folder_and_one_of_other_notebooks_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there are no notebooks in it"):
         sort_files(tmp_path, [NAME])
-    hand_in(tmp_path, {"ada/a.ipynb": b"", "ada/b.ipynb": b""})
+    hand_in(tmp_path, {"ada/a.ipynb": b"", "ada/b.ipynb": b"", "ada/.DS_Store": b""})
     with pytest.raises(BadInput, match="no notebook in it has the name of an exercise; 2: ada/a"):
         sort_files(tmp_path, [NAME])
 

@@ -14,14 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from memsim.cli import main
 from memsim.lab.grader import journal as journal_module
 from memsim.lab.grader.audit import START, AuditLog, verify
 from memsim.lab.grader.journal import Journal, key_of
 from memsim.lab.grader.results import (
+    ASIDE,
     GRADER_FAILED,
     MISSING,
+    NOTHING,
     RAN,
     UNREADABLE,
+    UNSURE,
     Intake,
     Result,
     as_json,
@@ -29,6 +33,8 @@ from memsim.lab.grader.results import (
     not_run,
     of_json,
 )
+from memsim.lab.grader.verified import verify_beside
+from memsim.lab.variants import fingerprint_of
 from memsim.words.errors import BadInput
 from tests.submissions import NAME
 
@@ -334,6 +340,54 @@ def test_a_full_disk_is_one_line_and_what_was_added_stays(
         assert verify(path).problem == ""
 
 
+# What it knows of itself.
+
+
+def test_a_journal_is_of_one_secret_and_of_its_fingerprint_alone(path: Path) -> None:
+    first, other = fingerprint_of(b"s" * 16), fingerprint_of(b"t" * 16)
+    assert len({first, other, fingerprint_of(None)}) == 3
+    with Journal(path) as journal:
+        journal.hold_to(first)
+    with Journal(path) as journal:
+        journal.hold_to(first)
+        for wrong, said in ((other, f"with the secret {other}"), ("", "without a secret")):
+            with pytest.raises(BadInput, match=f"was graded with the secret {first}, .* {said}"):
+                journal.hold_to(wrong)
+        assert journal.add(journal.begin(), RESULT)
+    assert b"s" * 16 not in path.read_bytes()
+
+
+def test_a_journal_without_a_secret_stays_without(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.hold_to("")
+        with pytest.raises(BadInput, match="was graded without a secret, and this is with the"):
+            journal.hold_to(fingerprint_of(b"s" * 16))
+
+
+def test_a_journal_of_before_is_read_and_given_the_first_secret_that_comes(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.add(journal.begin(), RESULT, "a head")
+    with sqlite3.connect(path) as database:
+        database.execute("drop table about")
+        database.execute("update result set result = json_remove(result, '$.reason', '$.printed')")
+    with Journal(path) as journal:
+        assert (list(journal.results()), journal.head) == ([RESULT], "")
+        journal.hold_to(fingerprint_of(b"s" * 16))
+    with Journal(path) as journal, pytest.raises(BadInput, match="other puzzles"):
+        journal.hold_to("")
+
+
+def test_no_grade_for_files_nobody_can_read_gives_way_to_what_comes_later(path: Path) -> None:
+    with Journal(path) as journal:
+        run = journal.begin()
+        for problem in (NOTHING, UNSURE, ASIDE):
+            none = Intake("ada", NAME, (), ("x",), problem, problem, UNREADABLE)
+            assert journal.add(run, not_run(none, 4, problem))
+        assert journal.handed_in() == set()
+        journal.add(run, RESULT)
+        assert journal.handed_in() == {("ada", NAME)}
+
+
 # The audit log.
 
 
@@ -354,7 +408,7 @@ def test_a_log_that_nobody_touched_is_whole(log: Path) -> None:
     assert again.head == found.head
     again.add({"event": "graded"})
     assert verify(log).lines == 6
-    assert verify(log, head=found.head).problem == ""
+    assert verify(log, found.head).problem == ""
     told = json.loads(log.read_text().splitlines()[4])
     assert told["previous"] == json.loads(log.read_text().splitlines()[3])["hash"]
     assert (told["who"], told["student"], told["score"], told["mode"]) == (
@@ -404,6 +458,48 @@ def test_what_is_cut_off_at_the_end_is_seen_by_the_head(log: Path) -> None:
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:3]))
     assert verify(log).problem == ""
     assert verify(log, head).problem == f"the line with the hash {head} is gone"
+
+
+def beside(log: Path, results: int, head: str = "") -> None:
+    """A journal of so many results, which knows that head."""
+    with Journal(log.with_name("journal.sqlite")) as journal:
+        for n in range(results):
+            journal.add(journal.begin(), replace(RESULT, key=str(n)), head)
+
+
+@pytest.mark.parametrize("knows_head", [True, False])
+def test_what_is_cut_off_at_the_end_is_seen_by_the_journal_beside_it(
+    knows_head: bool, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside(log, 5, verify(log).head if knows_head else "")
+    whole = log.read_text().splitlines(keepends=True)
+    assert main(["grade", "--verify", str(log)]) == 0
+    assert "5 lines, whole; its head is " in capsys.readouterr().out
+    log.write_text("".join(whole[:3]))
+    assert main(["grade", "--verify", str(log)]) == 1
+    said = "3 lines, its end is gone: journal.sqlite has 5 results, the log 3; its head"
+    assert said in capsys.readouterr().out
+    log.write_text("".join([*whole[:2], *whole[3:]]))
+    assert verify_beside(log).problem.startswith("line 3: does not follow")
+
+
+def test_a_line_that_is_no_grade_is_missed_too(log: Path) -> None:
+    whole = log.read_text()
+    beside(log, 5, AuditLog(log).add({"event": "began"}))
+    assert verify_beside(log).problem == ""
+    log.write_text(whole)
+    assert verify_beside(log).problem.startswith("its end is gone")
+
+
+def test_without_a_journal_the_head_is_asked_for(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = verify(log).head
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:3]))
+    assert main(["grade", "--verify", str(log)]) == 0
+    assert "no journal.sqlite is beside it, so lines may be gone" in capsys.readouterr().out
+    assert main(["grade", "--verify", str(log), "--head", head]) == 1
+    assert f"the line with the hash {head} is gone" in capsys.readouterr().out
 
 
 def test_a_torn_last_line_is_cut_and_told(log: Path) -> None:

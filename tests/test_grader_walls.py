@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from memsim.lab.grader import cgroup, child, landlock, probe, walls
+from memsim.lab.grader import cgroup, child, landlock, probe, runner, walls
 from memsim.lab.grader.runner import Ran, run
 from memsim.lab.grader.walls import Limits, NoStart, Walls
 from memsim.lab.places import of_author
@@ -76,9 +76,53 @@ def test_a_solution_gets_full_marks(any_walls: Walls, name: str) -> None:
 def test_a_failing_cell_costs_its_own_names_only(any_walls: Walls) -> None:
     ran = asked(any_walls, ["1 / 0", "def f(n):\n    return n + exercise", "exercise = 4"], 3)
     assert (ran.answers[0].answers, ran.outcome) == ([7], "ran")
-    assert (
-        ran.printed == "cell 1: raises ZeroDivisionError: division by zero (line 1 of its cell)\n"
-    )
+    said = "ZeroDivisionError: division by zero (line 1 of its cell)"
+    assert ran.printed == f"\ncell 1: raises {said}\n"
+    assert ran.raised == (f"cell 1 raised {said}",)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("def f(n)\n    return n", "cell 2 raised SyntaxError: expected ':' (<cell 2>, line 1)"),
+        ("import no_such\ndef f(n): return n",
+         "cell 2 raised ModuleNotFoundError: No module named 'no_such' (line 1 of its cell)"),
+        ("n = input('name?')\ndef f(n): return n", "cell 2 raised EOFError"),
+        ("import sys; sys.exit()\ndef f(n): return n", "cell 2 ends Python: exit() has no place"),
+    ],
+)  # fmt: skip
+def test_where_a_cell_failed_that_is_why_its_names_are_missing(
+    any_walls: Walls, cell: str, said: str
+) -> None:
+    ran = asked(any_walls, ["x = 1", cell], 1)
+    assert ran.outcome == "not defined"
+    assert len(ran.raised) == 1
+    assert ran.raised[0].startswith(said)
+    assert ran.answers[0].failure.startswith(f"f is not defined: {said}")
+    assert "run the cell" not in ran.answers[0].failure
+    told = ran.printed.splitlines()[-1]
+    assert told.startswith("cell 2: "), "not behind what was printed"
+
+
+def test_cells_that_failed_are_told_bounded_and_once(sandbox: Walls) -> None:
+    failing = "raise ValueError('\\x1b' + 'x' * 9999)"
+    ending = "def f(n):\n    if n: return n\n    import os; os._exit(1)"
+    ran = asked(sandbox, [*[failing] * 9, ending], 1, 0, 2)
+    begun = [f"cell {n} raised ValueError: " for n in (1, 2, 3)]
+    assert [told.partition("\\x1b")[0] for told in ran.raised] == begun
+    assert max(map(len, ran.raised)) < 320
+    assert ran.raised[0].isprintable()
+    assert "is not defined" not in ran.answers[0].failure
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, 7, {}, [7], [[1]], [[1, 2]], [["1", "x"]], [[0, "x"]], [[True, "x"]], [[10**99, "x"]],
+     [[1, "x", 2]]],
+)  # fmt: skip
+def test_what_a_child_says_of_its_cells_may_be_anything(told: object) -> None:
+    assert runner._raised(told) == []
+    assert runner._raised([told, [2, "\x1b<b>"]]) == ["cell 2 \\x1b<b>"]
 
 
 def test_the_exercise_gives_the_puzzle_and_is_mute(any_walls: Walls) -> None:

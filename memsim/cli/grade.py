@@ -15,14 +15,17 @@ from memsim.cli.told import (
 )
 from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader import summary
-from memsim.lab.grader.audit import verify
 from memsim.lab.grader.course_run import Class, grade_class
 from memsim.lab.grader.eta import Eta
+from memsim.lab.grader.journal import JOURNAL
 from memsim.lab.grader.more_machines import dask_executor
+from memsim.lab.grader.verified import verify_beside
 from memsim.lab.grader.why import why
 from memsim.lab.release import read_secret
 from memsim.lab.roster import read_roster
 from memsim.words.errors import BadInput
+
+_MAY_BE_CUT = "lines may be gone at its end: only --head, from an earlier day, tells"
 
 
 def add(commands: Any) -> None:
@@ -37,6 +40,11 @@ def add(commands: Any) -> None:
     grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
+    grade.add_argument(
+        "--public",
+        action="store_true",
+        help="no secret: all have the same puzzle, as released without a roster",
+    )
     add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
     grade.add_argument(
@@ -52,6 +60,7 @@ def add(commands: Any) -> None:
         "--why", metavar="STUDENT", help="each case of a student, as graded before in --out"
     )
     grade.add_argument("--verify", type=Path, metavar="LOG", help="is an audit.jsonl whole?")
+    grade.add_argument("--head", default="", help="of LOG, as --verify told it on an earlier day")
     grade.add_argument("--json", action="store_true", help="print the results as JSON")
     grade.set_defaults(run=_grade)
 
@@ -74,7 +83,7 @@ def _graded(options: argparse.Namespace) -> int:
     if options.submissions is None:
         raise BadInput("grade: name a notebook, or a folder or zip of submissions")
     roster = read_roster(options.roster) if options.roster else {}
-    secret = read_secret(options.secret) if options.secret else None
+    secret = _secret(options)
     cluster = dask_executor(options.dask) if options.dask else nullcontext()
     with cluster as executor, Eta(sys.stderr) as eta:
         graded = grade_class(
@@ -87,13 +96,27 @@ def _graded(options: argparse.Namespace) -> int:
     return 0 if is_whole and not graded.has_strays else 1
 
 
+def _secret(options: argparse.Namespace) -> bytes | None:
+    """The course's secret; None: all have the public puzzle. BadInput where that is not said."""
+    if options.secret and options.public:
+        raise BadInput("grade: --secret and --public: give one of them")
+    if options.roster and not options.secret and not options.public:
+        raise BadInput(
+            f"{options.roster}: a roster needs --secret FILE, which drew the puzzles; if the "
+            "exercises were released without a roster, say --public"
+        )
+    return read_secret(options.secret) if options.secret else None
+
+
 def _verify(options: argparse.Namespace) -> int:
     """`memsim grade --verify LOG`."""
-    found = verify(options.verify)
-    said = found.problem or "whole"
+    found = verify_beside(options.verify, options.head)
     if options.json:
-        print(json.dumps({"lines": found.lines, "head": found.head, "problem": found.problem}))
+        told = {"lines": found.lines, "head": found.head, "problem": found.problem}
+        print(json.dumps({**told, "journal": found.is_compared}))
     else:
+        beside = "" if found.is_compared else f"; no {JOURNAL} is beside it, so {_MAY_BE_CUT}"
+        said = found.problem or f"whole{beside}"
         print(f"{options.verify}: {found.lines} lines, {said}; its head is {found.head}")
     return 1 if found.problem else 0
 

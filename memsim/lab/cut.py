@@ -35,7 +35,10 @@ def names_in(course: Path) -> list[str]:
     folder = course / SOLUTIONS
     names = sorted(path.stem for path in folder.glob("*.ipynb"))
     if not names:
-        raise BadInput(f"{folder}: there are no notebooks in it")
+        raise BadInput(
+            f"{folder.resolve()}: there are no notebooks in it; a course has them in {SOLUTIONS}/: "
+            "say where it is, with --course DIR, or for exercises its folder"
+        )
     authors = {path.parent.name for path in (folder / CASES).glob("*/exercise.json")}
     for name in sorted(authors ^ set(names)):
         what = "has no exercise.json in" if name in names else "is not there; but there is"

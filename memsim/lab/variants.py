@@ -31,12 +31,19 @@ from memsim.words.errors import BadInput
 #: The puzzle of a reader who has no instructor.
 PUBLIC = 0
 _BITS = 48
+#: No student's id begins with such a byte.
+_FINGERPRINT = b"\0fingerprint"
 
 
 def seed_of(secret: bytes, student: str, exercise: str) -> int:
     """A student's puzzle number, which tells nothing of the secret or of anybody else's."""
     digest = hmac.digest(secret, f"{student}\0{exercise}".encode(), "sha256")
     return int.from_bytes(digest[: _BITS // 8])
+
+
+def fingerprint_of(secret: bytes | None) -> str:
+    """What tells a secret from another, and nothing else of it; "": none."""
+    return hmac.digest(secret, _FINGERPRINT, "sha256").hex()[:16] if secret else ""
 
 
 def mistakes_in(folder: Path) -> Mapping[str, Callable[..., Any]]:

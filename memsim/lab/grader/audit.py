@@ -32,6 +32,10 @@ class Verified:
     lines: int
     head: str
     problem: str = ""
+    #: How many of the lines are grades.
+    graded: int = 0
+    #: With the journal beside it, see verified.
+    is_compared: bool = False
 
 
 class AuditLog:
@@ -104,23 +108,27 @@ class AuditLog:
         self._size += len(content)
 
 
-def verify(path: Path, head: str = "") -> Verified:
-    """Whether the chain is whole; with the head of an earlier day, whether it goes on from there.
+def verify(path: Path, *heads: str) -> Verified:
+    """Whether the chain is whole; with heads of before, whether it goes on from there.
 
     BadInput where there is no such file.
     """
-    lines, last, found = 0, START, not head
+    lines, last, graded = 0, START, 0
+    gone = dict.fromkeys(filter(None, heads))
     try:
         with path.open("rb") as file:
             for content in _lines(file):
                 problem = _problem(content, last)
                 if problem:
                     return Verified(lines, last, f"line {lines + 1}: {problem}")
-                lines, last = lines + 1, str(json.loads(content)["hash"])
-                found = found or last == head
+                told = json.loads(content)
+                lines, last = lines + 1, str(told["hash"])
+                graded += told.get("event") == "graded"
+                gone.pop(last, None)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
-    return Verified(lines, last, "" if found else f"the line with the hash {head[:64]} is gone")
+    said = "".join(f"the line with the hash {head[:64]} is gone" for head in list(gone)[:1])
+    return Verified(lines, last, said, graded)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

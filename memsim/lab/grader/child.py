@@ -28,6 +28,8 @@ PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _SIGKILL = 1, 8, 9
 _CAPSET: Mapping[str, int] = {"x86_64": 126, "aarch64": 91}
 _CAP_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 2
 _TEXT = 400
+#: Of so many cells that failed it is told.
+_MOST_RAISED = 3
 
 
 def main(told: Mapping[str, Any]) -> None:
@@ -112,23 +114,25 @@ def _serve(hears: int, says: int, limit: int) -> None:
     while True:
         asked = frames.receive(hears)
         if "cells" in asked:
-            names = _run_cells(asked["cells"], asked["given"])
-            told: dict[str, Any] = {"answers": []}
+            names, raised = _run_cells(asked["cells"], asked["given"])
+            told: dict[str, Any] = {"answers": [], "raised": raised}
         else:
             told = _answered(names, asked["script"])
         frames.send(says, _fitting(asked["id"], told, limit))
 
 
-def _run_cells(cells: Sequence[str], given: Any) -> dict[str, Any]:
-    """The names that the cells define. One that fails is told of, and the next one runs."""
-    names = _notebook(given)
+def _run_cells(cells: Sequence[str], given: Any) -> tuple[dict[str, Any], list[list[Any]]]:
+    """The names that the cells define; and which cells failed at what, for the next one runs."""
+    names, raised = _notebook(given), []
     for number, cell in enumerate(cells, 1):
         try:
             exec(compile(cell, f"<cell {number}>", "exec", dont_inherit=True), names)
         except BaseException as error:
-            with suppress(BaseException):
-                print(f"cell {number}: {_said(error)}", file=sys.stderr)
-    return names
+            said = _said(error)
+            raised.append([number, said])
+            with suppress(BaseException):  # what was printed before may have ended no line
+                print(f"\ncell {number}: {said}", file=sys.stderr)
+    return names, raised[:_MOST_RAISED]
 
 
 def _notebook(given: Any) -> dict[str, Any]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from memsim.lab.grader.pages import paragraph
 from memsim.lab.grader.tally import ClassTally
 from memsim.views.charts import COLOURS, CONFIG, FOLLOW_THEME, PATTERNS, themed
 
-_ROW = 28
+#: What the axes show: in the page, where it wraps, and not in a chart, where it would be cut.
+_SHOWN = {
+    "points": "Points in percent. Box: the middle half; line in it: the median; dashes: the mean.",
+    "cases": "How many percent of the students have a case right.",
+    "mistakes": "How many students made a mistake.",
+}
+_ROW, _LINE = 12, 17
+#: So many characters of a row's name stand on a line.
+_NAME = 26
 _MOST_MISTAKES = 30
 #: From few to all; black numbers can be read on each.
 _SCALE = ((0.0, "#e07b5f"), (0.5, "#f5edd6"), (1.0, "#6fb0dc"))
@@ -36,14 +46,13 @@ def points(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
         shares = [[100 * number / one.max for number in one.quartiles] for one in graded]
         low, lower, middle, upper, high = zip(*shares, strict=True)
         figure.add_box(
-            y=[titles[one.exercise] for one in graded], orientation="h", lowerfence=low, q1=lower,
-            median=middle, q3=upper, upperfence=high, mean=[100 * one.share for one in graded],
+            y=[_wrapped(titles[one.exercise]) for one in graded], orientation="h",
+            lowerfence=low, q1=lower, median=middle, q3=upper, upperfence=high,
+            mean=[100 * one.share for one in graded],
             marker={"color": COLOURS[0]}, showlegend=False,
         )  # fmt: skip
-    figure.update_xaxes(
-        title="points in percent: box = middle half, dashes = mean", range=[-2, 102]
-    )
-    return _upright(figure, len(graded))
+    figure.update_xaxes(range=[-2, 102])
+    return _upright(figure)
 
 
 def cases(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
@@ -57,13 +66,14 @@ def cases(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
             for one in ran
         ]
         figure.add_heatmap(
-            x=list(range(1, longest + 1)), y=[titles[one.exercise] for one in ran], z=shares,
+            x=list(range(1, longest + 1)), y=[_wrapped(titles[one.exercise]) for one in ran],
+            z=shares,
             zmin=0, zmax=100, colorscale=_SCALE, xgap=2, ygap=2, hoverongaps=False,
             texttemplate="%{z}", textfont={"color": "#000000"}, colorbar={"title": "% right"},
             hovertemplate="%{y}, case %{x}: %{z} % have it right<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="case", dtick=1)
-    return _upright(figure, len(ran))
+    figure.update_xaxes(title={"text": "case", "standoff": 8}, dtick=1)
+    return _upright(figure)
 
 
 def mistakes(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
@@ -76,19 +86,27 @@ def mistakes(whole: ClassTally, titles: Mapping[str, str]) -> go.Figure:
     figure = go.Figure()
     if counts:
         figure.add_bar(
-            x=[count for count, _ in counts], y=[name for _, name in counts], orientation="h",
+            x=[count for count, _ in counts], y=[_wrapped(name) for _, name in counts],
+            orientation="h",
             text=[count for count, _ in counts], textposition="outside", cliponaxis=False,
             marker={"color": COLOURS[1], "pattern": {"shape": PATTERNS[1]}},
         )  # fmt: skip
-    figure.update_xaxes(title="students", rangemode="tozero")
-    return _upright(figure, len(counts))
+    figure.update_xaxes(rangemode="tozero")
+    return _upright(figure)
 
 
-def _upright(figure: go.Figure, rows: int) -> go.Figure:
+def _wrapped(name: str) -> str:
+    return "<br>".join(wrap(name, _NAME))
+
+
+def _upright(figure: go.Figure) -> go.Figure:
     """Themed, first row on top, as high as its rows need, with room for their names."""
+    names = [name for trace in figure.data for name in trace.y]
+    lines = 1 + max((name.count("<br>") for name in names), default=0)
     themed(figure).update_layout(
-        height=140 + _ROW * rows, margin={"t": 20, "l": 10}, template="none"
-    )
+        height=100 + (_ROW + _LINE * lines) * len(names),
+        margin={"t": 20, "l": 10, "r": 30, "b": 60}, template="none",
+    )  # fmt: skip
     figure.update_yaxes(autorange="reversed", automargin=True, type="category", dtick=1)
     return figure
 
@@ -98,5 +116,6 @@ def _drawn(name: str, figure: go.Figure) -> str:
         full_html=False, include_plotlyjs=False, config={**CONFIG, "responsive": True},
         div_id=f"chart-{name}",
     )  # fmt: skip
-    label = f'role="img" aria-label="Chart: {name}; the table below has its numbers"'
-    return f'<div class="scrolls" {label}>{made}</div>'
+    label = f'role="img" tabindex="0" aria-label="Chart: {name}; the table below has its numbers"'
+    chart = f'<div class="scrolls" {label}><div class="chart">{made}</div></div>'
+    return f"{paragraph(_SHOWN[name], 'soft')}{chart}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import folded, page, paragraph, table, text
+from memsim.lab.grader.pages import folded, page, paragraph, prose, table, text
 from memsim.lab.grader.results import OUTCOMES, Result
 from memsim.lab.grader.tally import CaseTally, ClassTally, Tally, tally
 from memsim.lab.spec import Spec
@@ -70,7 +70,7 @@ def _advice(whole: ClassTally, specs: Specs) -> Iterator[str]:
     if not found:
         yield paragraph("Nothing stands out: no case that few have right, no frequent mistake.")
         return
-    yield f"<ol>{''.join(f'<li>{text(said)}</li>' for _, said in found)}</ol>"
+    yield f"<ol>{''.join(f'<li>{prose(said)}</li>' for _, said in found)}</ol>"
 
 
 def _advice_on(one: Tally, specs: Specs) -> Iterator[tuple[float, str]]:
@@ -106,7 +106,7 @@ def _points(whole: ClassTally, specs: Specs) -> str:
 
 def _cases(whole: ClassTally, specs: Specs) -> str:
     rows = [
-        [text(_title(one.exercise, specs)), f"{at + 1}", text(case.name, 200), _seen(case),
+        [text(_title(one.exercise, specs)), f"{at + 1}", prose(case.name, 200), _seen(case),
          f"{case.right} of {case.count}", f"{case.share:.0%}"]
         for one in whole.exercises.values() for at, case in enumerate(one.cases)
     ]  # fmt: skip
@@ -120,7 +120,7 @@ def _seen(case: CaseTally) -> str:
 
 def _mistakes(whole: ClassTally, specs: Specs) -> str:
     rows = [
-        [text(_title(one.exercise, specs)), text(_words(mistake, specs.get(one.exercise))),
+        [text(_title(one.exercise, specs)), prose(_words(mistake, specs.get(one.exercise))),
          f"{count} of {one.handed_in}"]
         for one in whole.exercises.values() for mistake, count in one.mistakes.most_common()
     ]  # fmt: skip

@@ -27,15 +27,15 @@ from memsim.lab.grader.exports import write_exports
 from memsim.lab.grader.feedback import write_feedback
 from memsim.lab.grader.grade_one import Job, grade, is_late
 from memsim.lab.grader.intake import intakes, sort_files
-from memsim.lab.grader.journal import Journal, Task, key_of
+from memsim.lab.grader.journal import JOURNAL, Journal, Task, key_of
 from memsim.lab.grader.notebook import form_of
 from memsim.lab.grader.probe import prove
-from memsim.lab.grader.results import GRADER_FAILED, NOTHING, UNSURE, Intake, Result
+from memsim.lab.grader.results import GRADER_FAILED, NOT_HANDED_IN, Intake, Result
 from memsim.lab.grader.walls import choose, end_with_parent
 from memsim.lab.places import CASES, SOLUTIONS
 from memsim.lab.roster import Student
 from memsim.lab.spec import Spec, read_spec
-from memsim.lab.variants import PUBLIC, seed_of
+from memsim.lab.variants import PUBLIC, fingerprint_of, seed_of
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
@@ -49,7 +49,10 @@ _HOPELESS = 8
 
 @dataclass(frozen=True)
 class Class:
-    """A course and who takes it. `secret` None: everybody has the public puzzle."""
+    """A course and who takes it. `secret` None: everybody has the public puzzle.
+
+    A folder that was graded into once is graded into with that secret, or that None, only.
+    """
 
     course: Path
     roster: Mapping[str, Student] = field(default_factory=dict)
@@ -109,7 +112,8 @@ def grade_class(
     students = {student for student, _ in sorted_.claims} | set(about.roster)
     total = len(students) * len(forms) if about.roster else len(sorted_.claims)
     log = closing(AuditLog(folder / "audit.jsonl"))
-    with log as audit, Journal(folder / "journal.sqlite") as journal:
+    with log as audit, Journal(folder / JOURNAL) as journal:
+        journal.hold_to(fingerprint_of(about.secret))
         run = journal.begin(regrade=regrade)
         done = journal.done(run)
         work = _jobs(about, intakes(sorted_, forms, about.roster), walls.mode)
@@ -118,7 +122,7 @@ def grade_class(
         sink.begin(walls.mode, handed_in)
         with _executor(executor, jobs) as pool:
             _grade_all(todo, pool, sink)
-        journal.end(run)
+        journal.end(run, audit.head)
         specs = about.specs(names)  # of earlier assignments too
         write_exports(folder, journal.results(), about.roster)
         write_feedback(folder / "feedback", journal.results(), specs)
@@ -142,7 +146,7 @@ def _todo(
     """The jobs that are to be done. Who handed in once keeps that, whatever is handed in later."""
     for job in work:
         intake = job.intake
-        is_kept = intake.problem in (NOTHING, UNSURE)
+        is_kept = intake.problem in NOT_HANDED_IN
         if (intake.student, intake.exercise, job.key) in done or (
             is_kept and (intake.student, intake.exercise) in handed_in
         ):
@@ -179,8 +183,8 @@ class _Sink:
 
     def take(self, job: Job, result: Result) -> None:
         """BadInput when the grader fails at everything: nobody is to be graded by such a one."""
-        self._log.add_result(result, job.intake.sha256, _who())  # killed here, it is graded again
-        self._journal.add(self._run, result)
+        head = self._log.add_result(result, job.intake.sha256, _who())
+        self._journal.add(self._run, result, head)  # killed before, it is graded again
         self.newly += 1
         self._done += 1
         self._progress(self._done, self._total, result)

@@ -12,8 +12,26 @@ from itertools import groupby
 from pathlib import Path
 
 from memsim.files import write_whole
-from memsim.lab.grader.pages import folded, items, page, paragraph, points_of, table, text, value_of
-from memsim.lab.grader.results import GRADER_FAILED, MAX_PRINTED, MISSING, RAN, UNREADABLE, Result
+from memsim.lab.grader.pages import (
+    folded,
+    items,
+    page,
+    paragraph,
+    points_of,
+    prose,
+    table,
+    text,
+    value_of,
+)
+from memsim.lab.grader.results import (
+    GRADER_FAILED,
+    MAX_PRINTED,
+    MISSING,
+    NOT_DEFINED,
+    RAN,
+    UNREADABLE,
+    Result,
+)
 from memsim.lab.spec import Json, Spec
 from memsim.words.errors import BadInput
 
@@ -22,7 +40,7 @@ _OUTCOMES = {
     "time limit": "The time was up before your code had answered.",
     "memory": "Your code needed more memory than it is given.",
     "crashed": "Python itself ended while your code ran.",
-    "not defined": "What the exercise asks for is not defined in your notebook.",
+    NOT_DEFINED: "What the exercise asks for is not defined in your notebook.",
     "not plain data": "What your code returned is no plain data: numbers, texts, lists, dicts.",
     MISSING: "There was nothing to run.",
     UNREADABLE: "Your file could not be read, so there is no grade; ask your instructor.",
@@ -77,12 +95,14 @@ def _digest(student: str) -> str:
 def _exercise(result: Result, spec: Spec | None) -> Iterator[str]:
     title = f"{result.exercise[:2]} {spec.title}" if spec else result.exercise
     yield f"<section><h2>{text(title)}: {text(points_of(result.score, result.max))}</h2>"
-    if result.outcome != RAN:
+    if result.reason:
+        yield paragraph(result.reason, "said")
+    if result.outcome not in (RAN, NOT_DEFINED if result.reason else RAN):
         yield paragraph(_OUTCOMES.get(result.outcome, result.outcome), "said")
     if result.flags and result.outcome != GRADER_FAILED:  # why it failed may tell what is hidden
         yield items(result.flags)
     if spec and result.mistake in spec.mistakes:
-        yield paragraph(spec.mistakes[result.mistake], "said")
+        yield paragraph(spec.mistakes[result.mistake], "said", prose)
     if result.cases:
         right = sum(case["score"] == 1 for case in result.cases)
         yield paragraph(f"{right} of {len(result.cases)} cases are right; each is worth the same.")
@@ -106,7 +126,7 @@ def _visible_row(case: Json) -> tuple[str, str, str, str]:
         word = f'<span class="wrong">{f"{int(score * 100)}%" if score else "wrong"}</span>'
     said = "".join(paragraph(case[key]) for key in ("failure", "note") if case[key])
     got = "" if case["failure"] and case["got"] is None else value_of(case["got"])
-    return text(case["name"]), word, value_of(case["expected"]), got + said
+    return prose(case["name"]), word, value_of(case["expected"]), got + said
 
 
 def _hidden(cases: Sequence[Json]) -> Iterator[str]:
@@ -125,7 +145,7 @@ def _group_row(name: str, cases: Sequence[Json]) -> tuple[str, str, str]:
     parts = sum(case["score"] > 0 for case in wrong)
     right = f"{len(cases) - len(wrong)} of {len(cases)}"
     return (
-        text(name),
+        prose(name),
         right + (f", {parts} in part" if parts else ""),
-        "<br>".join(map(text, hints)),
+        "<br>".join(map(prose, hints)),
     )

@@ -72,10 +72,11 @@ def _graded(job: Job, found: Found) -> Result:
     if ran.outcome == GRADER_FAILED:
         return grader_failed(job.intake, found.spec.points, job.key, ran.problem, job.mode)
     verdicts = judged(found, zip(cases, ran.answers, strict=True))
+    score = points(found.spec, verdicts)
     return Result(
         student=job.intake.student,
         exercise=job.intake.exercise,
-        score=points(found.spec, verdicts),
+        score=score,
         max=found.spec.points,
         outcome=ran.outcome,
         flags=job.intake.flags,
@@ -85,6 +86,7 @@ def _graded(job: Job, found: Found) -> Result:
         mode=job.mode,
         seconds=round(ran.seconds, 3),
         printed=shown(ran.printed, MAX_PRINTED),
+        reason="; ".join(ran.raised) if score < found.spec.points else "",
     )
 
 

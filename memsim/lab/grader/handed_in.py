@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from memsim.lab.places import CASES
 from memsim.lib.text import one_line
+from memsim.words.course import MANIFEST, PROGRESS
 from memsim.words.errors import BadInput
 
 #: A notebook is not larger.
@@ -35,12 +37,16 @@ _NOTEBOOK = ".ipynb"
 #: What browsers and mail put behind a notebook's name.
 _BEHIND = (".txt", ".json")
 _ZIP = ".zip"
-#: What people hand in when they mean a notebook.
-_DOCUMENTS = (
-    ".doc", ".docx", ".odt", ".pages", ".rtf", ".pdf", ".html", ".py", ".rar", ".7z", ".gz"
-)  # fmt: skip
-#: What systems and Jupyter put beside the files of people.
-_SKIPPED = frozenset({".ipynb_checkpoints", "__MACOSX", "__pycache__", CASES})
+#: What tells the kind of a file that is no notebook.
+_KIND = re.compile(r"(?:\.tar|\.ipynb)?\.[A-Za-z0-9]{1,8}$")
+_ARCHIVES = (".rar", ".7z", ".gz", ".tgz", ".tar", ".bz2", ".xz", _ZIP)
+#: What systems, nbgrader, Jupyter and memsim put beside the files of people.
+_SKIPPED = frozenset({
+    ".ipynb_checkpoints", "__MACOSX", "__pycache__", CASES, MANIFEST, PROGRESS, ".DS_Store",
+    "Thumbs.db", "desktop.ini", "timestamp.txt", ".git", ".gitignore", ".venv",
+})  # fmt: skip
+#: What systems and word processors put before the names of files of their own.
+_OWN = ("._", "~$", ".~lock.")
 
 
 class Unreadable(Exception):
@@ -49,7 +55,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class HandedIn:
-    """A file that is meant as a notebook. `read` returns its bytes, or is Unreadable."""
+    """A file, whatever it is. `read` returns the bytes of a notebook, else it is Unreadable."""
 
     parts: tuple[str, ...]
     read: Callable[[], bytes]
@@ -80,14 +86,13 @@ def _without_more(name: str) -> str:
 
 def _stem(name: str) -> str:
     plain = _without_more(name)
-    kinds = (_NOTEBOOK, *_DOCUMENTS)
-    return next((plain[: -len(k)] for k in kinds if plain.lower().endswith(k)), plain)
+    return plain.removesuffix(_NOTEBOOK) if plain.endswith(_NOTEBOOK) else _KIND.sub("", plain)
 
 
 def files_in(path: Path) -> list[HandedIn]:
-    """What is meant as a notebook in a folder or zip, or in the zips in it, by path.
+    """What is in a folder or zip, or in the zips in it, by path: a notebook or not.
 
-    BadInput if it is neither.
+    BadInput if it is neither, or nothing is in it.
     """
     if path.is_dir():
         found = sorted(islice(_walk(path, ()), _MAX_FILES + 1), key=lambda file: file.parts)
@@ -96,7 +101,7 @@ def files_in(path: Path) -> list[HandedIn]:
     if not found:
         raise BadInput(f"{path}: there are no notebooks in it")
     if len(found) > _MAX_FILES:
-        raise BadInput(f"{path}: more than {_MAX_FILES} notebooks in it; grade them in parts")
+        raise BadInput(f"{path}: more than {_MAX_FILES} files in it; grade them in parts")
     return found
 
 
@@ -147,7 +152,7 @@ def _check_kind(mode: int) -> None:
 
 
 def _walk(top: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
-    """Notebooks below a folder, and what is there that cannot be looked into."""
+    """Files below a folder, and what is there that cannot be looked into."""
     if len(parts) > _MAX_DEPTH:
         yield _refused(parts, f"is deeper than {_MAX_DEPTH} folders")
         return
@@ -170,7 +175,7 @@ def _found(entry: os.DirEntry[str], top: Path, parts: tuple[str, ...]) -> Iterat
     elif entry.is_symlink() and not entry.name.endswith(_NOTEBOOK):
         yield _refused(parts, "is a symbolic link, which is not followed")
     elif not entry.name.lower().endswith(_ZIP):
-        yield from _meant(parts, lambda: _read_below(top, parts))
+        yield _file(parts, lambda: _read_below(top, parts))
     elif len(parts) == 1:
         yield from _zip_of_site(Path(entry.path), parts)
     else:
@@ -188,21 +193,24 @@ def _zip_of_site(path: Path, parts: tuple[str, ...]) -> Iterator[HandedIn]:
     yield from (replace(file, parts=(*folder, *file.parts)) for file in inner)
 
 
-def _meant(parts: tuple[str, ...], read: Callable[[], bytes]) -> Iterator[HandedIn]:
-    """The file, if it is a notebook, or a document that somebody took for one."""
+def _file(parts: tuple[str, ...], read: Callable[[], bytes]) -> HandedIn:
+    """The file; it is read only if its name says that it is a notebook."""
     name = _without_more(parts[-1]).lower()
     if name.endswith(_NOTEBOOK):
-        yield HandedIn(parts, read)
-    elif name.endswith(_DOCUMENTS):
-        yield HandedIn(parts, _no_notebook)
+        return HandedIn(parts, read)
+    return HandedIn(parts, _no_archive if name.endswith(_ARCHIVES) else _no_notebook)
 
 
 def _no_notebook() -> bytes:
     raise Unreadable("is no notebook; it should end in .ipynb")
 
 
+def _no_archive() -> bytes:
+    raise Unreadable("is an archive that is not opened; unpack it there")
+
+
 def _is_skipped(name: str) -> bool:
-    return name in _SKIPPED or name.startswith("._")
+    return name in _SKIPPED or name.startswith(_OWN)
 
 
 def _refused(parts: tuple[str, ...], why: str) -> HandedIn:
@@ -213,7 +221,7 @@ def _refused(parts: tuple[str, ...], why: str) -> HandedIn:
 
 
 def _in_zip(path: Path) -> list[HandedIn]:
-    """The notebooks of a zip. It stays open as long as one of them may be read."""
+    """The files of a zip. It stays open as long as one of them may be read."""
     try:
         content = path.stat()
         if not stat.S_ISREG(content.st_mode):
@@ -237,7 +245,7 @@ def _entries(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> list[H
             continue
         read, inside = _unpacker(archive, entry, left), _inside(parts)
         is_zip = parts[-1].lower().endswith(_ZIP)
-        files = _zip_of_student(inside, read, left) if is_zip else _meant(inside, read)
+        files = _zip_of_student(inside, read, left) if is_zip else [_file(inside, read)]
         found += [replace(file, leads_out=_leads_out(entry)) for file in files]
     return sorted(found, key=lambda file: file.parts)
 
@@ -245,7 +253,7 @@ def _entries(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> list[H
 def _zip_of_student(
     parts: tuple[str, ...], read: Callable[[], bytes], left: list[int]
 ) -> Iterator[HandedIn]:
-    """The notebooks of a zip that a student handed in; it is unpacked again for each of them."""
+    """The files of a zip that a student handed in; it is unpacked again for each notebook."""
     folder = (*parts[:-1], parts[-1][: -len(_ZIP)])
     try:
         with zipfile.ZipFile(io.BytesIO(read())) as archive:
@@ -262,7 +270,7 @@ def _zip_of_student(
     for entry in entries:
         inner = _parts(entry)
         if inner:
-            yield from _meant((*folder, *_inside(inner)), _twice(read, entry, left))
+            yield _file((*folder, *_inside(inner)), _twice(read, entry, left))
 
 
 def _twice(
@@ -278,7 +286,8 @@ def _twice(
 def _parts(entry: zipfile.ZipInfo) -> tuple[str, ...]:
     """The path of a file in a zip; of what is nobody's work none."""
     parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part)
-    return () if entry.is_dir() or any(map(_is_skipped, parts)) else parts
+    is_nobody_s = entry.is_dir() or any(map(_is_skipped, parts)) or not _inside(parts)
+    return () if is_nobody_s else parts
 
 
 def _inside(parts: tuple[str, ...]) -> tuple[str, ...]:

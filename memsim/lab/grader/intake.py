@@ -3,26 +3,30 @@
 What is read is FOLDER/<student>/NN_name.ipynb, in deeper folders too, as nbgrader collects them
 (submitted/<student>/<assignment>/), FOLDER/<student>_NN_name.ipynb or NN_name_<student>.ipynb, and
 what Canvas and Moodle pack, see downloads. A notebook with a name of its own is of the exercise
-that is named in it.
+that is named in it. Every other file is told in a line, and no student with one that cannot be
+read as a notebook is given 0 for what it may be.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memsim.lab.grader.downloads import Packed, People, packed, people_of, why_nobody
 from memsim.lab.grader.handed_in import HandedIn, Unreadable, files_in, read_bounded
-from memsim.lab.grader.notebook import Form, cells_of
-from memsim.lab.grader.results import MISSING, NOTHING, UNREADABLE, UNSURE, Intake
+from memsim.lab.grader.notebook import Form, cells_of, is_notebook
+from memsim.lab.grader.results import ASIDE, MISSING, NOTHING, UNREADABLE, UNSURE, Intake
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
 
 #: Folders that are nobody's.
 _COLLECTED = ("submitted", "submissions")
+#: What nbgrader has beside `submitted`: nothing that is handed in.
+_NBGRADER_S = ("source", "release", "autograded", "feedback", "downloaded")
 #: What a notebook that was handed out says of itself, in JSON.
 _SAYS = re.compile(rb"""Exercise\(\\?["'](\w{1,80})\\?["']""")
 #: What Jupyter, browsers and Canvas add to a name that is taken.
@@ -31,7 +35,13 @@ _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 #: Who hands in a single notebook whose name tells nobody.
 SOMEBODY = "me"
 _MOST_OTHERS = 5
-_NO_EXERCISE, _NO_STUDENT = "is not the name of an exercise", "its name tells no student"
+#: Of one student no more files are told of.
+_MOST_NOTES = 50
+_RENAME = "if it is an answer, rename it to"
+_NO_EXERCISE = f"is not the name of an exercise; {_RENAME} 05_name.ipynb, as it was handed out"
+_NO_STUDENT = f"its name tells no student; {_RENAME} ID_05_name.ipynb"
+_MEND = "mend that, or ask for the .ipynb"
+_NO_NOTEBOOK = "is no notebook that can be read, and its name tells no exercise; ask for the .ipynb"
 
 
 @dataclass(frozen=True)
@@ -51,13 +61,14 @@ class Sorted:
     """The files by student and exercise. `notes`: what is nobody's, or of no exercise.
 
     `others`: of students, the files that are of no exercise; of "", those that are nobody's.
-    `unsure`: whose work may be among those.
+    `unsure`: whose work may be among those. `unread`: who has some that cannot be read.
     """
 
     claims: Mapping[tuple[str, str], Sequence[Claim]]
     notes: tuple[str, ...]
     others: Mapping[str, Sequence[str]]
     unsure: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     @property
     def exercises(self) -> list[str]:
@@ -70,22 +81,34 @@ def sort_files(path: Path, exercises: Collection[str], roster: Collection[str] =
 
     BadInput where there are no notebooks, or none whose name tells what it is.
     """
-    files = _files(path)
+    files, aside = _unwrapped(_files(path), roster, path.stem)
     claims: dict[tuple[str, str], list[Claim]] = {}
     others: dict[str, list[str]] = {}
     unsure: set[str] = set()
+    unread: set[str] = set()
     people = people_of(roster)
-    for file in _unwrapped(files, roster, path.stem):
+    for file in files:
         claim = _claim(file, exercises, roster, people)
         if isinstance(claim, Claim):
             claims.setdefault((claim.student, claim.exercise), []).append(claim)
         else:
             others.setdefault(claim.student, []).append(f"{file.place}: {claim.why}")
             unsure.update(claim.perhaps)
-    notes = [note for inner in others.values() for note in inner]
+            unread.update({claim.student} if claim.is_unread else ())
+    notes = (*_notes(others), *aside)
     if not claims:
         raise BadInput(f"{path}: {notes[0]}" if len(notes) == 1 else _none(path, notes))
-    return Sorted(claims, tuple(notes), others, frozenset(unsure))
+    return Sorted(claims, notes, others, frozenset(unsure), frozenset(unread))
+
+
+def _notes(others: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A line for each file, those that are nobody's first; of one student not too many."""
+    yield from others.get("", ())
+    for student, told in others.items():
+        if student:
+            yield from told[:_MOST_NOTES]
+        if student and len(told) > _MOST_NOTES:
+            yield f"{one_line(student, 60)}: {len(told) - _MOST_NOTES} files more that are not read"
 
 
 def intakes(
@@ -106,11 +129,14 @@ def intakes(
 
 
 def _nothing(student: str, exercise: str, found: Sorted) -> Intake:
-    """Of a student who handed in nothing: 0, but no grade where it is not known whose files are."""
-    others = tuple(found.others.get(student, ())[:_MOST_OTHERS])
-    if student in found.unsure:
-        return Intake(student, exercise, (), others, "", UNSURE, UNREADABLE)
-    return Intake(student, exercise, (), others, "", NOTHING, MISSING)
+    """Of a student who handed in nothing of it: 0, but no grade where files may be that."""
+    others = found.others.get(student, ())
+    empty = Intake(student, exercise, (), tuple(others[:_MOST_OTHERS]), "")
+    if student not in found.unsure | found.unread:
+        return replace(empty, problem=NOTHING, outcome=MISSING)
+    problem = UNSURE if student in found.unsure else ASIDE
+    digest = hashlib.sha256("\n".join([problem, *others]).encode()).hexdigest()
+    return replace(empty, sha256=digest, problem=problem, outcome=UNREADABLE)
 
 
 def _files(path: Path) -> list[HandedIn]:
@@ -125,17 +151,42 @@ def _none(path: Path, notes: Sequence[str]) -> str:
     return f"{path}: no notebook in it has the name of an exercise; {len(notes)}: {notes[0]}"
 
 
-def _unwrapped(files: list[HandedIn], roster: Collection[str], stem: str) -> list[HandedIn]:
-    """Without folders that are nobody's: `submitted`, and one around all that is handed in."""
+def _unwrapped(
+    files: list[HandedIn], roster: Collection[str], stem: str
+) -> tuple[list[HandedIn], tuple[str, ...]]:
+    """Without folders that are nobody's: `submitted`, and one around all that is handed in.
+
+    And what is to be said of files that are left out for where they are.
+    """
     if any(_is_collected(file, roster) for file in files):
-        beside = [file for file in files if _alike(file.parts[0], roster)]
-        inner = [_inner(file) for file in files if _is_collected(file, roster)]
-        return _unwrapped([*beside, *inner], roster, "")
-    top = files[0].parts[0]
-    if any(file.parts[0] != top or len(file.parts) < 2 for file in files) or _alike(top, roster):
-        return files
-    is_around = top == stem or any(file.parts[1] in roster for file in files)
-    return [_inner(file) for file in files] if is_around else files
+        left_out = [file for file in files if _is_nbgrader_s(file, roster)]
+        kept = [file for file in files if not _is_nbgrader_s(file, roster)]
+        inner = [_inner(file) if _is_collected(file, roster) else file for file in kept]
+        files, aside = _unwrapped(inner, roster, "")
+        return files, (*_left_out(left_out), *aside)
+    if not _is_around(files, roster, stem):
+        return files, ()
+    return _unwrapped([_inner(f) if len(f.parts) > 1 else f for f in files], roster, "")
+
+
+def _is_around(files: Sequence[HandedIn], roster: Collection[str], stem: str) -> bool:
+    """Whether all notebooks are in one folder that is no student's."""
+    inside = [file for file in files if len(file.parts) > 1]
+    tops = {file.parts[0] for file in files if len(file.parts) > 1 or file.is_notebook}
+    if len(tops) != 1 or not inside or _alike(top := tops.pop(), roster):
+        return False
+    return top == stem or any(file.parts[1] in roster for file in inside)
+
+
+def _left_out(files: Sequence[HandedIn]) -> Iterator[str]:
+    """A line for each folder of nbgrader's."""
+    for top, count in sorted(Counter(file.parts[0] for file in files).items()):
+        yield f"{top}: nbgrader's folder beside {_COLLECTED[0]}, {count} files, not handed in"
+
+
+def _is_nbgrader_s(file: HandedIn, roster: Collection[str]) -> bool:
+    top = file.parts[0]
+    return len(file.parts) > 1 and top in _NBGRADER_S and not _alike(top, roster)
 
 
 def _is_collected(file: HandedIn, roster: Collection[str]) -> bool:
@@ -151,7 +202,7 @@ def _inner(file: HandedIn) -> HandedIn:
 class _Owner:
     """Whose a file is, and its own name without what tells that. `why`: it is not taken.
 
-    `perhaps`: several whose it may be.
+    `perhaps`: several whose it may be. `is_unread`: nobody can tell what is in it.
     """
 
     student: str
@@ -160,6 +211,7 @@ class _Owner:
     why: str = ""
     perhaps: tuple[str, ...] = ()
     number: int = 0
+    is_unread: bool = False
 
 
 def _claim(
@@ -167,18 +219,34 @@ def _claim(
 ) -> Claim | _Owner:
     """What a file's path says; where it does not say it, whose it is and why it is not taken."""
     owner = _owner(file, exercises, roster, people)
-    if owner.why or file.problem:
-        return replace(owner, why=file.problem or owner.why)
+    if owner.why:
+        return replace(owner, why=f"{file.problem}; {owner.why}" if file.problem else owner.why)
     exercise, named, copied = _named_in(owner.name, exercises)
     found = exercise or _named_inside(file, exercises)
     if not found:
-        return replace(owner, why=_NO_EXERCISE)
+        return _of_no_exercise(owner, file)
     flags = owner.flags
     if len(file.parts) > 1 and named and named not in (owner.student, file.parts[0]):
         flags += (f"its name says {one_line(named, 60)!r}; the folder counts",)
     if not exercise or (copied and not owner.number) or not file.is_notebook:
         flags += (f"its name is {one_line(file.parts[-1], 80)!r}",)
     return Claim(owner.student, found, file, flags, owner.number)
+
+
+def _of_no_exercise(owner: _Owner, file: HandedIn) -> _Owner:
+    """The owner, and why the file is not taken: it cannot be read, or is another notebook."""
+    if file.problem:
+        return replace(owner, why=f"{file.problem}; {_MEND}", is_unread=True)
+    if file.is_notebook and _is_readable(file):
+        return replace(owner, why=_NO_EXERCISE)
+    return replace(owner, why=_NO_NOTEBOOK, is_unread=True)
+
+
+def _is_readable(file: HandedIn) -> bool:
+    try:
+        return is_notebook(file.read())
+    except Unreadable:
+        return False
 
 
 def _owner(
@@ -197,7 +265,9 @@ def _owner(
     if folders and not _on_roster(named, roster):
         return _student(folders[0], file.stem, roster)
     if roster and not named:
-        return _Owner("", file.stem, why=_NO_STUDENT)
+        named = next((n for n in (file.parts[-1], file.stem) if _on_roster(n, roster)), "")
+        if not named:
+            return _Owner("", file.stem, why=_NO_STUDENT)
     return _student(named or SOMEBODY, file.stem, roster)
 
 

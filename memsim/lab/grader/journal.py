@@ -3,6 +3,9 @@
 A row is never changed. To grade again is a new run, whose rows are added; of a student and an
 exercise the newest row counts, and where the grader failed at that, the newest that is a result.
 A run that was killed goes on when the journal is opened again.
+
+Beside the results it knows which secret drew the puzzles, by its fingerprint, and the last line of
+the audit log. A journal of before has neither until it is graded into again.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 
-from memsim.lab.grader.results import GRADER_FAILED, MISSING, NOTHING, Result, as_json, of_json
+from memsim.lab.grader.results import GRADER_FAILED, NOT_HANDED_IN, Result, as_json, of_json
 from memsim.words.errors import BadInput
 
+#: What it is called, in the folder of all that is found.
+JOURNAL = "journal.sqlite"
 #: Goes up when the same submission may get other points.
 GRADER = 1
 #: "mems": what tells a journal from other databases of SQLite.
@@ -38,6 +43,10 @@ _TABLES = """
     );
     create index whose on result (student, exercise, run);
     """
+
+#: What a journal knows of itself; made where it is not there, as in journals of before.
+_ABOUT = "create table if not exists about (name text primary key, value text not null)"
+_SECRET, _HEAD = "secret", "head"
 
 #: The newest row of each student and exercise in a run.
 _NEWEST = """
@@ -98,7 +107,8 @@ class Journal:
         with self._transaction():
             if not self._has_tables():
                 self._make_tables()
-        self._check_layout()
+            self._check_layout()
+            self._db.execute(_ABOUT)
 
     def _use_wal(self) -> None:
         """Asked again here: SQLite does not wait for another that is changing over just now."""
@@ -126,6 +136,34 @@ class Journal:
         if layout != (_APPLICATION, _LAYOUT):
             raise BadInput(f"{self.path}: is no journal of this grader")
 
+    def hold_to(self, fingerprint: str) -> None:
+        """From here on the puzzles are those of that secret, see variants.fingerprint_of().
+
+        BadInput where they were another's. A journal of before that has none is given this one.
+        """
+        with self._in_words(), self._transaction():
+            self._db.execute("insert or ignore into about values (?, ?)", (_SECRET, fingerprint))
+            before = self._about(_SECRET)
+        if before != fingerprint:
+            raise BadInput(
+                f"{self.path}: was graded {_with(before)}, and this is {_with(fingerprint)}, which "
+                "draws other puzzles; give the --secret of before, or another folder with --out"
+            )
+
+    @property
+    def head(self) -> str:
+        """The hash of the audit log's last line when it was last written; "": not known."""
+        with self._in_words():
+            return self._about(_HEAD)
+
+    def _keep_head(self, head: str) -> None:
+        if head:
+            self._db.execute("insert or replace into about values (?, ?)", (_HEAD, head))
+
+    def _about(self, name: str) -> str:
+        found = self._db.execute("select value from about where name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
     def begin(self, *, regrade: bool = False) -> int:
         """The run that results belong to from here on; returns its number.
 
@@ -140,9 +178,10 @@ class Journal:
             self._db.execute("insert into run (begun) values (?)", (_now(),))
             return last + 1
 
-    def end(self, run: int) -> None:
-        """Everything of the run is graded."""
+    def end(self, run: int, head: str = "") -> None:
+        """Everything of the run is graded. `head`: of the audit log."""
         with self._in_words(), self._transaction():
+            self._keep_head(head)
             self._db.execute("update run set ended = ? where id = ?", (_now(), run))
 
     def done(self, run: int) -> set[Task]:
@@ -153,14 +192,19 @@ class Journal:
 
     def handed_in(self) -> set[tuple[str, str]]:
         """Students and exercises of which something was handed in, in any run."""
-        nothing = f'"flags": ["{NOTHING}"'
-        query = "select distinct student, exercise from result where outcome != ? or "
-        rows = self._rows(f"{query} instr(result, ?) = 0", MISSING, nothing)
+        flags = [f'"flags": ["{problem}"' for problem in NOT_HANDED_IN]
+        others = " and ".join(["instr(result, ?) = 0"] * len(flags))
+        query = f"select distinct student, exercise from result where {others}"
+        rows = self._rows(query, *flags)
         return {(student, exercise) for student, exercise in rows}
 
-    def add(self, run: int, result: Result) -> bool:
-        """Add a result, for good when this returns; False: the run has it already."""
+    def add(self, run: int, result: Result, head: str = "") -> bool:
+        """Add a result, for good when this returns; False: the run has it already.
+
+        `head`: of the audit log, which has the result already.
+        """
         with self._in_words(), self._transaction():
+            self._keep_head(head)
             if self._has(run, result):
                 return False
             self._db.execute(
@@ -239,6 +283,10 @@ class Journal:
             raise BadInput(
                 f"{self.path}: {error}; what was added before is kept, and goes on from there"
             ) from None
+
+
+def _with(fingerprint: str) -> str:
+    return f"with the secret {fingerprint}" if fingerprint else "without a secret"
 
 
 def _now() -> str:

@@ -89,6 +89,14 @@ def form_of(course: Path, name: str) -> Form:
     return Form(name, answers - {""}, checks)
 
 
+def is_notebook(content: bytes) -> bool:
+    """Whether it can be read as a notebook, of whatever exercise."""
+    try:
+        return bool(_notebook(content))
+    except Unreadable:
+        return False
+
+
 def cells_of(content: bytes, form: Form) -> Cells:
     """The code of a notebook. Unreadable, in words, where it is none.
 

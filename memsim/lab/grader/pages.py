@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from memsim.lab.grader.results import MAX_SHOWN, shown
 from memsim.lib.text import one_line
@@ -23,11 +24,13 @@ th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left;
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { background: var(--box); margin: 0; padding: .2rem .4rem; white-space: pre-wrap;
   font: .9em/1.4 ui-monospace, monospace; }
+code { background: var(--box); padding: 0 .2em; font: .9em/1.4 ui-monospace, monospace; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
 details { margin: 1rem 0; } summary { cursor: pointer; } details pre { margin-top: .4rem; }
 .soft { color: var(--soft); } .said { border-left: 4px solid var(--wrong); padding-left: .8rem; }
-.scrolls { overflow-x: auto; overflow-wrap: normal; }
+.scrolls { overflow-x: auto; overflow-wrap: normal; } .chart { min-width: 30rem; }
 """
+_CODE = re.compile(r"`([^`\n]+)`")
 #: Nothing is loaded from anywhere; a page without charts runs no script either.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:"
 _SCRIPTS = "; script-src 'unsafe-inline'"
@@ -54,14 +57,20 @@ def text(value: object, limit: int = MAX_SHOWN) -> str:
     return html.escape(shown(value, limit))
 
 
+def prose(value: object, limit: int = MAX_SHOWN) -> str:
+    """An author's text as HTML: what is in `backticks` is code, and all of it is escaped."""
+    return _CODE.sub(r"<code>\1</code>", text(value, limit))
+
+
 def value_of(value: object) -> str:
     """Plain data as Python writes it, as HTML."""
     return f"<pre>{text(repr(value))}</pre>"
 
 
-def paragraph(said: str, kind: str = "") -> str:
-    """A text as a paragraph of that class."""
-    return f'<p class="{kind}">{text(said)}</p>' if kind else f"<p>{text(said)}</p>"
+def paragraph(said: str, kind: str = "", as_html: Callable[[str], str] = text) -> str:
+    """A text as a paragraph of that class; an author's as prose()."""
+    told = as_html(said)
+    return f'<p class="{kind}">{told}</p>' if kind else f"<p>{told}</p>"
 
 
 def items(lines: Iterable[str]) -> str:

@@ -32,6 +32,10 @@ _NO_GRADE = (UNREADABLE, GRADER_FAILED)
 NOTHING = "nothing was handed in"
 #: Of namesakes: there are files, and nobody knows whose.
 UNSURE = "files of somebody with the same name are there"
+#: Of those who handed in files, of which none can be read as a notebook of that exercise.
+ASIDE = "what was handed in is no notebook that can be read; ask for the .ipynb"
+#: Nothing is there to be run, and what was graded before goes on counting.
+NOT_HANDED_IN = (NOTHING, UNSURE, ASIDE)
 #: Of a text that a student wrote no more is shown.
 MAX_SHOWN = 2048
 #: An answer whose text is longer is kept as the beginning of it: a journal has room for all.
@@ -47,7 +51,7 @@ class Intake:
     exercise: str
     cells: tuple[str, ...]
     flags: tuple[str, ...]
-    #: Of the file's bytes; "" where there are none.
+    #: Of the file's bytes, or of what is said of other files; "" where there are none.
     sha256: str
     #: Why there is nothing to run; "": there is something.
     problem: str = ""
@@ -75,6 +79,8 @@ class Result:
     seconds: float
     #: What the cells and the visible cases printed, cut.
     printed: str = ""
+    #: Which cells failed and at what, where that may have cost points; "": none.
+    reason: str = ""
 
 
 def case_of(verdict: Verdict) -> Json:
@@ -120,9 +126,13 @@ def as_json(result: Result) -> Json:
     return asdict(result)
 
 
+#: What results in journals of before do not have.
+_OF_BEFORE = {"printed": "", "reason": ""}
+
+
 def of_json(told: Any, where: str) -> Result:
     """The result that plain data describes. BadInput where it does not."""
-    told = {"printed": "", **checked(told, dict, where)}  # journals of before have none
+    told = {**_OF_BEFORE, **checked(told, dict, where)}
     if not _is_result(told):
         raise BadInput(f"{where}: is no result of this grader")
     return Result(**{**told, "flags": tuple(told["flags"])})
@@ -131,7 +141,9 @@ def of_json(told: Any, where: str) -> Result:
 def _is_result(told: Json) -> bool:
     if told.keys() != Result.__dataclass_fields__.keys() or told["outcome"] not in OUTCOMES:
         return False
-    texts = [told[key] for key in ("student", "exercise", "mistake", "key", "mode")]
+    texts = [
+        told[key] for key in ("student", "exercise", "mistake", "key", "mode", "printed", "reason")
+    ]
     return (
         all(isinstance(text, str) for text in [*texts, *told["flags"]])
         and type(told["score"]) in (int, float, type(None))
@@ -145,9 +157,15 @@ def newest(results: Sequence[Result]) -> dict[tuple[str, str], Result]:
     return {(result.student, result.exercise): result for result in results}
 
 
+def flags_of(result: Result) -> tuple[str, ...]:
+    """All flags of a result; where cells failed, that first."""
+    return (result.reason, *result.flags) if result.reason else result.flags
+
+
 def to_look_at(result: Result) -> tuple[str, ...]:
     """What an instructor should know of a result; that nothing was handed in is no news."""
-    return () if result.flags == (NOTHING,) else result.flags
+    flags = flags_of(result)
+    return () if flags == (NOTHING,) else flags
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:

@@ -26,18 +26,24 @@ from memsim.lab.verdict import Answer
 from memsim.lib.text import one_line
 
 RAN, FAILED, TIME_LIMIT, CRASHED = "ran", "grader failed", "time limit", "crashed"
-NOT_PLAIN = "not plain data"
+NOT_PLAIN, NOT_DEFINED = "not plain data", "not defined"
 #: Worst first: what befell one case is what is said of all.
-OUTCOMES = (FAILED, TIME_LIMIT, CRASHED, "memory", NOT_PLAIN, "not defined", RAN)
+OUTCOMES = (FAILED, TIME_LIMIT, CRASHED, "memory", NOT_PLAIN, NOT_DEFINED, RAN)
 _FAILURE = 400
 _CHUNK = 64 << 10
 #: With so many cases that take too long the others are not tried.
 _LATE = 2
+#: Cells that failed, of which is told, and how long a text of each.
+_MOST_RAISED, _RAISED = 3, 300
+_MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of it: an answer for each script, in order. `problem`: why the grader failed."""
+    """What came of it: an answer for each script, in order. `problem`: why the grader failed.
+
+    `raised`: which cells failed, and at what, before anything was asked.
+    """
 
     answers: list[Answer]
     outcome: str
@@ -45,6 +51,7 @@ class Ran:
     printed: str
     seconds: float
     problem: str = ""
+    raised: tuple[str, ...] = ()
 
 
 class _Over(Exception):
@@ -74,7 +81,7 @@ def run(
     except (NoStart, OSError) as error:
         problem = one_line(error, 300)
         return Ran([], FAILED, work.text(), work.seconds(), problem)
-    return Ran(work.answers, work.outcome(), work.text(), work.seconds())
+    return Ran(work.answers, work.outcome(), work.text(), work.seconds(), raised=tuple(work.raised))
 
 
 class _Work:
@@ -82,6 +89,7 @@ class _Work:
 
     def __init__(self, walls: Walls, limits: Limits, seconds: float, visible: int) -> None:
         self.answers: list[Answer] = []
+        self.raised: list[str] = []
         self._walls, self._limits, self._seconds = walls, limits, seconds
         self._visible = visible
         self._printed = bytearray()
@@ -105,7 +113,9 @@ class _Work:
         """Runs the cells; what goes wrong with them goes wrong with every case left."""
         child.keeps = not self.answers
         try:
-            child.ask(cells, self._left(self._limits.cells_seconds), self._limits)
+            told = child.ask(cells, self._left(self._limits.cells_seconds), self._limits)
+            if child.keeps:  # a later child's cells may know what was asked of the one before
+                self.raised = _raised(told.get("raised"))
         except _Over as over:
             self._kinds.add(over.kind)
             failure = f"the notebook's cells: {over}"
@@ -132,6 +142,9 @@ class _Work:
         told = child.ask({"script": script}, self._left(self._seconds), self._limits)
         answers, failure, kind = _checked(told, len(script))
         self._kinds.add(kind)
+        if kind == NOT_DEFINED and self.raised:
+            what = failure.partition(":")[0]
+            failure = one_line(f"{what}: {'; '.join(self.raised)}", _FAILURE)
         if failure and len(script) > 1 and len(answers) < len(script):
             failure = f"call {len(answers) + 1}, {in_words(script[len(answers)])}: {failure}"
         return Answer(answers, failure)
@@ -168,6 +181,22 @@ def _checked(told: Any, calls: int) -> tuple[list[Any], str, str]:
         return [plain(answer) for answer in answers], one_line(failure, _FAILURE), kind
     except NotPlain as error:
         return [], f"returns something else than expected: {error}", NOT_PLAIN
+
+
+def _raised(told: Any) -> list[str]:
+    """Cells that failed, in words, of a reply that anybody may have written."""
+    pairs = told[:_MOST_RAISED] if isinstance(told, list) else []
+    return [_in_words(*pair) for pair in pairs if _is_raised(pair)]
+
+
+def _is_raised(told: Any) -> bool:
+    is_pair = isinstance(told, list) and [type(one) for one in told] == [int, str]
+    return is_pair and 0 < told[0] < _MOST_CELLS
+
+
+def _in_words(number: int, said: str) -> str:
+    past = f"raised {said.removeprefix('raises ')}" if said.startswith("raises ") else said
+    return f"cell {number} {one_line(past, _RAISED)}"
 
 
 class _Child:

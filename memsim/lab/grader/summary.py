@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from memsim.lab.grader.course_run import Graded
-from memsim.lab.grader.results import Result, to_look_at
+from memsim.lab.grader.results import Result, flags_of, to_look_at
 from memsim.lib.text import one_line
 
 _LINES = 40
@@ -39,13 +39,18 @@ def _student(name: str, results: list[Result]) -> str:
 
 
 def _to_look_at(graded: Graded) -> list[str]:
-    told = [
+    """Flags, then files that are left aside: neither hides the other."""
+    flags = [
         f"{result.student} {result.exercise}: {one_line('; '.join(flags), 300)}"
         for result in graded.results
         if (flags := to_look_at(result))
     ]
-    told += [one_line(note, 200) for note in graded.notes]
-    return told if len(told) <= _LINES else [*told[:_LINES], f"and {len(told) - _LINES} more"]
+    return [*_most(flags), *_most([one_line(note, 300) for note in graded.notes])]
+
+
+def _most(told: list[str]) -> list[str]:
+    more = f"and {len(told) - _LINES} more: --json prints all"
+    return told if len(told) <= _LINES else [*told[:_LINES], more]
 
 
 def as_json(graded: Graded) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def as_json(graded: Graded) -> dict[str, Any]:
         "results": [
             {
                 "student": result.student, "exercise": result.exercise, "score": result.score,
-                "max": result.max, "outcome": result.outcome, "flags": list(result.flags),
+                "max": result.max, "outcome": result.outcome, "flags": list(flags_of(result)),
             }
             for result in graded.results
         ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from memsim.lab.grader.journal import Journal
+from memsim.lab.grader.journal import JOURNAL, Journal
 from memsim.lab.grader.pages import points_of
-from memsim.lab.grader.results import Result
+from memsim.lab.grader.results import Result, flags_of
 from memsim.lab.spec import Json
 from memsim.lib.text import one_line
 from memsim.words.errors import BadInput
@@ -17,7 +17,7 @@ _WIDTH = 200
 
 def why(folder: Path, student: str, exercises: Sequence[str]) -> list[str]:
     """Lines on what a student got for these exercises. BadInput where nothing is known."""
-    path = folder / "journal.sqlite"
+    path = folder / JOURNAL
     if not path.is_file():
         raise BadInput(f"{path}: No such file or directory; --out says where you graded")
     with Journal(path) as journal:
@@ -35,7 +35,7 @@ def _exercise(results: Sequence[Result]) -> Iterator[str]:
         f"{result.student} {result.exercise}: {points_of(result.score, result.max)}, "
         f"{result.outcome}{f'; before: {before}' if before else ''}"
     )
-    for flag in result.flags:
+    for flag in flags_of(result):
         yield f"  flag: {one_line(flag, _WIDTH)}"
     if result.mistake:
         yield f"  known mistake: {result.mistake}"
