@@ -40,11 +40,6 @@ def add(commands: Any) -> None:
     grade.add_argument("--out", type=Path, default=Path("graded"), help="where to; else graded")
     grade.add_argument("--roster", type=Path, help="CSV with a column id: who is in the class")
     grade.add_argument("--secret", type=Path, help="the one that the exercises were released with")
-    grade.add_argument(
-        "--public",
-        action="store_true",
-        help="no secret: all have the same puzzle, as released without a roster",
-    )
     add_chosen(grade)
     grade.add_argument("--jobs", type=int, default=0, metavar="N", help="at once; else one a CPU")
     grade.add_argument(
@@ -97,15 +92,15 @@ def _graded(options: argparse.Namespace) -> int:
 
 
 def _secret(options: argparse.Namespace) -> bytes | None:
-    """The course's secret; None: all have the public puzzle. BadInput where that is not said."""
-    if options.secret and options.public:
-        raise BadInput("grade: --secret and --public: give one of them")
-    if options.roster and not options.secret and not options.public:
-        raise BadInput(
-            f"{options.roster}: a roster needs --secret FILE, which drew the puzzles; if the "
-            "exercises were released without a roster, say --public"
+    """The course's secret; None: all have the public puzzle. With a roster that is said aloud."""
+    if options.secret:
+        return read_secret(options.secret)
+    if options.roster:
+        told = (
+            "no --secret: everybody is graded with the public puzzle, as released without a roster"
         )
-    return read_secret(options.secret) if options.secret else None
+        print(f"memsim: {options.roster}: {told}", file=sys.stderr)
+    return None
 
 
 def _verify(options: argparse.Namespace) -> int:
