@@ -41,6 +41,11 @@ LOWMEM_RESERVE = Remedy(
     "short addresses may then find none",
 )
 
+READ_AGAIN = Remedy(
+    "read the log again (dmesg, journalctl -k), from the report's first line to its last",
+    "who refused is told by lines that are not whole here",
+)
+
 
 def remedies_for(report: FailureReport, problem: str, verdicts: list[Verdict]) -> list[Remedy]:
     """In the order in which to try them."""
@@ -50,7 +55,10 @@ def remedies_for(report: FailureReport, problem: str, verdicts: list[Verdict]) -
         return [*_memcg(report), *_who_dies(report)]
     if problem == "limit":
         return [*_limit(report), *_who_dies(report)]
-    remedies = _order(report) if problem == ORDER else _amount(report, verdicts)
+    if problem == "damaged":
+        remedies = [READ_AGAIN]
+    else:
+        remedies = _order(report) if problem == ORDER else _amount(report, verdicts)
     if report.is_oom:
         remedies += _who_dies(report)
     return remedies
