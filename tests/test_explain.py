@@ -237,6 +237,17 @@ def test_a_failure_of_who_was_killed_before_is_said_to_be_that() -> None:
     assert "no counter tells of 36116 pages" in said(first, "memory")
 
 
+def test_others_die_for_a_spared_process_only_if_it_is_the_largest() -> None:
+    def why(text: str) -> str:
+        remedies = explain_log(text)[0].remedies
+        return next(remedy.why for remedy in remedies if "-1000 protects" in remedy.do)
+
+    # the victim, 177, has 106292 pages
+    assert why(DMESG) == "wl (152) has 102568 pages (400.7 MiB), which no kill can free"
+    larger = DMESG.replace("102775   102568", "112775   112568", 1)
+    assert why(larger) == "wl (152) is the largest, and others die for it"
+
+
 def test_a_vmalloc_failure_is_one_too() -> None:
     first = "modprobe: vmalloc error: size 8192, page order 0, failed to allocate pages, "
     explained = only(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from memsim.proc.explain.finding import size_of
 from memsim.proc.explain.memory import managed_pages, share_of
 from memsim.proc.explain.zones import ORDER, RESERVE, TOO_HIGH, Verdict
 from memsim.proc.failure import FailureReport
@@ -201,13 +202,20 @@ def _who_dies(report: FailureReport) -> list[Remedy]:
             "-1000 is never killed, 1000 first; each step weighs a thousandth of memory and swap",
         )
     ]
-    spared = [row for row in report.tasks if row.oom_score_adj == OOM_SCORE_ADJ_MIN]
-    rss = max((row.rss for row in report.tasks), default=0)
-    if any(row.rss >= rss / 2 for row in spared):
-        found.append(
-            Remedy("look at whom oom_score_adj -1000 protects",
-                   "one of them has most of the memory, and others die for it")
-        )  # fmt: skip
+    found += _spared(report)
     if not report.gfp_mask & __GFP_FS:
         found.append(Remedy("a limit for the group (memory.max)", "the kill comes where it grows"))
     return found
+
+
+def _spared(report: FailureReport) -> list[Remedy]:
+    """Who may not be killed, and has at least half of what the largest process has."""
+    spared = [row for row in report.tasks if row.oom_score_adj == OOM_SCORE_ADJ_MIN]
+    most = max(spared, key=lambda row: row.rss, default=None)
+    largest = max((row.rss for row in report.tasks), default=0)
+    if most is None or most.rss < largest / 2:
+        return []
+    has = f"has {size_of(most.rss)}, which no kill can free"
+    if most.rss == largest:
+        has = "is the largest, and others die for it"
+    return [Remedy("look at whom oom_score_adj -1000 protects", f"{most.name} ({most.pid}) {has}")]
