@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from memsim.cli.told import (
-    show_nothing,
-)
+from memsim.cli.stderr import show_nothing
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
 from memsim.proc.copies import end_buddyinfo
