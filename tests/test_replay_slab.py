@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -151,6 +152,26 @@ def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert sum(cache["requests"] for cache in each.values()) == slab["requests"]
     assert each["filp"]["requests"] == each["filp"]["exact"] > 100
     assert each["filp"]["equal"] is True
+
+
+@pytest.mark.parametrize("closed", [[], ["--closed"]], ids=["open", "closed"])
+@pytest.mark.parametrize("event", ["kmem_cache_alloc", "kmalloc", "newslab"])
+@pytest.mark.parametrize("node", ["77", "1", "-2"])
+def test_a_node_that_the_machine_has_not_is_named(
+    event: str, node: str, closed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed: list[int] = []
+
+    def change(lines: list[str]) -> None:
+        index = next(i for i, line in enumerate(lines[500:], 500) if f" {event}: " in line)
+        lines[index] = re.sub(r" node=-?\d+", f" node={node}", lines[index])
+        changed.append(index + 1)
+
+    folder = altered(tmp_path / "altered", change)
+    assert cli.main(["replay", str(folder), *closed]) == 2
+    trace = folder / "trace.txt.xz"
+    said = f"memsim: {trace}: line {changed[0]}: node {node} is not in the snapshot\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_cache_without_a_miss_that_ends_otherwise_is_named(
