@@ -302,8 +302,14 @@ def test_lines_missing_doubled_or_out_of_order_are_named(
         ("mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=GFP_X", "unknown gfp flag"),
         ("mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x3", "gfp_mask 0x3 has"),
         ("putback: (x+0) page=0xffffea0000000040 order=0 mt=5", "migratetype 5 does not exist"),
+        (
+            "mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=77 gfp_flags=0x0",
+            "migratetype 77: a r",
+        ),
+        ("mm_page_al\0c: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x0", "it has NUL bytes: "),
+        ("mm_page_al\xffc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x0", "not a trace line"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_fields_that_cannot_be_are_named(
     fields: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

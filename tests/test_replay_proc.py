@@ -333,8 +333,13 @@ def test_a_capture_needs_no_copies(tmp_path: Path, capsys: pytest.CaptureFixture
         (free(5001, 1), "pfn 0x1389 is not aligned to order 1"),
         (alloc(5000, 0, "0x3"), "gfp_mask 0x3 has forbidden zone or mobility bits"),
         (alloc(5000, 0, "GFP_NONE"), "mm_page_alloc: unknown gfp flag 'GFP_NONE'"),
+        (alloc(5000).replace("type=0", "type=99"), "migratetype 99: a request has 0 to 2"),
+        (alloc(5000).replace("page_", "p\xff\0ge_", 1), "not a trace line: "),
+        (alloc(5000).replace("alloc: ", "alloc\0: ", 1), "not a trace line: "),
+        (alloc(5000).replace("alloc: ", "alloc\xff ", 1), "not a trace line: "),
+        ("\xff", "not a trace line: "),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_events_that_cannot_be_name_their_line(
     event: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
