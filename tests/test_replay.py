@@ -15,7 +15,7 @@ import pytest
 
 from memsim import cli
 from memsim.replay.outcome import replay_capture
-from memsim.replay.pages.misses import PAGE_ELSEWHERE
+from memsim.replay.pages.misses import PAGE_ELSEWHERE, PAGE_NOT_FREED
 from memsim.replay.pages.requests import Requests
 from memsim.replay.report import as_json, as_text
 from memsim.replay.rows import unxz
@@ -145,6 +145,21 @@ def test_an_answer_that_differs_is_a_miss_explained(
     flags = altered.lines[index].split("gfp_flags=")[1].strip()
     assert (miss["order"], miss["cpu"], miss["gfp_flags"]) == (0, 0, flags)
     assert any(line.startswith("DMA32: free ") for line in miss["around"])
+
+
+def test_a_page_whose_free_is_missing_is_no_earlier_miss(tmp_path: Path) -> None:
+    altered = Altered(tmp_path)
+    lines = altered.lines
+    for index, line in enumerate(lines):
+        pfn = line.partition(" pfn=")[2].partition(" ")[0]
+        is_free = " mm_page_free: " in line and line.endswith("order=0\n")
+        if is_free and f" pfn={pfn} order=0" in lines[index + 1]:
+            lines[index] = line.replace("mm_page_free: ", "mm_not_read: ")
+            break
+    outcome = replay_capture(altered.write())
+    assert outcome.result.first_miss is not None
+    assert outcome.result.first_miss.line == index + 2
+    assert outcome.result.causes[PAGE_NOT_FREED] == 1
 
 
 def test_the_explanation_is_for_people_too(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from memsim.mm.slub.restore import restore_slab
 from memsim.mm.slub.slab import Random
 from memsim.mm.slub.snapshot import cache_lists
 from memsim.replay.outcome import Outcome, replay_capture
-from memsim.replay.pages.misses import NO_SLAB
+from memsim.replay.pages.misses import NO_SLAB, OBJECT_NOT_FREED
 from memsim.replay.rows.inputs import Kind
 from memsim.replay.rows.slab_fields import slab_values, word_of
 from memsim.trace.trace import Trace
@@ -139,6 +139,26 @@ def test_another_answer_is_a_miss_and_the_replay_goes_on(
     said = capsys.readouterr().out
     assert f"  misses, by cause:\n          1 object   {NO_SLAB}\n" in said
     assert "(100.00 %)" not in said.partition("slab objects")[2]
+
+
+def test_an_object_whose_free_is_missing_is_no_earlier_miss(tmp_path: Path) -> None:
+    """Its free, right before the request that gets it again, is taken out of the trace."""
+    changed: list[int] = []
+
+    def change(lines: list[str]) -> None:
+        for index, (line, after) in enumerate(pairwise(lines)):
+            pointer = line.partition(" ptr=")[2].partition(" ")[0]
+            if " kmem_cache_free: " in line and f" ptr={pointer} bytes_req=" in after:
+                lines[index] = line.replace("kmem_cache_free: ", "mm_not_read: ")
+                changed.append(index + 2)
+                return
+
+    slab = replay_capture(altered(tmp_path / "altered", change)).slab
+    assert slab is not None
+    assert slab.first_miss is not None
+    assert slab.first_miss.line == changed[0]
+    # the kernel gave it again and again
+    assert slab.causes[OBJECT_NOT_FREED] > 1
 
 
 def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> None:

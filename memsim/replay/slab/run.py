@@ -237,8 +237,8 @@ class SlabRun:
             return
         result.missed[s] += 1
         wanted = self.objects.itself(ptr)
-        in_use = wanted is not None and self.objects.in_use(wanted)
-        result.causes[why_object(s, obj, wanted, in_use)] += 1
+        is_first = result.first_miss is None
+        result.causes[why_object(s, obj, wanted, self.objects, is_first)] += 1
         if result.first_miss is None:
             got = 0 if obj is None else self.objects.address(obj)
             result.first_miss = SlabMiss(
