@@ -217,6 +217,11 @@ CASES: list[tuple[str, Callable[[Copies], None], str]] = [
         f"{ZONE}present: 192478 is more than spanned, 192477",
     ),
     (
+        "marks",
+        sub("zoneinfo", "min      [0-9]+", "min      94600"),
+        "Node 0, zone DMA: min: 94600 is more than low, ",
+    ),
+    (
         "overlap",
         sub("zoneinfo", "start_pfn:           4096", "start_pfn:           4095"),
         f"{ZONE}start_pfn 4095 lies in Node 0, zone DMA too",

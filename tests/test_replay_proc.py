@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,27 @@ def test_the_last_state_is_compared_with_the_recorded_one(
     ]
     (folder / "end_buddyinfo.txt").unlink()
     assert "at the end" not in command(capsys, TREE_WALK, "--proc", folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("DMA32", "Normal"), "line 2: Node 0, zone Normal: zoneinfo has"),
+        (lambda text: text.splitlines(True)[1], "it has no Node 0, zone DMA; are the files of one"),
+        (lambda text: text.replace(" \n", " 9999 \n"), "line 1: Node 0, zone DMA: 12 orders"),
+        (lambda text: text.replace("     3 ", "     3999 ", 1), "free pages, but 3840 managed"),
+    ],
+    ids=range(4),
+)
+def test_a_last_state_of_another_machine_is_refused(
+    change: Callable[[str], str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copies(tmp_path, "tree_walk")
+    end = folder / "end_buddyinfo.txt"
+    end.write_text(change(end.read_text()))
+    said = refused(capsys, TREE_WALK, "--proc", folder)
+    assert said.startswith(f"{end}: ")
+    assert says in said
 
 
 def test_the_json_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from memsim.cli.stderr import show_nothing
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
-from memsim.proc.copies import end_buddyinfo
 from memsim.proc.explain import explain_log
 from memsim.proc.explain.text import as_json as explanation_as_json
 from memsim.proc.explain.text import as_text as explanation_as_text
+from memsim.proc.fit import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
 from memsim.replay.inexact import report as inexact_report
 from memsim.replay.inexact.run import replay_trace
@@ -119,7 +119,7 @@ def _replay_trace(options: argparse.Namespace) -> int:
     if os.path.isdir(trace):
         raise BadInput(f"{trace}: a folder; --proc goes with a trace, a capture needs none")
     machine, origin = machine_from_proc(folder, seed=options.seed, steps=False)
-    recorded = end_buddyinfo(folder)
+    recorded = end_buddyinfo(folder, machine.vm)
     quiet = options.json or not sys.stderr.isatty()
     progress, reading = _shown(quiet)
     outcome = replay_trace(trace, machine.vm, seed=options.seed, progress=progress, reading=reading)

@@ -48,12 +48,16 @@ def read_copies(folder: str | Path | None) -> Copies:
     return Copies(place, zoneinfo, buddyinfo, pagetypeinfo, used, missing)
 
 
-def end_buddyinfo(folder: str | Path) -> list[BuddyinfoZone]:
-    """The rows of a copy of buddyinfo made later, end_buddyinfo(.txt); none if there is no such."""
-    place = Path(folder)
+def read_end_buddyinfo(folder: str | Path) -> tuple[list[BuddyinfoZone], str]:
+    """The rows of a copy of buddyinfo made later, and its path; none if there is no such.
+
+    It is end_buddyinfo or end_buddyinfo.txt.
+    """
     used: dict[str, str] = {}
-    text = _read_if_possible(place, "end_buddyinfo", used, {})
-    return [] if text is None else parse_buddyinfo(text, used["end_buddyinfo"])
+    text = _read_if_possible(Path(folder), "end_buddyinfo", used, {})
+    if text is None:
+        return [], ""
+    return parse_buddyinfo(text, used["end_buddyinfo"]), used["end_buddyinfo"]
 
 
 def _check_folder(folder: Path) -> None:
