@@ -355,6 +355,17 @@ def test_a_file_missing_cut_or_of_garbage_is_named(
     assert refused(folder, capsys) == f"{name}: not a file"
 
 
+def test_a_folder_without_a_capture_is_told_what_one_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").write_text("")
+    assert cli.main(["replay", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"memsim: {tmp_path}: no capture: it has none of meta.json, snapshot_")
+    assert "memsim replay TRACE --proc DIR" in said
+    assert said.count("\n") == 1
+
+
 def test_a_machine_with_more_cpus_than_the_window_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
