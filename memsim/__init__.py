@@ -73,6 +73,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_LATER[name]), name)
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]
+
+
 __all__ = [
     "SLAB_ACCOUNT",
     "SLAB_CACHE_DMA",

@@ -350,6 +350,14 @@ def test_of_a_damaged_report_is_kept_what_does_not_rest_on_the_damage() -> None:
     assert [verdict.missing for verdict in no_total.zones] == [18, 728]
     assert not {"points", "memory"} & {finding.about for finding in no_total.findings}
     assert "Victim: wl (177)" in said(no_total, "choice")
+    # nor are there points where nothing tells of RAM at all
+    lines = [line for line in DMESG.split("\n") if "pages RAM" not in line]
+    assert explain_log("\n".join(lines))[0].problem == "damaged"
+    short = "\n".join(lines[:34] + lines[42:])
+    short_one = explain_log(short)[0]
+    assert short_one.problem == "amount"
+    assert [verdict.missing for verdict in short_one.zones] == [18, 728]
+    assert "points" not in {finding.about for finding in short_one.findings}
     # who dies in a memory cgroup does not rest on the machine's memory
     assert explain_log(MEMCG)[0].problem == "memcg"
 

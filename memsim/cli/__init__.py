@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_no_more()
         return 1
     except OSError as error:
-        _print_no_more()
+        if error.filename is None:
+            _print_no_more()
         where = one_line(error.filename or "standard output", 200)
         return refuse(f"{where}: {error.strerror or type(error).__name__}", 2)
     except KeyboardInterrupt:

@@ -36,10 +36,22 @@ def damages(report: FailureReport) -> list[Damage]:
     return sorted(found, key=lambda damage: damage.line)
 
 
+def is_total_known(report: FailureReport, damaged: list[Damage]) -> bool:
+    """Is it known how much memory there is? Shares of it are, and what oom_score_adj weighs."""
+    told = report.mem is not None and "ram" in report.mem.last
+    return told and all(damage.zone for damage in damaged)
+
+
 def _of_memory(report: FailureReport, mem: MemInfo) -> Iterator[Damage]:
-    """The total of RAM: is it there, and is there room in it for what the other lines tell?"""
+    """The total of RAM: is it there, and is there room in it for what the other lines tell?
+
+    Who leaves out all lines but the zones' has a report that is short, and whole.
+    """
     if "ram" not in mem.last:
-        yield Damage(report.lines["mem"], "no line 'pages RAM' up to here: the totals are missing.")
+        if not mem.totals:
+            return
+        says = "no line 'pages RAM' up to here: the totals are missing."
+        yield Damage(report.lines.get("mem", 0), says)
         return
     ram, reserved = mem.last["ram"], mem.last.get("reserved", 0)
     managed = managed_pages(mem)
@@ -47,7 +59,7 @@ def _of_memory(report: FailureReport, mem: MemInfo) -> Iterator[Damage]:
     if managed < max(of_zones, 1):
         zones = f", but the zones above manage {of_zones}" if of_zones else ""
         says = f"{ram} pages RAM, {reserved} of them reserved{zones}: that cannot be."
-        yield Damage(report.lines["ram"], says)
+        yield Damage(report.lines.get("ram", 0), says)
         return
     most = max(shares(mem), key=lambda share: share.pages)
     if most.pages > managed:
@@ -57,7 +69,7 @@ def _of_memory(report: FailureReport, mem: MemInfo) -> Iterator[Damage]:
 
 def _of_zone(report: FailureReport, zone: ZoneMem, nr_reserves: int) -> Iterator[Damage]:
     """A zone's three lines: are they there, and do they agree?"""
-    line = report.lines[f"zone {zone.node} {zone.name}"]
+    line = report.lines.get(f"zone {zone.node} {zone.name}", 0)
     if len(zone.lowmem_reserve) < nr_reserves:
         says = f"no whole lowmem_reserve[] of zone {zone.name} follows."
         yield Damage(line, says, zone)
@@ -74,7 +86,7 @@ def _of_zone(report: FailureReport, zone: ZoneMem, nr_reserves: int) -> Iterator
 
 def _of_blocks(report: FailureReport, zone: ZoneMem) -> Iterator[Damage]:
     """The line of free blocks: the kernel adds up the numbers that it prints."""
-    line = report.lines[f"blocks {zone.node} {zone.name}"]
+    line = report.lines.get(f"blocks {zone.node} {zone.name}", 0)
     total = sum(blocks * zone.block_kb << order for order, blocks in enumerate(zone.nr_free))
     if total != zone.free_kb:
         says = f"the free blocks of zone {zone.name} are {total} kB, not {zone.free_kb} kB."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memsim.mm.page_alloc.zone_walk import alloc_flags_of_mask
-from memsim.proc.explain.damage import Damage, damages
+from memsim.proc.explain.damage import Damage, damages, is_total_known
 from memsim.proc.explain.finding import Finding, size_of
 from memsim.proc.explain.memory import memory_findings
 from memsim.proc.explain.remedies import Remedy, remedies_for
@@ -73,8 +73,7 @@ def explain_failure(report: FailureReport, *, is_victim: bool = False) -> Explan
         if not any(verdict.zone is damage.zone for damage in damaged)
     ]
     problem = _problem(report, zones, is_victim, damaged)
-    # the shares of memory, and what oom_score_adj weighs, are of all that there is
-    total_known = all(damage.zone for damage in damaged)
+    total_known = is_total_known(report, damaged)
     findings = [
         *(damage.finding() for damage in damaged),
         request_finding(report),
