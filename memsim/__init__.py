@@ -6,8 +6,11 @@
 >>> machine.free_pages(pfn)
 """
 
-from memsim.machine import Job, Machine, Operation, Recording, Schedule
-from memsim.proc.machine import machine_from_proc
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from memsim.words.baseline import KERNEL, KERNEL_VERSION
 from memsim.words.errors import (
     BadDescription,
@@ -51,7 +54,28 @@ from memsim.words.slab import (
     ZERO_SIZE_PTR,
 )
 
+if TYPE_CHECKING:
+    from memsim.machine import Job, Machine, Operation, Recording, Schedule
+    from memsim.proc.machine import machine_from_proc
+
 __version__ = "0.1.0"
+
+#: Loaded when asked for: who interrupts the command meanwhile is answered by it.
+_LATER = {
+    **dict.fromkeys(("Job", "Machine", "Operation", "Recording", "Schedule"), "memsim.machine"),
+    "machine_from_proc": "memsim.proc.machine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]
+
 
 __all__ = [
     "SLAB_ACCOUNT",

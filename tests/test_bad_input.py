@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -294,6 +295,10 @@ def test_one_line_can_be_printed_and_is_short(text: str, limit: int) -> None:
     assert len(line) <= 10 * limit
 
 
+CAPTURE = str(ROOT / "tests" / "data" / "captures" / "net_loopback")
+DMESG = str(ROOT / "tests" / "data" / "oom" / "highatomic_dmesg.txt.xz")
+
+
 def memsim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "memsim.cli", *arguments]
     return subprocess.run(
@@ -335,6 +340,59 @@ def test_output_that_nobody_reads_to_its_end_is_no_traceback() -> None:
     command = f"{sys.executable} -m memsim.cli replay {capture} | head -c 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.stdout, done.stderr) == (done.stdout[:1], "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["replay", CAPTURE], ["explain", DMESG], ["workload", "desktop", "--steps", "1"], ["--help"]],
+)
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("> /dev/full", "memsim: standard output: No space left on device\n"),
+        (">&-", "memsim: standard output is closed: nothing could be printed\n"),
+    ],
+)
+def test_output_that_cannot_be_written_exits_2_with_one_line(
+    arguments: list[str], output: str, says: str
+) -> None:
+    command = shlex.join([sys.executable, "-m", "memsim.cli", *arguments])
+    environment = {name: told for name, told in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        f"{command} {output}", shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env=environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, says)
+
+
+INTERRUPTED = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from memsim.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("module", ["memsim.machine", "memsim.cli.model", "memsim.replay.run"])
+def test_who_interrupts_a_command_that_is_loaded_gets_no_traceback(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, module, "replay", CAPTURE]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "memsim: interrupted\n")
+
+
+def test_a_command_loads_its_own_modules_alone() -> None:
+    code = (
+        "import sys; from memsim.cli import main; main(['explain', 'nowhere']); "
+        "print(*(name for name in sys.modules if name.startswith('memsim.lab')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout == "\n"
 
 
 def test_names_that_the_terminal_cannot_show_are_escaped(tmp_path: Path) -> None:

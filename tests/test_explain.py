@@ -42,17 +42,18 @@ NODE = (
 
 
 def zone(name: str, free: int, low: int, reserve: str, blocks: str, more: str = "") -> list[str]:
-    """A zone's three lines: free and min in kB, blocks from order 0 on."""
-    words = []
-    for order, word in enumerate(blocks.split()):
+    """A zone's three lines: free and min in kB, blocks from order 0 on; of others there are 0."""
+    words, total = [], 0
+    for order, word in enumerate([*blocks.split(), *["0"] * 11][:11]):
         number, _, types = word.partition("(")
+        total += int(number) * 4 << order
         words.append(f"{number}*{4 << order}kB" + f" ({types}" * bool(types))
     return [
         f"Node 0 {name} free:{free}kB min:{low}kB low:{low * 2}kB high:{low * 3}kB {more}"
         "active_anon:0kB present:1048576kB managed:1048576kB free_pcp:0kB local_pcp:0kB "
         "free_cma:0kB",
         f"lowmem_reserve[]: {reserve}",
-        f"Node 0 {name}: {' '.join(words)} = {free}kB",
+        f"Node 0 {name}: {' '.join(words)} = {total}kB",
     ]
 
 
@@ -61,7 +62,7 @@ def log(first: str, *zones: list[str]) -> str:
     lines = [first, "Call Trace:", " dump_stack+0x6b/0x83", "Mem-Info:", NODE]
     lines += [line for lines in zones for line in lines[:2]]
     lines += [lines[2] for lines in zones]
-    return "\n".join([*lines, "0 pages hwpoisoned", ""])
+    return "\n".join([*lines, f"{262144 * len(zones)} pages RAM", "0 pages hwpoisoned", ""])
 
 
 ATOMIC = "kworker/u8:1: page allocation failure: order:{}, mode:0x{}, nodemask=(null)"
@@ -236,6 +237,17 @@ def test_a_failure_of_who_was_killed_before_is_said_to_be_that() -> None:
     assert "no counter tells of 36116 pages" in said(first, "memory")
 
 
+def test_others_die_for_a_spared_process_only_if_it_is_the_largest() -> None:
+    def why(text: str) -> str:
+        remedies = explain_log(text)[0].remedies
+        return next(remedy.why for remedy in remedies if "-1000 protects" in remedy.do)
+
+    # the victim, 177, has 106292 pages
+    assert why(DMESG) == "wl (152) has 102568 pages (400.7 MiB), which no kill can free"
+    larger = DMESG.replace("102775   102568", "112775   112568", 1)
+    assert why(larger) == "wl (152) is the largest, and others die for it"
+
+
 def test_a_vmalloc_failure_is_one_too() -> None:
     first = "modprobe: vmalloc error: size 8192, page order 0, failed to allocate pages, "
     explained = only(
@@ -283,6 +295,73 @@ def test_a_failure_of_the_model_is_explained_by_the_check_that_refused(
         assert (verdict.answer == ENOUGH) is granted is False
 
 
+# What is cut off or damaged
+
+SPOILED = b"\xff\x00".decode("utf-8", "replace")
+ZONE_DMA = DMESG.index("lowmem_reserve[]:")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("lowmem_reserve[]:", f"lowmem_res{SPOILED}rve[]:", 44, "no whole lowmem_reserve[] of"),
+        (": 0 563 563 563 563", ": 0 563 56", 44, "no whole lowmem_reserve[] of zone DMA follows"),
+        ("Node 0 DMA: ", f"Node 0 DM{SPOILED}A: ", 44, "the free blocks of zone DMA do not follow"),
+        ("DMA: 1*4kB", "DMA: 9*4kB", 48, "blocks of zone DMA are 2284 kB, not 2252 kB"),
+        ("min:76kB", "min:94600kB", 44, "zone DMA: min is above low"),
+        ("163707 pages RAM", "-163707 pages RAM", 59, "no line 'pages RAM'"),
+        ("163707 pages RAM", "0 pages RAM", 56, "0 pages RAM, 12682 of them reserved, but the zo"),
+        ("12682 pages reserved", "163706 pages reserved", 56, "the zones above manage 151025"),
+        ("inactive_anon:101439", "inactive_anon:1014390", 35, "of 151025 in all"),
+        ("order=0", "order=12", 48, "zone DMA has 11 orders: none asks for 12"),
+    ],
+)
+def test_a_report_that_contradicts_itself_gets_no_verdict(
+    old: str, new: str, line: int, says: str
+) -> None:
+    _is_damaged(DMESG.replace(old, new, 1), line, says)
+
+
+@pytest.mark.parametrize("length", [0, 10, 30])
+def test_a_report_that_is_cut_off_gets_no_verdict(length: int) -> None:
+    cut = DMESG[: ZONE_DMA + length]
+    _is_damaged(cut, 44, "zone DMA")
+    _is_damaged(cut, 44 if length < 30 else 45, "no line 'pages RAM' up to here")
+
+
+def _is_damaged(text: str, line: int, says: str) -> None:
+    """The first report of the text is said to be damaged there, and nothing rests on it."""
+    explained = explain_log(text)[0]
+    assert explained.problem == "damaged"
+    assert "is cut off or damaged: it cannot be told who refused" in explained.title
+    told = [one for one in explained.findings if one.about == "cut off or damaged"]
+    assert any(one.line == line and says in one.says for one in told), told
+    assert explained.remedies[0].do.startswith("read the log again")
+    assert not any("granted" in one.says for one in explained.findings)
+
+
+def test_of_a_damaged_report_is_kept_what_does_not_rest_on_the_damage() -> None:
+    text = DMESG.replace("lowmem_reserve[]:", f"lowmem_res{SPOILED}rve[]:", 1)
+    one_zone = explain_log(text)[0]
+    assert [verdict.zone.name for verdict in one_zone.zones] == ["DMA32"]
+    assert "= 257511" in said(one_zone, "points")
+    assert "of 151025 pages" in said(one_zone, "memory")
+    no_total = explain_log(DMESG.replace("163707 pages RAM", "0 pages RAM", 1))[0]
+    assert [verdict.missing for verdict in no_total.zones] == [18, 728]
+    assert not {"points", "memory"} & {finding.about for finding in no_total.findings}
+    assert "Victim: wl (177)" in said(no_total, "choice")
+    # nor are there points where nothing tells of RAM at all
+    lines = [line for line in DMESG.split("\n") if "pages RAM" not in line]
+    assert explain_log("\n".join(lines))[0].problem == "damaged"
+    short = "\n".join(lines[:34] + lines[42:])
+    short_one = explain_log(short)[0]
+    assert short_one.problem == "amount"
+    assert [verdict.missing for verdict in short_one.zones] == [18, 728]
+    assert "points" not in {finding.about for finding in short_one.findings}
+    # who dies in a memory cgroup does not rest on the machine's memory
+    assert explain_log(MEMCG)[0].problem == "memcg"
+
+
 # What is no report
 
 
@@ -293,6 +372,7 @@ def test_a_failure_of_the_model_is_explained_by_the_check_that_refused(
         ("[    0.000000] Linux version 6.12\n", "log: no line has"),
         ("x\nwl invoked oom-killer: gfp_mask=0x", "log: line 2: not as the kernel prints it"),
         ("a: page allocation failure: order:99, mode:0xcc0(GFP_KERNEL)", "order: 99 is not from"),
+        ("a: page allocation failure: order:50, mode:0xcc0(GFP_KERNEL)", "not from 0 to 15"),
         ("a: page allocation failure: order:0, mode:0xcc0(GFP_WRONG)", "unknown gfp flag"),
         (FRAGMENTED.replace("free:400000kB", "free:4x0kB"), "line 6: 'free:4x0kB' is not"),
         (FRAGMENTED.replace("min:4000kB ", ""), "line 6: no min: in it"),

@@ -100,6 +100,14 @@ def test_the_recorded_form() -> None:
     assert (rows.facts.lost, rows.facts.backwards, rows.facts.in_seconds) == (0, 0, 1)
 
 
+def test_what_perf_counts_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """`perf script -F +period` puts a number before it, in lines with the same head too."""
+    text = (TRACES / "perf.txt").read_text()
+    counted = re.sub(r": +(kmem|pagemap):", r":          1 \1:", text)
+    assert counted.count(" 1 kmem:") > 20
+    assert events(rows_of_text(counted, tmp_path)) == events(rows_of(TRACES / "perf.txt"))
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_gives_the_same_events(name: str) -> None:
     rows, recorded = rows_of(TRACES / name), rows_of(RECORDED)
@@ -304,7 +312,7 @@ def test_spoilt_lines_are_refused_or_read(tmp_path: Path) -> None:
         said = outcome(bytes(data), tmp_path)
         read += said is None
         assert said is None or (said.isprintable() and re.search(r": line \d+: ", said))
-    assert 100 < read < 900
+    assert 50 < read < 900
 
 
 def outcome(data: bytes, tmp_path: Path) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,11 @@ CASES: list[tuple[str, Callable[[Copies], None], str]] = [
         f"{ZONE}present: 192478 is more than spanned, 192477",
     ),
     (
+        "marks",
+        sub("zoneinfo", "min      [0-9]+", "min      94600"),
+        "Node 0, zone DMA: min: 94600 is more than low, ",
+    ),
+    (
         "overlap",
         sub("zoneinfo", "start_pfn:           4096", "start_pfn:           4095"),
         f"{ZONE}start_pfn 4095 lies in Node 0, zone DMA too",
@@ -408,6 +414,31 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "not read: pagetypeinfo: Permission denied" in str(origin)
     closed = "zoneinfo"
     assert refusal(folder) == f"{folder}/zoneinfo: cannot be read: Permission denied"
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[str]:
+    """A folder that its owner may not look into; root, who may, is nobody meanwhile."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0)
+        if user == 0:
+            os.seteuid(65534)
+        yield folder
+        os.seteuid(user)
+        os.chmod(folder, 0o700)
+
+
+@pytest.mark.parametrize("arguments", [["proc", "{}"], ["replay", "{}/x", "--proc", "{}"],
+                                       ["proc", "{}/inner"], ["replay", "{}"]])  # fmt: skip
+def test_a_folder_that_may_not_be_read(
+    arguments: list[str], closed_folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([word.format(closed_folder) for word in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"memsim: {closed_folder}")
+    assert "cannot be read: Permission denied" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("pattern", ["{}", "{}.txt", "start_{}", "start_{}.txt"])

@@ -15,7 +15,7 @@ import pytest
 
 from memsim import cli
 from memsim.replay.outcome import replay_capture
-from memsim.replay.pages.misses import PAGE_ELSEWHERE
+from memsim.replay.pages.misses import PAGE_ELSEWHERE, PAGE_NOT_FREED
 from memsim.replay.pages.requests import Requests
 from memsim.replay.report import as_json, as_text
 from memsim.replay.rows import unxz
@@ -145,6 +145,21 @@ def test_an_answer_that_differs_is_a_miss_explained(
     flags = altered.lines[index].split("gfp_flags=")[1].strip()
     assert (miss["order"], miss["cpu"], miss["gfp_flags"]) == (0, 0, flags)
     assert any(line.startswith("DMA32: free ") for line in miss["around"])
+
+
+def test_a_page_whose_free_is_missing_is_no_earlier_miss(tmp_path: Path) -> None:
+    altered = Altered(tmp_path)
+    lines = altered.lines
+    for index, line in enumerate(lines):
+        pfn = line.partition(" pfn=")[2].partition(" ")[0]
+        is_free = " mm_page_free: " in line and line.endswith("order=0\n")
+        if is_free and f" pfn={pfn} order=0" in lines[index + 1]:
+            lines[index] = line.replace("mm_page_free: ", "mm_not_read: ")
+            break
+    outcome = replay_capture(altered.write())
+    assert outcome.result.first_miss is not None
+    assert outcome.result.first_miss.line == index + 2
+    assert outcome.result.causes[PAGE_NOT_FREED] == 1
 
 
 def test_the_explanation_is_for_people_too(tmp_path: Path) -> None:
@@ -302,8 +317,14 @@ def test_lines_missing_doubled_or_out_of_order_are_named(
         ("mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=GFP_X", "unknown gfp flag"),
         ("mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x3", "gfp_mask 0x3 has"),
         ("putback: (x+0) page=0xffffea0000000040 order=0 mt=5", "migratetype 5 does not exist"),
+        (
+            "mm_page_alloc: page=1 pfn=0x1 order=0 migratetype=77 gfp_flags=0x0",
+            "migratetype 77: a r",
+        ),
+        ("mm_page_al\0c: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x0", "it has NUL bytes: "),
+        ("mm_page_al\xffc: page=1 pfn=0x1 order=0 migratetype=0 gfp_flags=0x0", "not a trace line"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_fields_that_cannot_be_are_named(
     fields: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -332,6 +353,17 @@ def test_a_file_missing_cut_or_of_garbage_is_named(
     assert refused(folder, capsys) == f"{name}: cannot be read: No such file or directory"
     (folder / name).mkdir()
     assert refused(folder, capsys) == f"{name}: not a file"
+
+
+def test_a_folder_without_a_capture_is_told_what_one_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").write_text("")
+    assert cli.main(["replay", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"memsim: {tmp_path}: no capture: it has none of meta.json, snapshot_")
+    assert "memsim replay TRACE --proc DIR" in said
+    assert said.count("\n") == 1
 
 
 def test_a_machine_with_more_cpus_than_the_window_is_refused(

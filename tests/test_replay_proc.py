@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,27 @@ def test_the_last_state_is_compared_with_the_recorded_one(
     assert "at the end" not in command(capsys, TREE_WALK, "--proc", folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("DMA32", "Normal"), "line 2: Node 0, zone Normal: zoneinfo has"),
+        (lambda text: text.splitlines(True)[1], "it has no Node 0, zone DMA; are the files of one"),
+        (lambda text: text.replace(" \n", " 9999 \n"), "line 1: Node 0, zone DMA: 12 orders"),
+        (lambda text: text.replace("     3 ", "     3999 ", 1), "free pages, but 3840 managed"),
+    ],
+    ids=range(4),
+)
+def test_a_last_state_of_another_machine_is_refused(
+    change: Callable[[str], str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copies(tmp_path, "tree_walk")
+    end = folder / "end_buddyinfo.txt"
+    end.write_text(change(end.read_text()))
+    said = refused(capsys, TREE_WALK, "--proc", folder)
+    assert said.startswith(f"{end}: ")
+    assert says in said
+
+
 def test_the_json_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = copies(tmp_path, "tree_walk")
     said: dict[str, Any] = json.loads(command(capsys, TREE_WALK, "--proc", folder, "--json"))
@@ -333,8 +355,13 @@ def test_a_capture_needs_no_copies(tmp_path: Path, capsys: pytest.CaptureFixture
         (free(5001, 1), "pfn 0x1389 is not aligned to order 1"),
         (alloc(5000, 0, "0x3"), "gfp_mask 0x3 has forbidden zone or mobility bits"),
         (alloc(5000, 0, "GFP_NONE"), "mm_page_alloc: unknown gfp flag 'GFP_NONE'"),
+        (alloc(5000).replace("type=0", "type=99"), "migratetype 99: a request has 0 to 2"),
+        (alloc(5000).replace("page_", "p\xff\0ge_", 1), "not a trace line: "),
+        (alloc(5000).replace("alloc: ", "alloc\0: ", 1), "not a trace line: "),
+        (alloc(5000).replace("alloc: ", "alloc\xff ", 1), "not a trace line: "),
+        ("\xff", "not a trace line: "),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_events_that_cannot_be_name_their_line(
     event: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from memsim.mm.slub.restore import restore_slab
 from memsim.mm.slub.slab import Random
 from memsim.mm.slub.snapshot import cache_lists
 from memsim.replay.outcome import Outcome, replay_capture
-from memsim.replay.pages.misses import NO_SLAB
+from memsim.replay.pages.misses import NO_SLAB, OBJECT_NOT_FREED
 from memsim.replay.rows.inputs import Kind
 from memsim.replay.rows.slab_fields import slab_values, word_of
 from memsim.trace.trace import Trace
@@ -140,6 +141,26 @@ def test_another_answer_is_a_miss_and_the_replay_goes_on(
     assert "(100.00 %)" not in said.partition("slab objects")[2]
 
 
+def test_an_object_whose_free_is_missing_is_no_earlier_miss(tmp_path: Path) -> None:
+    """Its free, right before the request that gets it again, is taken out of the trace."""
+    changed: list[int] = []
+
+    def change(lines: list[str]) -> None:
+        for index, (line, after) in enumerate(pairwise(lines)):
+            pointer = line.partition(" ptr=")[2].partition(" ")[0]
+            if " kmem_cache_free: " in line and f" ptr={pointer} bytes_req=" in after:
+                lines[index] = line.replace("kmem_cache_free: ", "mm_not_read: ")
+                changed.append(index + 2)
+                return
+
+    slab = replay_capture(altered(tmp_path / "altered", change)).slab
+    assert slab is not None
+    assert slab.first_miss is not None
+    assert slab.first_miss.line == changed[0]
+    # the kernel gave it again and again
+    assert slab.causes[OBJECT_NOT_FREED] > 1
+
+
 def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", "--json", str(SMALL)]) == 0
     slab = json.loads(capsys.readouterr().out)["slab"]
@@ -151,6 +172,26 @@ def test_the_json_form_has_the_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert sum(cache["requests"] for cache in each.values()) == slab["requests"]
     assert each["filp"]["requests"] == each["filp"]["exact"] > 100
     assert each["filp"]["equal"] is True
+
+
+@pytest.mark.parametrize("closed", [[], ["--closed"]], ids=["open", "closed"])
+@pytest.mark.parametrize("event", ["kmem_cache_alloc", "kmalloc", "newslab"])
+@pytest.mark.parametrize("node", ["77", "1", "-2"])
+def test_a_node_that_the_machine_has_not_is_named(
+    event: str, node: str, closed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed: list[int] = []
+
+    def change(lines: list[str]) -> None:
+        index = next(i for i, line in enumerate(lines[500:], 500) if f" {event}: " in line)
+        lines[index] = re.sub(r" node=-?\d+", f" node={node}", lines[index])
+        changed.append(index + 1)
+
+    folder = altered(tmp_path / "altered", change)
+    assert cli.main(["replay", str(folder), *closed]) == 2
+    trace = folder / "trace.txt.xz"
+    said = f"memsim: {trace}: line {changed[0]}: node {node} is not in the snapshot\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_cache_without_a_miss_that_ends_otherwise_is_named(

@@ -9,14 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memsim.cli.told import (
-    add_chosen,
-    by_file,
-    named,
-    print_fates,
-    show_nothing,
-    shown_names,
-)
+from memsim.cli.stderr import show_nothing
+from memsim.cli.told import add_chosen, by_file, named, print_fates, shown_names
 from memsim.doctor import doctor
 from memsim.lab.cut import names_in
 from memsim.lab.handout import as_lines, hand_out_course

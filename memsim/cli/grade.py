@@ -9,10 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from memsim.cli.told import (
-    add_chosen,
-    refuse,
-)
+from memsim.cli.stderr import refuse
+from memsim.cli.told import add_chosen
 from memsim.lab.cut import chosen, names_in
 from memsim.lab.grader import summary
 from memsim.lab.grader.course_run import Class, grade_class

@@ -7,23 +7,23 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from memsim.cli.told import (
-    show_nothing,
-)
+from memsim.cli.stderr import show_nothing
 from memsim.lib.text import one_line
 from memsim.proc import report as proc_report
-from memsim.proc.copies import end_buddyinfo
 from memsim.proc.explain import explain_log
 from memsim.proc.explain.text import as_json as explanation_as_json
 from memsim.proc.explain.text import as_text as explanation_as_text
+from memsim.proc.fit import end_buddyinfo
 from memsim.proc.machine import machine_from_proc
 from memsim.replay.inexact import report as inexact_report
 from memsim.replay.inexact.run import replay_trace
 from memsim.replay.outcome import replay_capture
 from memsim.replay.report import as_json, as_text
+from memsim.replay.rows.capture import FILES
 from memsim.replay.rows.unxz import STDIN, contents
 from memsim.words.errors import BadInput
 from memsim.workload import PRESETS
@@ -121,7 +121,7 @@ def _replay_trace(options: argparse.Namespace) -> int:
     if os.path.isdir(trace):
         raise BadInput(f"{trace}: a folder; --proc goes with a trace, a capture needs none")
     machine, origin = machine_from_proc(folder, seed=options.seed, steps=False)
-    recorded = end_buddyinfo(folder)
+    recorded = end_buddyinfo(folder, machine.vm)
     quiet = options.json or not sys.stderr.isatty()
     progress, reading = _shown(quiet)
     outcome = replay_trace(trace, machine.vm, seed=options.seed, progress=progress, reading=reading)
@@ -133,13 +133,25 @@ def _replay_trace(options: argparse.Namespace) -> int:
 
 
 def _check_capture(path: Path) -> None:
-    """A trace alone is no capture: say what else is needed."""
+    """A trace alone is no capture, nor is any folder: say what else is needed."""
     if path == STDIN or os.path.isfile(path):
         raise BadInput(
             f"{path}: a trace does not tell the state it began in: add --proc DIR, a folder with "
             "copies of /proc/zoneinfo, buddyinfo and pagetypeinfo from then; or give the folder "
             "of a capture"
         )
+    if _has_none(path, FILES):
+        raise BadInput(
+            f"{one_line(path, 200)}: no capture: it has none of {', '.join(FILES)}; a trace that "
+            "was recorded without them is replayed by memsim replay TRACE --proc DIR"
+        )
+
+
+def _has_none(folder: Path, names: tuple[str, ...]) -> bool:
+    """Is it a folder with none of these? One that cannot be read is not known to be."""
+    with suppress(OSError, ValueError):
+        return not set(names) & set(os.listdir(folder))
+    return False
 
 
 def _proc(options: argparse.Namespace) -> int:

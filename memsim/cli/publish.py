@@ -8,12 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memsim.cli.told import (
-    check_jobs,
-    named,
-    show_nothing,
-    shown_names,
-)
+from memsim.cli.stderr import show_nothing
+from memsim.cli.told import check_jobs, named, shown_names
 from memsim.lab.handout import came_with
 from memsim.words.errors import BadInput
 

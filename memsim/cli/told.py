@@ -8,14 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from memsim.cli.stderr import show_nothing
 from memsim.lab.handout import Fate, as_lines
 from memsim.words.errors import BadInput
-
-
-def refuse(what: str, status: int) -> int:
-    """One line on stderr; returns the status."""
-    print(f"memsim: {what}", file=sys.stderr)
-    return status
 
 
 def named(folder: str) -> Path:
@@ -54,9 +49,3 @@ def shown_names(options: argparse.Namespace) -> Callable[[str], None]:
     if options.json or not sys.stderr.isatty():
         return lambda name: None
     return lambda name: print(f"\r\033[K{name}", end="", file=sys.stderr, flush=True)
-
-
-def show_nothing(quiet: bool) -> None:
-    """Take away what was shown while the work went on."""
-    if not quiet:
-        print("\r\033[K", end="", file=sys.stderr)

@@ -48,17 +48,23 @@ def read_copies(folder: str | Path | None) -> Copies:
     return Copies(place, zoneinfo, buddyinfo, pagetypeinfo, used, missing)
 
 
-def end_buddyinfo(folder: str | Path) -> list[BuddyinfoZone]:
-    """The rows of a copy of buddyinfo made later, end_buddyinfo(.txt); none if there is no such."""
-    place = Path(folder)
+def read_end_buddyinfo(folder: str | Path) -> tuple[list[BuddyinfoZone], str]:
+    """The rows of a copy of buddyinfo made later, and its path; none if there is no such.
+
+    It is end_buddyinfo or end_buddyinfo.txt.
+    """
     used: dict[str, str] = {}
-    text = _read_if_possible(place, "end_buddyinfo", used, {})
-    return [] if text is None else parse_buddyinfo(text, used["end_buddyinfo"])
+    text = _read_if_possible(Path(folder), "end_buddyinfo", used, {})
+    if text is None:
+        return [], ""
+    return parse_buddyinfo(text, used["end_buddyinfo"]), used["end_buddyinfo"]
 
 
 def _check_folder(folder: Path) -> None:
     try:
         is_folder = folder.is_dir()
+    except PermissionError as error:
+        raise _closed(folder, error) from None
     except (OSError, ValueError):
         is_folder = False
     if not is_folder:
@@ -70,7 +76,16 @@ def _check_folder(folder: Path) -> None:
 
 def _find(folder: Path, name: str) -> Path | None:
     names = (name, f"{name}.txt", f"start_{name}", f"start_{name}.txt")
-    return next((folder / n for n in names if (folder / n).exists()), None)
+    try:
+        return next((folder / n for n in names if (folder / n).exists()), None)
+    except OSError as error:
+        raise _closed(folder, error) from None
+
+
+def _closed(folder: Path, error: OSError) -> BadInput:
+    """The error for a folder whose files may not be looked for."""
+    what = "give yourself the right to read it, or copy the files to a folder of your own"
+    return BadInput(f"{one_line(folder, 200)}: cannot be read: {_reason(error)}; {what}")
 
 
 def _read(folder: Path, name: str, used: dict[str, str]) -> str:

@@ -46,7 +46,8 @@ class FailureReport:
 
     `what`: OOM, or what failed ("page allocation failure: order:4"). gfp_mask: by its names, as
     the reference kernel numbers them; told_mask: the number in the log. `line` is its first, and
-    `lines` tells where in the log its parts are: "zone 0 DMA32", "tasks", "chosen" and so on.
+    `lines` tells where its parts are: "zone 0 DMA32", "tasks", "chosen" and so on; "mem":
+    the last about memory.
     """
 
     what: str

@@ -102,8 +102,8 @@ def _failed(found: re.Match[str], line: Line) -> FailureReport:
 
 
 def _order(order: int, line: Line, least: int) -> int:
-    if not least <= order <= 63:
-        raise line.bad(f"order: {order} is not from {least} to 63; {_HOW}")
+    if not least <= order < _MAX_ORDERS:
+        raise line.bad(f"order: {order} is not from {least} to {_MAX_ORDERS - 1}; {_HOW}")
     return order
 
 
@@ -118,9 +118,10 @@ def _mask(found: re.Match[str], line: Line) -> tuple[int, int]:
         raise line.bad(f"gfp_mask: {error}; {_HOW}") from None
 
 
-def _mem(report: FailureReport) -> MemInfo:
+def _mem(report: FailureReport, line: Line) -> MemInfo:
     if report.mem is None:
         report.mem = MemInfo()
+    report.lines["mem"] = line.number
     return report.mem
 
 
@@ -136,7 +137,7 @@ def _totals(_: _Reader, report: FailureReport, found: re.Match[str], line: Line)
 
 
 def _mem_begins(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
-    _mem(report)
+    _mem(report, line)
 
 
 def _counters(text: str, line: Line) -> dict[str, int]:
@@ -152,7 +153,7 @@ def _counters(text: str, line: Line) -> dict[str, int]:
 
 def _node(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
     nid = line.integer(found[1], "node", MAX_NODE)
-    _mem(report).nodes.append(NodeMem(nid, _counters(found[2], line), found[3] == "yes"))
+    _mem(report, line).nodes.append(NodeMem(nid, _counters(found[2], line), found[3] == "yes"))
     report.lines[f"node {nid}"] = line.number
 
 
@@ -164,12 +165,12 @@ def _zone(reader: _Reader, report: FailureReport, found: re.Match[str], line: Li
         if name not in counters:
             raise line.bad(f"no {name}: in it; {_HOW}")
     reader.zones[node, found[2]] = zone = ZoneMem(node, found[2], counters)
-    _mem(report).zones.append(zone)
+    _mem(report, line).zones.append(zone)
     report.lines[f"zone {node} {found[2]}"] = line.number
 
 
 def _reserve(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
-    zones = _mem(report).zones
+    zones = _mem(report, line).zones
     if not zones:
         raise line.bad(f"lowmem_reserve[] of which zone? {_HOW}")
     zones[-1].lowmem_reserve = [int(word) for word in found[1].split()]
@@ -187,17 +188,17 @@ def _blocks(reader: _Reader, report: FailureReport, found: re.Match[str], line: 
     zone.types = [block[3] or "" for block in blocks]
     zone.block_kb = max(int(blocks[0][2]), 1)
     zone.free_kb = line.integer(found[4], "kB")
-    report.lines[f"blocks {node} {zone.name}"] = line.number
+    report.lines[f"blocks {node} {zone.name}"] = report.lines["mem"] = line.number
 
 
 def _huge(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
-    _mem(report).hugepages.append(HugePages(*map(int, found.groups())))
+    _mem(report, line).hugepages.append(HugePages(*map(int, found.groups())))
 
 
 def _last(_: _Reader, report: FailureReport, found: re.Match[str], line: Line) -> None:
     key = _LAST_KEYS.get((found["before"], found["behind"]))
     if key is not None:
-        _mem(report).last[key] = int(found["number"])
+        _mem(report, line).last[key] = int(found["number"])
         report.lines.setdefault(key, line.number)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
+from memsim.mm.mmzone import Vm, populated_zones
 from memsim.mm.restore import MAX_CPUS, MAX_NODES, MAX_SNAPSHOT_PFN
 from memsim.proc.buddyinfo import BuddyinfoZone
-from memsim.proc.copies import Copies
+from memsim.proc.copies import Copies, read_end_buddyinfo
 from memsim.proc.pagetypeinfo import PagetypeinfoNode, PagetypeinfoZone
 from memsim.proc.zoneinfo import ZoneinfoZone
 from memsim.words.arch import ARCHES, X86_32, X86_64, Arch
@@ -31,10 +33,21 @@ def zone_error(copies: Copies, zone: ZoneinfoZone, what: str) -> BadInput:
     return BadInput(f"{where}: {what}")
 
 
-def buddy_error(copies: Copies, row: BuddyinfoZone, what: str) -> BadInput:
-    """The error about a zone of buddyinfo."""
-    where = f"{copies.used['buddyinfo']}: line {row.line}: Node {row.node}, zone {row.zone}"
-    return BadInput(f"{where}: {what}")
+def buddy_error(name: str, row: BuddyinfoZone, what: str) -> BadInput:
+    """The error about a zone of the buddyinfo of this name."""
+    return BadInput(f"{name}: line {row.line}: Node {row.node}, zone {row.zone}: {what}")
+
+
+def end_buddyinfo(folder: str | Path, vm: Vm) -> list[BuddyinfoZone]:
+    """The rows of a copy of buddyinfo made later, by the machine that vm was made of, if any."""
+    rows, name = read_end_buddyinfo(folder)
+    managed = {(zone.node, zone.name): zone.managed_pages for zone in populated_zones(vm)}
+    for row in rows:
+        _check_buddyinfo_row(name, row, managed)
+    for node, zone in managed if rows else ():
+        if (node, zone) not in {(row.node, row.zone) for row in rows}:
+            raise BadInput(f"{name}: it has no Node {node}, zone {zone}; {_ONE_MACHINE}")
+    return rows
 
 
 def check(copies: Copies) -> tuple[Arch, Zones]:
@@ -99,9 +112,10 @@ def _bounded(
 
 
 def _check_size(copies: Copies, zone: ZoneinfoZone) -> None:
-    """managed, present and spanned in this order, and no page above what memsim takes."""
+    """Sizes and watermarks in their orders, and no page above what memsim takes."""
     pages, start = zone.pages, zone.tail["start_pfn"]
-    for smaller, larger in pairwise(("managed", "present", "spanned")):
+    marks = [mark for mark in ("min", "low", "high", "promo") if mark in pages]
+    for smaller, larger in (*pairwise(("managed", "present", "spanned")), *pairwise(marks)):
         if pages[smaller] > pages[larger]:
             what = f"{smaller}: {pages[smaller]} is more than {larger}, {pages[larger]}"
             raise zone_error(copies, zone, what)
@@ -133,22 +147,31 @@ def _check_cpus(copies: Copies, populated: list[ZoneinfoZone]) -> None:
 
 
 def _check_buddyinfo(copies: Copies, populated: Zones) -> None:
+    name = copies.used["buddyinfo"]
     rows = {(row.node, row.zone): row for row in copies.buddyinfo}
-    for key, row in rows.items():
-        if key not in populated:
-            raise buddy_error(copies, row, f"zoneinfo has no such zone with pages; {_ONE_MACHINE}")
-        _check_orders(len(row.nr_free), partial(buddy_error, copies, row))
-        managed = populated[key].pages["managed"]
-        if row.free_pages > managed:
-            what = f"{row.free_pages} free pages, but {managed} managed ones in zoneinfo"
-            raise buddy_error(copies, row, f"{what}; {_ONE_MACHINE}")
+    managed = {key: zone.pages["managed"] for key, zone in populated.items()}
+    for row in rows.values():
+        _check_buddyinfo_row(name, row, managed)
         if sum(row.nr_free) > MAX_FREE_BLOCKS:
-            raise buddy_error(
-                copies, row, f"{sum(row.nr_free)} free blocks; memsim places {MAX_FREE_BLOCKS}"
-            )
+            what = f"{sum(row.nr_free)} free blocks; memsim places {MAX_FREE_BLOCKS}"
+            raise buddy_error(name, row, what)
     for key, zone in populated.items():
         if key not in rows:
             raise zone_error(copies, zone, f"buddyinfo has no such zone; {_ONE_MACHINE}")
+
+
+def _check_buddyinfo_row(
+    name: str, row: BuddyinfoZone, managed: dict[tuple[int, str], int]
+) -> None:
+    """managed: pages, of each zone that zoneinfo tells of."""
+    if (row.node, row.zone) not in managed:
+        what = f"zoneinfo has no such zone with pages; {_ONE_MACHINE}"
+        raise buddy_error(name, row, what)
+    _check_orders(len(row.nr_free), partial(buddy_error, name, row))
+    pages = managed[row.node, row.zone]
+    if row.free_pages > pages:
+        what = f"{row.free_pages} free pages, but {pages} managed ones in zoneinfo"
+        raise buddy_error(name, row, f"{what}; {_ONE_MACHINE}")
 
 
 def _check_orders(nr_orders: int, bad: Callable[[str], BadInput]) -> None:

@@ -60,7 +60,7 @@ class ToldZone:
     def _bad(self, what: str) -> BadInput:
         if self.types:
             return types_error(self.copies, *self.types, what)
-        return buddy_error(self.copies, self.buddy, what)
+        return buddy_error(self.copies.used["buddyinfo"], self.buddy, what)
 
     def _free(self, zone: Zone) -> list[list[int]]:
         """Free blocks by migratetype and order; all MOVABLE where no types are told."""

@@ -142,7 +142,7 @@ def _slab_run(capture: Capture, replay: Replay, closed: bool) -> SlabRun:
         base = address_in(start["page_offset_base"])
     except BadInput as error:
         raise BadInput(f"{capture.folder / 'snapshot_start.json.xz'}: {error}") from None
-    parts = (replay.vm, replay.rows, addresses, replay.pages, base)
+    parts = (replay.vm, replay.rows, addresses, replay.pages, base, replay.where)
     if not closed:
         return SlabRun(*parts)
     run = ClosedSlabRun(*parts)

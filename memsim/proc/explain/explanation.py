@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memsim.mm.page_alloc.zone_walk import alloc_flags_of_mask
+from memsim.proc.explain.damage import Damage, damages, is_total_known
 from memsim.proc.explain.finding import Finding, size_of
 from memsim.proc.explain.memory import memory_findings
 from memsim.proc.explain.remedies import Remedy, remedies_for
@@ -32,6 +33,7 @@ PROBLEMS = {
     "killed before": "the task was being killed: its last requests fail",
     "past": "by the report's numbers the request would be granted: memory came free meanwhile",
     "unknown": "the report has no zone: it cannot be told who refused",
+    "damaged": "the report is cut off or damaged: it cannot be told who refused",
 }
 
 
@@ -64,20 +66,29 @@ def explain_log(text: str, name: str = "log") -> list[Explanation]:
 
 def explain_failure(report: FailureReport, *, is_victim: bool = False) -> Explanation:
     """A report line by line. is_victim: the log told before that its task was killed."""
-    zones = verdicts(report, is_victim)
-    problem = _problem(report, zones, is_victim)
+    damaged = damages(report)
+    zones = [
+        verdict
+        for verdict in verdicts(report, is_victim)
+        if not any(verdict.zone is damage.zone for damage in damaged)
+    ]
+    problem = _problem(report, zones, is_victim, damaged)
+    total_known = is_total_known(report, damaged)
     findings = [
+        *(damage.finding() for damage in damaged),
         request_finding(report),
-        *memory_findings(report),
+        *(memory_findings(report) if total_known else []),
         *(_zone_finding(report, verdict) for verdict in zones),
         *_blocks_findings(report, zones),
         *_memcg_findings(report),
-        *victim_findings(report),
+        *victim_findings(report, total_known=total_known or report.memcg is not None),
     ]
     return Explanation(report, problem, zones, findings, remedies_for(report, problem, zones))
 
 
-def _problem(report: FailureReport, zones: list[Verdict], is_victim: bool) -> str:
+def _problem(
+    report: FailureReport, zones: list[Verdict], is_victim: bool, damaged: list[Damage]
+) -> str:
     constraint = report.chosen.constraint if report.chosen is not None else ""
     if report.memcg is not None or constraint == "CONSTRAINT_MEMCG":
         return "memcg"
@@ -85,6 +96,8 @@ def _problem(report: FailureReport, zones: list[Verdict], is_victim: bool) -> st
         return "limit"
     if is_victim:
         return "killed before"
+    if damaged:
+        return "damaged"
     answers = {verdict.answer for verdict in zones} - {TOO_HIGH}
     if not answers:
         return "unknown"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from memsim.proc.explain.finding import size_of
 from memsim.proc.explain.memory import managed_pages, share_of
 from memsim.proc.explain.zones import ORDER, RESERVE, TOO_HIGH, Verdict
 from memsim.proc.failure import FailureReport
@@ -41,6 +42,11 @@ LOWMEM_RESERVE = Remedy(
     "short addresses may then find none",
 )
 
+READ_AGAIN = Remedy(
+    "read the log again (dmesg, journalctl -k), from the report's first line to its last",
+    "who refused is told by lines that are not whole here",
+)
+
 
 def remedies_for(report: FailureReport, problem: str, verdicts: list[Verdict]) -> list[Remedy]:
     """In the order in which to try them."""
@@ -50,7 +56,10 @@ def remedies_for(report: FailureReport, problem: str, verdicts: list[Verdict]) -
         return [*_memcg(report), *_who_dies(report)]
     if problem == "limit":
         return [*_limit(report), *_who_dies(report)]
-    remedies = _order(report) if problem == ORDER else _amount(report, verdicts)
+    if problem == "damaged":
+        remedies = [READ_AGAIN]
+    else:
+        remedies = _order(report) if problem == ORDER else _amount(report, verdicts)
     if report.is_oom:
         remedies += _who_dies(report)
     return remedies
@@ -193,13 +202,20 @@ def _who_dies(report: FailureReport) -> list[Remedy]:
             "-1000 is never killed, 1000 first; each step weighs a thousandth of memory and swap",
         )
     ]
-    spared = [row for row in report.tasks if row.oom_score_adj == OOM_SCORE_ADJ_MIN]
-    rss = max((row.rss for row in report.tasks), default=0)
-    if any(row.rss >= rss / 2 for row in spared):
-        found.append(
-            Remedy("look at whom oom_score_adj -1000 protects",
-                   "one of them has most of the memory, and others die for it")
-        )  # fmt: skip
+    found += _spared(report)
     if not report.gfp_mask & __GFP_FS:
         found.append(Remedy("a limit for the group (memory.max)", "the kill comes where it grows"))
     return found
+
+
+def _spared(report: FailureReport) -> list[Remedy]:
+    """Who may not be killed, and has at least half of what the largest process has."""
+    spared = [row for row in report.tasks if row.oom_score_adj == OOM_SCORE_ADJ_MIN]
+    most = max(spared, key=lambda row: row.rss, default=None)
+    largest = max((row.rss for row in report.tasks), default=0)
+    if most is None or most.rss < largest / 2:
+        return []
+    has = f"has {size_of(most.rss)}, which no kill can free"
+    if most.rss == largest:
+        has = "is the largest, and others die for it"
+    return [Remedy("look at whom oom_score_adj -1000 protects", f"{most.name} ({most.pid}) {has}")]

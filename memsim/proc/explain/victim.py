@@ -23,9 +23,13 @@ def worst(report: FailureReport) -> TaskRow | None:
     return report.tasks[max(scored)[1]] if scored else None
 
 
-def victim_findings(report: FailureReport) -> list[Finding]:
-    """About the table of tasks, the choice, the kill, and what the reaper got."""
-    return [*_table(report), *_choice(report), *_killed(report)]
+def victim_findings(report: FailureReport, *, total_known: bool = True) -> list[Finding]:
+    """About the table of tasks, the choice, the kill, and what the reaper got.
+
+    total_known: without totalpages() nobody's points can be told.
+    """
+    points_finding = _points(report) if total_known else []
+    return [*_table(report), *_choice(report), *points_finding, *_killed(report)]
 
 
 def _table(report: FailureReport) -> list[Finding]:
@@ -45,14 +49,17 @@ def _table(report: FailureReport) -> list[Finding]:
 
 def _choice(report: FailureReport) -> list[Finding]:
     chosen = report.chosen
-    found = []
-    if chosen is not None:
-        says = f"{_CONSTRAINTS.get(chosen.constraint, chosen.constraint)}. Victim: "
-        says += f"{chosen.task} ({chosen.pid})."
-        found.append(Finding(report.lines.get("chosen", 0), "choice", says))
-    if report.tasks:
-        found.append(Finding(report.lines.get("tasks", 0), "points", _points_said(report)))
-    return found
+    if chosen is None:
+        return []
+    says = f"{_CONSTRAINTS.get(chosen.constraint, chosen.constraint)}. Victim: "
+    says += f"{chosen.task} ({chosen.pid})."
+    return [Finding(report.lines.get("chosen", 0), "choice", says)]
+
+
+def _points(report: FailureReport) -> list[Finding]:
+    if not report.tasks:
+        return []
+    return [Finding(report.lines.get("tasks", 0), "points", _points_said(report))]
 
 
 def _points_said(report: FailureReport) -> str:

@@ -84,12 +84,7 @@ def _by_number(counter: Counter[int]) -> dict[str, int]:
 
 
 def _types(counts: Counts) -> dict[str, int]:
-    return {_type_name(mt): nr for mt, nr in sorted(counts.migratetypes.items())}
-
-
-def _type_name(migratetype: int) -> str:
-    known = 0 <= migratetype < len(MIGRATETYPE_NAMES)
-    return MIGRATETYPE_NAMES[migratetype] if known else f"type {one_line(migratetype, 20)}"
+    return {MIGRATETYPE_NAMES[mt]: nr for mt, nr in sorted(counts.migratetypes.items())}
 
 
 def _sample_json(sample: Sample) -> dict[str, Any]:

@@ -54,6 +54,9 @@ class Requests(Base):
             self.block(row, pfn, order)
         else:
             self.order(row, order)
+        if not 0 <= migratetype < MIGRATE_PCPTYPES:
+            what = f"migratetype {migratetype}: a request has 0 to {MIGRATE_PCPTYPES - 1}"
+            raise self.bad(row, what)
         context = self.rows.context[row]
         self.bulk.pop(context, None)
         self.bulk_open.pop(context, None)

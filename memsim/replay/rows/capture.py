@@ -11,6 +11,8 @@ from memsim.lib.text import one_line
 from memsim.replay.rows.unxz import contents, line_lists
 from memsim.words.errors import BadInput
 
+#: What a capture's folder has.
+FILES = ("meta.json", "snapshot_start.json.xz", "snapshot_end.json.xz", "trace.txt.xz")
 #: Unpacked sizes above which a file is refused, in bytes. Recorded snapshots have under 1 MiB.
 MAX_META = 1 << 20
 MAX_SNAPSHOT = 16 << 20
@@ -25,10 +27,10 @@ class Capture:
         if not _is_folder(folder):
             raise BadInput(f"{folder}: not a folder; give the folder of a capture")
         self.folder = folder
-        self.meta = _object(folder / "meta.json", MAX_META)
-        self.start = _object(folder / "snapshot_start.json.xz", MAX_SNAPSHOT)
-        self.end = _object(folder / "snapshot_end.json.xz", MAX_SNAPSHOT)
-        self.trace = folder / "trace.txt.xz"
+        meta, start, end, self.trace = (folder / name for name in FILES)
+        self.meta = _object(meta, MAX_META)
+        self.start = _object(start, MAX_SNAPSHOT)
+        self.end = _object(end, MAX_SNAPSHOT)
 
     @property
     def name(self) -> str:

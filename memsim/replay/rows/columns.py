@@ -28,7 +28,7 @@ from memsim.replay.rows.reader import MAX_CONTEXTS, MAX_CPUS, MAX_LINES, MAX_TIM
 #: The name of the file is the trace's, and this.
 SUFFIX = ".columns"
 #: To be raised whenever the same trace would give other rows.
-VERSION = 7
+VERSION = 8
 
 _MAGIC = b"memsim columns\n"
 _MAX_HEADER = 4096

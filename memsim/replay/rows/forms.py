@@ -28,6 +28,8 @@ PERF_LINE = re.compile(
     + r"\s*(?:\d{1,20}\s+)?([\w:.-]+?):(?:\s(.*))?$",
     re.ASCII,
 )  # fmt: skip
+#: The name of an event, with what perf script and trace-cmd put before it.
+_NAME = re.compile(r"[A-Za-z_][\w:]*", re.ASCII)
 #: Lines of ftrace that tell no event by name: stacks, and the function tracer's.
 _NO_EVENT = re.compile(
     _COMM + r"-(\d{1,9})\s+(?:\(\s*[\d-]+\)\s+)?" + _CPU + _FLAGS + _TIME
@@ -83,6 +85,11 @@ def head_of(line: str) -> Head | None:
         return None
     pid, cpu, flags, time = match.group(1, 2, 3, 4)
     return Head(int(pid), int(cpu), flags or "", time, match.start(5), match.re is PERF_LINE)
+
+
+def is_name(text: str) -> bool:
+    """May an event have this name?"""
+    return _NAME.fullmatch(text) is not None
 
 
 def lost_events(line: str) -> int:

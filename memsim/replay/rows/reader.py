@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from memsim.lib.text import one_line
-from memsim.replay.rows.forms import OVERWRITTEN, head_of, is_between, lost_events, what_instead
+from memsim.replay.rows.forms import (
+    OVERWRITTEN,
+    head_of,
+    is_between,
+    is_name,
+    lost_events,
+    what_instead,
+)
 from memsim.replay.rows.ftrace import KINDS, PAGE_KINDS, Fields
 from memsim.replay.rows.inputs import ARGUMENTS, MAX_ROWS, Kind, Rows
 from memsim.replay.rows.interrupts import NUMBERS, Interrupts, Who
@@ -150,7 +157,7 @@ class Reader:
             name, _, text = rest.partition(": ")
             event = names.get(name, _UNKNOWN)
             if event is _UNKNOWN:
-                event = self._new_name(name)
+                event = self._new_name(name, line, number)
             if known is calm[cpu]:
                 tail[cpu] = -1 if event is None else len(kinds)
             else:
@@ -264,9 +271,11 @@ class Reader:
             raise self.bad(f"its time, {time[:20]}, is before that of the line above")
         self.rows.facts.backwards += 1
 
-    def _new_name(self, name: str) -> Event | None:
+    def _new_name(self, name: str, line: str, number: int) -> Event | None:
         """The event by this name, if it is one that is read."""
         plain = name.strip().rstrip(":")
+        if not is_name(plain):
+            plain = self._odd_name(line, number)
         for system in _SYSTEMS:
             plain = plain.removeprefix(system)
         kind = KINDS.get(plain)
@@ -279,6 +288,15 @@ class Reader:
         if len(self._names) < _MAX_KNOWN:
             self._names[name] = event
         return event
+
+    def _odd_name(self, line: str, number: int) -> str:
+        """What stands in the place of a name, in a line that has a known head: a stack, a count."""
+        line = line.rstrip("\r")
+        head = head_of(line)
+        if head is None:
+            self.number = number
+            raise self.bad(f"not a trace line: {line[:60]!r}: {what_instead(line)}")
+        return line[head.end :].partition(": ")[0].rstrip(":")
 
     def _new_fields(self, event: Event, text: str, number: int) -> list[int]:
         """The row's arguments, from fields unlike those before."""

@@ -77,6 +77,10 @@ class Objects:
         """Has somebody this object of memsim's?"""
         return bool(self._use(obj[0])[obj[1]])
 
+    def is_elsewhere(self, obj: Object) -> bool:
+        """Does memsim's object stand for one that the recording has at another address?"""
+        return obj in self._elsewhere.values()
+
     def _use(self, slab: Slab) -> bytearray:
         """Which objects of the slab are in use; of a slab not met before, all but the listed."""
         used = self._used.get(slab)

@@ -34,6 +34,7 @@ from memsim.replay.slab.caches import CachesOfRequests
 from memsim.replay.slab.objects import Objects
 from memsim.replay.slab.partial import frees_to_partial, let_go
 from memsim.replay.slab.resync import change_places
+from memsim.words.errors import BadInput
 from memsim.words.gfp import __GFP_THISNODE
 from memsim.words.mmzone import NULL
 from memsim.words.slab import NUMA_NO_NODE
@@ -115,6 +116,7 @@ class SlabRun:
     """The slab allocator's part of a replay. vm.slab must be there.
 
     addresses: caches by the addresses that probes print. pages: memsim's pages by recorded ones.
+    where: the trace's name, for errors.
     """
 
     def __init__(
@@ -124,7 +126,9 @@ class SlabRun:
         addresses: dict[int, KmemCache],
         pages: Pages,
         page_offset_base: int,
+        where: str = "trace",
     ) -> None:
+        self.where = where
         self.vm = vm
         self.rows = rows
         self.addresses = addresses
@@ -171,9 +175,17 @@ class SlabRun:
     def _cache_at(self, address: int) -> KmemCache | None:
         return self.addresses.get(address & _64_BITS)
 
+    def _node(self, row: int, nid: int) -> int:
+        """The node that a request is for, if there is such a node; or NUMA_NO_NODE."""
+        if not NUMA_NO_NODE <= nid < len(self.vm.nodes):
+            line = self.rows.line[row]
+            raise BadInput(f"{self.where}: line {line}: node {nid} is not in the snapshot")
+        return nid
+
     def _alloc(
         self, row: int, ptr: int, _site: int, _req: int, _alloc: int, gfp: int, where: int
     ) -> None:
+        node = self._node(row, where >> 1)
         s = self.requested.of(row)
         grown = self._grown(row)
         if s is None:
@@ -181,7 +193,7 @@ class SlabRun:
         if grown is not None and grown.cache is s and not grown.size:
             obj = grown.obj
         else:
-            obj = self._without_new_slab(s, gfp, where >> 1)
+            obj = self._without_new_slab(s, gfp, node)
         self._compare(row, s, ptr, obj)
 
     def _grown(self, row: int) -> Growing | None:
@@ -225,8 +237,8 @@ class SlabRun:
             return
         result.missed[s] += 1
         wanted = self.objects.itself(ptr)
-        in_use = wanted is not None and self.objects.in_use(wanted)
-        result.causes[why_object(s, obj, wanted, in_use)] += 1
+        is_first = result.first_miss is None
+        result.causes[why_object(s, obj, wanted, self.objects, is_first)] += 1
         if result.first_miss is None:
             got = 0 if obj is None else self.objects.address(obj)
             result.first_miss = SlabMiss(
@@ -248,7 +260,7 @@ class SlabRun:
         if s is None:
             self.result.notes["new slabs of caches that the snapshot does not have"] += 1
             return
-        node = node if 0 <= node < len(self.vm.nodes) else NUMA_NO_NODE
+        node = self._node(row, node)
         waiting = self.growing.setdefault(self.rows.context[row], [])
         asker = self._asker.get(row, -1)
         if waiting and waiting[-1].cache is s and waiting[-1].calls and waiting[-1].needs:
