@@ -158,17 +158,18 @@ class History:
         journal.cut(self._position())
         self._undone.clear()
         self.vm.oom.before = None
-        first_step = len(journal)
+        first_step, flags = len(journal), self.vm.current.flags
         self.vm.set_cpu(cpu)
         try:
             result = call()
+            if self.vm.fields_seen:
+                self._step_numbers()
+                shown = f"{name}{_shown(result)}"
+                self.history.append(Operation(shown, first_step, len(journal), daemon))
         except BaseException:
+            self.vm.current.flags = flags
             self._break_off(first_step)
             raise
-        if self.vm.fields_seen:
-            self._step_numbers()
-            shown = f"{name}{_shown(result)}"
-            self.history.append(Operation(shown, first_step, len(journal), daemon))
         return result
 
     def _break_off(self, first_step: int) -> None:

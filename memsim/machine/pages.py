@@ -198,8 +198,8 @@ class PageRequests(Daemons):
         if process.uninterruptible:
             raise BadRequest(f"{process.comm} waits for a device, and does nothing: wake() it")
         had = vm.oom.current, vm.current
-        switch_to(vm, process)
         try:
+            switch_to(vm, process)
             yield
         finally:
             vm.oom.current, vm.current = had
