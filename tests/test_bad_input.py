@@ -260,7 +260,7 @@ BAD_CALLS: list[Callable[[Machine], object]] = [
     lambda m: m.kmem_cache_create("x", 8, ctor="x"),
     lambda m: m.kmem_buckets_create("x", ctor=1),
     lambda m: m.kmem_cache_free_bulk(5),
-    lambda m: m.vmap([m.vm.max_pfn - 1], put_pages=None),
+    lambda m: m.vmap([m.zone().zone_start_pfn], put_pages="x"),
     lambda m: m.cgroup("web", oom_group="yes"),
     lambda m: m.lru_gen("x"),
     lambda m: Schedule(m, seed=1, jobs=None),
