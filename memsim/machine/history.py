@@ -173,7 +173,10 @@ class History:
         return result
 
     def _break_off(self, first_step: int) -> None:
-        """Take back what an operation did so far; with steps=False nobody knows it."""
+        """Take back what an operation did so far; with steps=False nobody knows it.
+
+        NOT MODELLED: an interrupt between a step and its change, the next line: that one is lost.
+        """
         if self.vm.fields_seen:
             self._step_numbers()
             journal = self.vm.trace.journal
