@@ -175,7 +175,7 @@ class History:
     def _break_off(self, first_step: int) -> None:
         """Take back what an operation did so far; with steps=False nobody knows it.
 
-        NOT MODELLED: an interrupt between a step and its change, the next line: that one is lost.
+        What an interrupt hits between a step and its change, one line on, may not be as it was.
         """
         if self.vm.fields_seen:
             self._step_numbers()
