@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from memsim import GFP_KERNEL, Machine, MemsimError, cli
 from memsim.lib.text import one_line
+from memsim.machine import Job, Schedule
+from memsim.proc.machine import machine_from_proc
 from memsim.words.errors import BadDescription, BadFree, BadInput, BadRequest
 from memsim.words.gfp import __GFP_DMA, __GFP_DMA32, __GFP_MOVABLE, __GFP_RECLAIMABLE
 
@@ -59,12 +61,16 @@ def test_ram_that_cannot_be(ram: Any) -> None:
     ("field", "value"),
     [
         *(("cpus", cpus) for cpus in (0, -1, 513, 1.5, "2", None, HUGE, -HUGE)),
-        *(("cma", cma) for cma in (-1, "1 GiB", "33 MiB", "all", 0.5, HUGE)),
+        *(("cma", cma) for cma in (-1, "1 GiB", "33 MiB", "all", 0.5, HUGE, None, [], {})),
         *(("min_free_kbytes", kbytes) for kbytes in (-1, 1 << 31, "1", 1.5, HUGE)),
         *(("watermark_scale_factor", factor) for factor in (-1, 3001, "x", 1.5, None)),
         *(("movablecore", size) for size in (-1, "65 MiB", "half", None, HUGE)),
         *(("transparent_hugepage", on) for on in ("never", None, 1)),
         *(("pcp", on) for on in ("no", None, 0)),
+        *(("vmalloc", on) for on in ("x", -1, None, float("nan"))),
+        *(("steps", on) for on in ("x", 1, None)),
+        *(("seed", seed) for seed in ("x", None, HUGE)),
+        ("swappiness", "a\nb"),
         *(("arch", arch) for arch in ("arm64", "", None, HUGE, "x" * 5000)),
     ],
     ids=short,
@@ -132,6 +138,11 @@ def test_a_cma_area_lies_in_free_memory_or_is_refused(ram: str, part: int) -> No
 def test_any_other_description_boots(ram: int, cpus: int, kbytes: int) -> None:
     machine = Machine(ram, cpus=cpus, min_free_kbytes=kbytes)
     assert sum(machine.nr_free()) > 0
+
+
+@pytest.mark.parametrize("folder", [5, b"/proc", ["/proc"]])
+def test_a_folder_that_is_none(folder: Any) -> None:
+    assert "should be the path of a folder" in refusal(BadInput, lambda: machine_from_proc(folder))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +236,12 @@ BAD_REQUESTS: list[Call] = [
     *(lambda m, u, nid=nid: m.alloc_pages(GFP_KERNEL, nid=nid) for nid in (-1, 1, "0")),
     *(lambda m, u, nr=nr: m.alloc_pages_bulk(GFP_KERNEL, nr) for nr in (-1, 1 << 21, 1.5, None)),
     *(lambda m, u, size=size: m.alloc_pages_exact(size, GFP_KERNEL)
-      for size in (0, -1, 1 << 40, 1.5, "4096", None)),
+      for size in (0, -1, 1 << 40, 1.5, "4096", None, [HUGE])),
+    *(lambda m, u, order=order: m.free_pages(u.page, order) for order in (0.0, "a\nb", "9" * 5000)),
+    *(lambda m, u, pfns=pfns: m.free_folios(pfns) for pfns in (None, 5, "x")),
+    *(lambda m, u, pfn=pfn: m.free_contig_range(pfn, 4) for pfn in (None, "x")),
+    *(lambda m, u, start=start: m.steps(start) for start in (-1, None, "x")),
+    *(lambda m, u, since=since: m.events(since) for since in (None, "x")),
     *(lambda m, u, size=size: m.free_pages_exact(u.page, size) for size in (0, 1 << 50, "x", None)),
     *(lambda m, u, pfn=pfn: m.isolate_pageblock(pfn) for pfn in (-1, 1 << 40, 1, "x", None)),
     *(lambda m, u, pfn=pfn: m.unisolate_pageblock(pfn) for pfn in (-1, 4096, "x")),
@@ -238,6 +254,19 @@ BAD_REQUESTS: list[Call] = [
     lambda m, u: m.free_pages(u.page, cpu=9),
     lambda m, u: m.redo(),
 ]  # fmt: skip
+#: What only a machine with everything can be asked.
+BAD_CALLS: list[Callable[[Machine], object]] = [
+    *(lambda m, pfn=pfn: m.cma_release(pfn, 4) for pfn in (None, "x")),
+    lambda m: m.cma_alloc(4, no_warn="no"),
+    lambda m: m.kmem_cache_create("x", 8, ctor="x"),
+    lambda m: m.kmem_buckets_create("x", ctor=1),
+    lambda m: m.kmem_cache_free_bulk(5),
+    lambda m: m.vmap([m.zone().zone_start_pfn], put_pages="x"),
+    lambda m: m.cgroup("web", oom_group="yes"),
+    lambda m: m.lru_gen("x"),
+    lambda m: Schedule(m, seed=1, jobs=None),
+    lambda m: Schedule(m, seed=1, jobs=[Job(m.tasks()[0], None)]),
+]
 BAD_FREES: list[Call] = [
     lambda m, u: m.free_pages(u.freed),
     lambda m, u: m.free_pages(u.block + 1),
@@ -262,9 +291,21 @@ BAD_FREES: list[Call] = [
 def test_a_bad_request_is_refused_and_changes_nothing(call: Call) -> None:
     used = Used()
     before, steps = used.machine.snapshot(), used.machine.steps()
+    operations = list(used.machine.history)
     refusal(BadRequest, lambda: call(used.machine, used))
+    assert used.machine.history == operations
     assert used.machine.snapshot() == before
     assert used.machine.steps() == steps
+
+
+@pytest.mark.parametrize("call", BAD_CALLS)
+def test_a_bad_call_is_refused_and_changes_nothing(call: Callable[[Machine], object]) -> None:
+    machine = Machine("64 MiB", cma="8 MiB", slab=True, vmalloc=True, reclaim=True)
+    machine.task("app")
+    before, operations = machine.snapshot(), list(machine.history)
+    refusal(BadRequest, lambda: call(machine))
+    assert machine.snapshot() == before
+    assert machine.history == operations
 
 
 @pytest.mark.parametrize("call", BAD_FREES)

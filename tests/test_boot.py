@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memsim import Machine
+from memsim.mm.cma_area import CmaRequest
 from memsim.mm.e820 import (
     E820_TYPE_RAM,
     E820_TYPE_RESERVED,
@@ -116,6 +118,49 @@ def test_a_machine_that_cannot_boot_is_one_line(firmware: Firmware, said: str) -
     with pytest.raises(BadDescription, match=said) as error:
         Machine.from_firmware(firmware)
     assert len(str(error.value).splitlines()) == 1
+
+
+RAM = [usable(0, 256 * MIB)]
+Q: Any = Firmware
+C: Any = CmaRequest
+
+
+@pytest.mark.parametrize(
+    ("firmware", "said"),
+    [
+        (None, "firmware='None': should be a Firmware"),
+        (Q(None), "e820='None': should be a list"),
+        (Q([None]), "e820[0]='None': should be an E820Entry"),
+        (Q([*RAM, usable(None, 5)]), "e820[1]: start='None': should be a whole number"),  # type: ignore[arg-type]
+        (Q([usable(0, 10**30)]), f"e820[0]: end='{10**30}': should be a whole number, 0 to"),
+        (Q([usable(0, 1 << 60)]), "e820[0]: RAM up to 1073741824 GiB: should be 4096 at most"),
+        (Q([usable(0, 1 << 52)]), "e820[0]: RAM up to 4194304 GiB: should be 4096 at most"),
+        (Q([usable(5, 4)]), "e820[0]: 0x5 to 0x4: ends before it begins"),
+        (Q([E820Entry(0, MIB, -1)]), "e820[0].type='-1': should be a whole number, 0 to"),
+        (Q(RAM * 3201), "e820: 3201 entries: should be 3200 at most"),
+        (Q(RAM, None), "nodes='None': should be a list"),
+        (Q(RAM, [(0, 0)]), "nodes[0]='(0, 0)': should be (nid, start, end)"),
+        (Q(RAM, [(-1, 0, 128 * MIB)]), "nodes[0]: nid='-1': should be a whole number, 0 to 63"),
+        (Q(RAM, [(0, 0, MIB), (64, 0, MIB)]), "nodes[1]: nid='64': should be a whole number"),
+        (Q(RAM, [(0, 0, "x")]), "nodes[0]: end='x': should be a whole number"),
+        (Q(RAM, image=5), "image='5': should be (start, end)"),
+        (Q(RAM, image=(MIB, 0)), "image: 0x100000 to 0x0: ends before it begins"),
+        (Q(RAM, initrd=(None, 5)), "initrd: start='None': should be a whole number"),
+        (Q(RAM, cma=5), "cma='5': should be a list"),
+        (Q(RAM, cma=[MIB]), "cma[0]='1048576': should be a CmaRequest"),
+        (Q(RAM, cma=[C(None)]), "cma[0].size='None': should be a whole number"),
+        (Q(RAM, cma=[C(MIB, base="x")]), "cma[0].base='x': should be a whole number"),
+        (Q(RAM, cma=[C(MIB, limit=-1)]), "cma[0].limit='-1': should be a whole number"),
+        (Q(RAM, cma=[C(MIB, alignment=0.5)]), "cma[0].alignment='0.5': should be a whole number"),
+        (Q(RAM, cma=[C(MIB, order_per_bit=-1)]), "cma[0].order_per_bit='-1': should be a whole"),
+        (Q(RAM, cma=[C(MIB, fixed=1)]), "cma[0].fixed='1': should be True or False"),
+        (Q(RAM, cma=[C(MIB), C(MIB, name=5)]), "cma[1].name='5': should be printable text"),
+    ],
+)  # fmt: skip
+def test_what_no_firmware_tells_is_refused_by_field_and_entry(firmware: Any, said: str) -> None:
+    with pytest.raises(BadDescription, match=f"^{re.escape(said)}") as error:
+        Machine.from_firmware(firmware)
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(

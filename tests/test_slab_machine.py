@@ -21,7 +21,7 @@ def machine() -> Machine:
     [
         ("", 8, {}, "name='': should be 1 to 255 characters"),
         (" a", 8, {}, "name=' a': should be 1 to 255 characters, no blank at either end"),
-        ("a\nb", 8, {}, "name='a\\nb': should be printable ASCII"),
+        ("a\nb", 8, {}, "name='a\\\\nb': should be printable ASCII"),
         ("é", 8, {}, "name='é': should be printable ASCII"),
         (b"a", 8, {}, "name=\"b'a'\": should be printable ASCII"),
         ("x" * 256, 8, {}, "name='xxxx"),

@@ -306,7 +306,7 @@ def test_what_is_wrong_to_ask_is_refused_and_changes_nothing() -> None:
     in_range = VMALLOC_START, VMALLOC_END
     wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: machine.vmap([]), "should be 1 to"),
-        (lambda: machine.vmap(5), "should be pfns"),  # type: ignore[arg-type]
+        (lambda: machine.vmap(5), "should be a list of pfns"),  # type: ignore[arg-type]
         (lambda: machine.vmap([1 << 40]), "is in no zone"),
         (lambda: machine.vmap(["a"]), "should be a whole number"),  # type: ignore[list-item]
         (lambda: machine.vmap([pfns[0]] * 2, put_pages=True), "is in the area twice"),

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memsim.lib.text import one_line
+from memsim.machine.checks import check_switch
 from memsim.machine.pages import PageRequests, T
 from memsim.mm.folio import lru_gen_enabled
 from memsim.mm.memcontrol.css import mem_cgroup_alloc
@@ -63,6 +64,7 @@ class CgroupRequests(PageRequests):
         Kernel: mm/memcontrol.c mem_cgroup_css_alloc(), memory_files[]
         """
         self._check_name(name)
+        check_switch("oom_group", oom_group, BadRequest)
         if lru_gen_enabled(self.vm):
             raise BadRequest("cgroup(): NOT MODELLED beside the multi-gen LRU")
         given = dict(zip(LIMITS, (min, low, high, max, swap_max), strict=True))

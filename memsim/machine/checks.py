@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-from operator import index
-from typing import SupportsIndex, TypeGuard
+from collections.abc import Iterable
+from itertools import islice
 
 from memsim.lib.bits import PAGE_SHIFT
 from memsim.lib.sizes import parse_size
+from memsim.lib.text import one_line
 from memsim.mm.mempool import pool_with
 from memsim.mm.mmzone import PG_INUSE, PG_ORDER, Vm, page_zone
 from memsim.trace.mempool_steps import shown
 from memsim.words.arch import X86_64
-from memsim.words.errors import BadDescription, BadFree, BadRequest
+from memsim.words.errors import BadDescription, BadFree, BadRequest, MemsimError
 from memsim.words.gfp import __GFP_BITS_MASK, gfp_migratetype, gfp_zone
 from memsim.words.mmzone import MAX_PAGE_ORDER, MIGRATE_PCPTYPES
 from memsim.words.slab import NUMA_NO_NODE
@@ -27,15 +27,21 @@ _MAX_OPTION = 2048
 
 
 def whole(name: str, value: object) -> None:
-    """Numbers may be of any kind that counts, as numpy's are; not "2", 2.0 or None."""
-    if not _counts(value):
-        raise BadRequest(f"{name}={str(value)[:40]!r}: should be a whole number")
-    if abs(index(value)) >> 64:
+    """BadRequest for "2", 2.0 or None; of numpy's numbers plain() has made Python's."""
+    if not isinstance(value, int):
+        raise BadRequest(f"{name}={one_line(value, 40)!r}: should be a whole number")
+    if abs(value) >> 64:
         raise BadRequest(f"{name}: a number of over 64 bits")
 
 
-def _counts(value: object) -> TypeGuard[SupportsIndex]:
-    return isinstance(value, Integral)
+def listed(name: str, values: Iterable[int], what: str, most: int = 1 << 20) -> list[int]:
+    """A list of them. BadRequest unless there are several of them, and not too many."""
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise BadRequest(f"{name}={one_line(values, 40)!r}: should be a list of {what}")
+    found = list(islice(values, most + 1))
+    if len(found) > most:
+        raise BadRequest(f"{name}: should be {most} at most")
+    return found
 
 
 def check_order(order: int) -> None:
@@ -96,6 +102,8 @@ def check_free(vm: Vm, pfn: int, order: int | None) -> int:
     state = vm.page_state[pfn]
     if not state & PG_INUSE:
         raise BadFree(f"pfn {pfn} is not the first page of an allocated block")
+    if order is not None:
+        whole("order", order)
     if order not in (None, state & PG_ORDER):
         raise BadFree(f"pfn {pfn} was allocated with order {state & PG_ORDER}, not {order}")
     return state & PG_ORDER
@@ -111,7 +119,7 @@ def check_not_reserved(vm: Vm, element: int) -> None:
 def check_cache_name(name: object) -> None:
     """BadRequest unless /proc/slabinfo can show it."""
     if not isinstance(name, str) or not (name.isascii() and name.isprintable()):
-        raise BadRequest(f"name={str(name)[:40]!r}: should be printable ASCII characters")
+        raise BadRequest(f"name={one_line(name, 40)!r}: should be printable ASCII characters")
     if not 0 < len(name) <= _MAX_NAME or name.strip() != name:
         text = f"should be 1 to {_MAX_NAME} characters, no blank at either end"
         raise BadRequest(f"name={name[:40]!r}: {text}")
@@ -131,10 +139,10 @@ def check_cache_numbers(numbers: dict[str, int]) -> None:
         raise BadRequest(f"align={align}: should be a power of two up to 4 MiB, or 0")
 
 
-def check_switch(name: str, value: object) -> None:
-    """BadDescription unless it is True or False."""
+def check_switch(name: str, value: object, error: type[MemsimError] = BadDescription) -> None:
+    """Refuse what is not True or False: BadRequest where a request has it."""
     if not isinstance(value, bool):
-        raise BadDescription(f"{name}={str(value)[:40]!r}: should be True or False")
+        raise error(f"{name}={one_line(value, 40)!r}: should be True or False")
 
 
 def check_reclaim(reclaim: bool, swap: int | str, swappiness: int, lru_gen: bool) -> int:
@@ -148,11 +156,13 @@ def check_reclaim(reclaim: bool, swap: int | str, swappiness: int, lru_gen: bool
     except ValueError as error:
         raise BadDescription(f"swap={error}") from None
     if slots and not reclaim:
-        raise BadDescription(f"swap={str(swap)[:40]!r}: needs reclaim=True")
+        raise BadDescription(f"swap={one_line(swap, 40)!r}: needs reclaim=True")
     if slots > _MAX_SWAP_PAGES or slots == 1:
-        raise BadDescription(f"swap={str(swap)[:40]!r}: should be 8 KiB to 1 TiB, or 0")
+        raise BadDescription(f"swap={one_line(swap, 40)!r}: should be 8 KiB to 1 TiB, or 0")
     if not isinstance(swappiness, int) or not 0 <= swappiness <= _MAX_SWAPPINESS:
-        raise BadDescription(f"swappiness={str(swappiness)[:40]}: should be 0 to {_MAX_SWAPPINESS}")
+        raise BadDescription(
+            f"swappiness={one_line(swappiness, 40)!r}: should be 0 to {_MAX_SWAPPINESS}"
+        )
     return slots
 
 
@@ -164,14 +174,14 @@ def check_slab_options(
         check_switch(name, value)
         if value and not options["slab"]:
             raise BadDescription(f"{name}=True: needs slab=True")
-    if not _counts(seed) or abs(index(seed)) >> 64:
-        raise BadDescription(f"seed={str(seed)[:40]!r}: should be a whole number of 64 bits")
+    if not isinstance(seed, int) or abs(seed) >> 64:
+        raise BadDescription(f"seed={one_line(seed, 40)!r}: should be a whole number of 64 bits")
     if options["slab"] and arch != X86_64.name:
         raise BadDescription("slab=True: NOT MODELLED on 32 bits")
     if slab_debug is None:
         return
     if not isinstance(slab_debug, str) or len(slab_debug) > _MAX_OPTION:
-        raise BadDescription(f"slab_debug={str(slab_debug)[:40]!r}: should be text like 'FZPU'")
+        raise BadDescription(f"slab_debug={one_line(slab_debug, 40)!r}: should be text like 'FZPU'")
     if not slab_debug.isascii() or not (slab_debug or "x").isprintable():
         raise BadDescription(f"slab_debug={slab_debug[:40]!r}: should be printable ASCII")
     if not options["slab"]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from memsim.machine.checks import check_cpu, check_nid, whole
+from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.daemons import Daemons
 from memsim.mm import cma, contig
 from memsim.mm.cma_area import Cma
@@ -72,7 +72,7 @@ class CompactionRequests(Daemons):
     def free_contig_range(self, pfn: int, nr_pages: int, *, cpu: int = 0) -> None:
         """Give pages of alloc_contig_range() back. Kernel: mm/page_alloc.c free_contig_range()."""
         check_cpu(self.vm, cpu)
-        self._check_range(pfn, pfn + self._pages(nr_pages))
+        self._check_pages(pfn, nr_pages)
         self._check_single_pages(pfn, nr_pages)
         name = f"free_contig_range({pfn}, {nr_pages})"
         self._do(name, cpu, lambda: contig.free_contig_range(self.vm, pfn, nr_pages))
@@ -85,6 +85,7 @@ class CompactionRequests(Daemons):
         PageAllocationFailure when no range of the area can be emptied. Kernel: cma_alloc()
         """
         check_cpu(self.vm, cpu)
+        check_switch("no_warn", no_warn, BadRequest)
         cma_area = self._cma_area(area)
         self._pages(nr_pages)
         whole("align", align)
@@ -103,7 +104,7 @@ class CompactionRequests(Daemons):
         """Give pages of cma_alloc() back. Kernel: mm/cma.c cma_release()."""
         check_cpu(self.vm, cpu)
         cma_area = self._cma_area(area)
-        self._check_range(pfn, pfn + self._pages(nr_pages))
+        self._check_pages(pfn, nr_pages)
         first, end = cma_area.base_pfn, cma_area.base_pfn + cma_area.count
         if not first <= pfn <= pfn + nr_pages <= end:
             text = f"pfn {pfn} to {pfn + nr_pages - 1}: area {cma_area.name} has"
@@ -134,6 +135,11 @@ class CompactionRequests(Daemons):
         if not 0 < nr_pages <= self.vm.max_pfn:
             raise BadRequest(f"nr_pages={nr_pages}: should be 1 to {self.vm.max_pfn}")
         return nr_pages
+
+    def _check_pages(self, pfn: int, nr_pages: int) -> None:
+        """BadRequest unless nr_pages pages from pfn on lie in one zone."""
+        whole("pfn", pfn)
+        self._check_range(pfn, pfn + self._pages(nr_pages))
 
     def _cma_area(self, area: int) -> Cma:
         whole("area", area)

@@ -26,13 +26,21 @@ class Daemons(History):
 
     def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
         """Run an operation, and behind it, each as one of its own, the daemons that it woke."""
+        nr_operations = len(self.history)
         result = super()._do(name, cpu, call, daemon)
         if not self._scheduled:
-            if hasattr(self.vm, "folios"):
-                self._run_woken(cpu)
-            if self.vm.oom.dying or self.vm.oom.waiting:
-                self._end_the_killed()
+            try:
+                self._run_unasked(cpu)
+            except BaseException:
+                self._go_back_to(nr_operations)
+                raise
         return result
+
+    def _run_unasked(self, cpu: int) -> None:
+        if hasattr(self.vm, "folios"):
+            self._run_woken(cpu)
+        if self.vm.oom.dying or self.vm.oom.waiting:
+            self._end_the_killed()
 
     def _run_woken(self, cpu: int) -> None:
         self._run_kcompactds(cpu)

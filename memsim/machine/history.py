@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from memsim.machine.checks import check_switch, whole
 from memsim.machine.emitters import Emitter, EmitterJournal
+from memsim.machine.plain import plain_numbers
 from memsim.mm.apply import redo_steps, undo_steps
 from memsim.mm.journal import start_steps, step_fields
 from memsim.mm.mmzone import Vm
@@ -54,6 +56,7 @@ class Recording:
     vmalloc: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+@plain_numbers
 class History:
     """The state of a Machine, and the operations that led to it."""
 
@@ -64,7 +67,11 @@ class History:
     #: Daemons run when their turn comes, not behind the operation that woke them.
     _scheduled: bool
 
+    def __init_subclass__(cls) -> None:
+        plain_numbers(cls)
+
     def _adopt(self, vm: Vm, seed: int, steps: bool) -> None:
+        check_switch("steps", steps)
         self.vm = vm
         self.seed = seed
         self.history = []
@@ -84,6 +91,9 @@ class History:
 
     def steps(self, start: int = 0) -> list[Step]:
         """Steps of all operations that are not undone, from number `start` on."""
+        whole("start", start)
+        if start < 0:
+            raise BadRequest(f"start={start}: should be 0 or more")
         return list(self.vm.trace.journal.read(start, self._position()))
 
     def undo(self) -> Operation:
@@ -143,21 +153,47 @@ class History:
             trace.journal = journal
 
     def _do(self, name: str, cpu: int, call: Callable[[], T], daemon: bool = False) -> T:
-        """Run one operation on a CPU, and remember its steps."""
+        """Run one operation on a CPU, and remember its steps; none is done by half."""
         journal = self.vm.trace.journal
         journal.cut(self._position())
         self._undone.clear()
         self.vm.oom.before = None
-        first_step = len(journal)
+        first_step, flags = len(journal), self.vm.current.flags
         self.vm.set_cpu(cpu)
-        result = call()
-        if self.vm.fields_seen:
-            for zone in self.vm.zones:
-                step_fields(zone)
-            step_tasks(self.vm)
-            shown = f"{name}{_shown(result)}"
-            self.history.append(Operation(shown, first_step, len(journal), daemon))
+        try:
+            result = call()
+            if self.vm.fields_seen:
+                self._step_numbers()
+                shown = f"{name}{_shown(result)}"
+                self.history.append(Operation(shown, first_step, len(journal), daemon))
+        except BaseException:
+            self.vm.current.flags = flags
+            self._break_off(first_step)
+            raise
         return result
+
+    def _break_off(self, first_step: int) -> None:
+        """Take back what an operation did so far; with steps=False nobody knows it.
+
+        What an interrupt hits between a step and its change, one line on, may not be as it was.
+        """
+        if self.vm.fields_seen:
+            self._step_numbers()
+            journal = self.vm.trace.journal
+            undo_steps(self.vm, list(journal.read(first_step)))
+            journal.cut(first_step)
+
+    def _step_numbers(self) -> None:
+        for zone in self.vm.zones:
+            step_fields(zone)
+        step_tasks(self.vm)
+
+    def _go_back_to(self, nr_operations: int) -> None:
+        """Take back all operations behind the first so many, never to be done again."""
+        if len(self.history) > nr_operations:
+            while len(self.history) > nr_operations:
+                self.undo()
+            self._undone.clear()
 
     def _position(self) -> int:
         return self.history[-1].last_step if self.history else 0

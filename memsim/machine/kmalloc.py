@@ -19,6 +19,7 @@ from memsim.machine.checks import (
     check_cpu,
     check_gfp_mask,
     check_not_reserved,
+    check_switch,
     whole,
 )
 from memsim.machine.slab import SlabRequests
@@ -181,7 +182,8 @@ class KmallocRequests(SlabRequests):
         check_cache_name(name)
         numbers = {"flags": flags, "useroffset": useroffset, "usersize": usersize}
         check_cache_numbers({"object_size": 8, "align": 0} | numbers)
-        arguments = (name, flags, useroffset, usersize, bool(ctor))
+        check_switch("ctor", ctor, BadRequest)
+        arguments = (name, flags, useroffset, usersize, ctor)
         (got,) = self._do(
             f"kmem_buckets_create({name!r})",
             0,

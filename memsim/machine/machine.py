@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memsim.lib.bits import get_order, nr_pages_of
+from memsim.lib.text import one_line
 from memsim.machine.checks import (
     check_cpu,
     check_free,
@@ -20,9 +21,11 @@ from memsim.machine.checks import (
     check_request,
     check_slab_options,
     check_switch,
+    listed,
     whole,
 )
 from memsim.machine.compaction import CompactionRequests
+from memsim.machine.firmware_checks import check_firmware
 from memsim.machine.mempolicy import PolicyRequests
 from memsim.machine.mempool import MempoolRequests
 from memsim.machine.pages import NO_ROOM
@@ -49,6 +52,7 @@ from memsim.mm.mmzone import (
 )
 from memsim.mm.page_alloc import alloc, exact, free, pcp
 from memsim.mm.page_alloc.isolate import isolate_pageblock, unset_migratetype_isolate
+from memsim.mm.page_alloc.pageblock import prep_move_freepages_block
 from memsim.mm.page_alloc.setup import _zone_set_pageset_high_and_batch
 from memsim.mm.restore import restore
 from memsim.mm.setup_arch import Boot, Firmware
@@ -80,8 +84,9 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
     where there is one. reclaim=True: pages of files and regions are reclaimed
     when memory is short, the latter to a swap device of this size; swappiness is 0 to 200;
     lru_gen=True runs the multi-gen LRU, as Debian's kernel does, in the place of the classic lists.
-    steps=False is quicker, and takes undo() away. seed draws what is drawn by chance: the order of
-    a slab's objects; the page allocator draws nothing. hz: jiffies a second, CONFIG_HZ.
+    steps=False is quicker, and takes undo() away; what breaks off in the middle then stays half
+    done. seed draws what is drawn by chance: the order of a slab's objects; the page allocator
+    draws nothing. hz: jiffies a second, CONFIG_HZ.
     BadDescription says what cannot be.
     """
 
@@ -117,6 +122,7 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         )  # fmt: skip
         options = {"slab_nomerge": slab_nomerge, "random_kmalloc_caches": random_kmalloc_caches}
         check_slab_options({"slab": slab} | options, slab_debug, seed, arch)
+        check_switch("vmalloc", vmalloc)
         vm = boot_vm(description, Trace(mask=0))
         if slab:
             kmem_cache_init(vm, seed, slab_debug, random_kmalloc_caches, slab_nomerge)
@@ -148,6 +154,7 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         The second is what boot took before the buddy allocator got the rest: mm/setup_arch.py.
         BadDescription when it cannot boot.
         """
+        check_firmware(firmware)
         machine = cls.__new__(cls)
         vm, early = boot_firmware(firmware, cpus, Trace(mask=0))
         machine._adopt(vm, seed, steps)
@@ -248,9 +255,10 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
         name = f"free_pages(pfn {pfn}, order={order})"
         self._do(name, cpu, lambda: free.free_unref_page(self.vm, pfn, order))
 
-    def free_folios(self, pfns: list[int], *, cpu: int = 0) -> None:
+    def free_folios(self, pfns: Iterable[int], *, cpu: int = 0) -> None:
         """Free allocated blocks as one batch. Kernel: mm/page_alloc.c free_unref_folios()."""
         check_cpu(self.vm, cpu)
+        pfns = listed("pfns", pfns, "pfns")
         folios = [(pfn, check_free(self.vm, pfn, None)) for pfn in pfns]
         if len(set(folios)) != len(folios):
             raise BadFree("a block is in the batch twice")
@@ -314,9 +322,9 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
     def isolate_pageblock(self, pfn: int) -> None:
         """Make pfn's pageblock MIGRATE_ISOLATE. Kernel: set_migratetype_isolate()."""
         zone = self._zone(pfn)
-        name = f"isolate_pageblock(pfn {pfn})"
-        if not self._do(name, 0, lambda: isolate_pageblock(zone, pfn)):
+        if prep_move_freepages_block(zone, pfn) == NULL:
             raise BadRequest(f"the pageblock of pfn {pfn} is not wholly in zone {zone.name}")
+        self._do(f"isolate_pageblock(pfn {pfn})", 0, lambda: isolate_pageblock(zone, pfn))
 
     def unisolate_pageblock(self, pfn: int, migratetype: int = MIGRATE_MOVABLE) -> None:
         """Give an isolated pageblock a type, 0 to 2. Kernel: unset_migratetype_isolate()."""
@@ -339,7 +347,7 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
             if name in ("", zone.name):
                 return zone
         names = ", ".join(zone.name for zone in populated_zones(self.vm))
-        raise BadRequest(f"no zone {str(name)[:40]!r} with pages; there are {names}")
+        raise BadRequest(f"no zone {one_line(name, 40)!r} with pages; there are {names}")
 
     def nr_free(self, zone: str = "") -> list[int]:
         """Free blocks of each order, as a line of /proc/buddyinfo."""
@@ -357,6 +365,7 @@ class Machine(MempoolRequests, TaskRequests, CompactionRequests, PolicyRequests)
 
     def events(self, since: int = 0) -> list[Traced]:
         """Kernel events number `since` and later that the ring still holds."""
+        whole("since", since)
         return list(self.vm.trace.events(since))
 
     def validate(self) -> None:

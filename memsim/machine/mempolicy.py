@@ -14,11 +14,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from memsim.lib.bits import bitmap_print_list
 from memsim.lib.text import one_line
-from memsim.machine.checks import check_nid, whole
+from memsim.machine.checks import check_nid, listed, whole
 from memsim.machine.history import History
 from memsim.mm.mempolicy import do_set_mempolicy, mpol_new, mpol_to_str, set_il_weight
 from memsim.mm.mmzone import Vm, page_zone
@@ -111,19 +110,17 @@ def _mode(mode: str | int) -> int:
         raise BadRequest(f"mode={mode:#x}: flags of a mode, MPOL_F_*: NOT MODELLED")
     if not 0 <= mode < MPOL_MAX:
         raise BadRequest(f"mode={mode}: EINVAL: should be 0 to {MPOL_MAX - 1}")
-    return int(mode)
+    return mode
 
 
 def _nodemask(nodes: Iterable[int]) -> int:
     """The nodes as a mask."""
-    if not isinstance(nodes, Iterable) or isinstance(nodes, str | bytes):
-        raise BadRequest(f"nodes={one_line(nodes, 40)!r}: should be a list of nodes, as [0, 1]")
     mask = 0
-    for nid in islice(nodes, MAX_NUMNODES + 1):
+    for nid in listed("nodes", nodes, "nodes, as [0, 1]", MAX_NUMNODES):
         whole("nodes", nid)
         if not 0 <= nid < MAX_NUMNODES:
             raise BadRequest(f"nodes: node {nid}: EINVAL: should be 0 to {MAX_NUMNODES - 1}")
-        mask |= 1 << int(nid)
+        mask |= 1 << nid
     return mask
 
 

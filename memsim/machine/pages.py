@@ -101,7 +101,7 @@ class PageRequests(Daemons):
 
         PageAllocationFailure without memory. Kernel: mm/memory.c handle_mm_fault()
         """
-        check_switch("write", write)
+        check_switch("write", write, BadRequest)
         mapping = self._page_of(region, None, index)
         node, gfp = self._node(cpu, nid), GFP_HIGHUSER_MOVABLE
         fault = memory.handle_mm_fault
@@ -160,7 +160,7 @@ class PageRequests(Daemons):
         Kernel: mm/vmscan.c lru_gen_change_state()
         """
         self._folios()
-        check_switch("enabled", enabled)
+        check_switch("enabled", enabled, BadRequest)
         if enabled and self.vm.folios.memcgs.groups:
             raise BadRequest("lru_gen(True): NOT MODELLED beside memory cgroups")
         name = f"lru_gen({'y' if enabled else 'n'})"
@@ -198,8 +198,8 @@ class PageRequests(Daemons):
         if process.uninterruptible:
             raise BadRequest(f"{process.comm} waits for a device, and does nothing: wake() it")
         had = vm.oom.current, vm.current
-        switch_to(vm, process)
         try:
+            switch_to(vm, process)
             yield
         finally:
             vm.oom.current, vm.current = had

@@ -27,6 +27,7 @@ from memsim.lib.text import one_line
 from memsim.machine.checks import whole
 from memsim.machine.history import Operation
 from memsim.machine.machine import Machine
+from memsim.machine.plain import plain_numbers
 from memsim.machine.tasks import UserTask
 from memsim.machine.threads import (
     NEVER,
@@ -79,6 +80,7 @@ class _Kept(NamedTuple):
     turn: Turn
 
 
+@plain_numbers
 class Schedule:
     """Tasks and daemons on a machine's CPUs, in an order that only the seed decides.
 
@@ -95,6 +97,7 @@ class Schedule:
         self, machine: Machine, *, seed: int, jobs: Sequence[Job] = (), steps_per_jiffy: int = 40
     ) -> None:
         _check(machine, seed, steps_per_jiffy)
+        _check_jobs(machine, jobs)
         self.machine = machine
         self.seed = seed
         self.steps_per_jiffy = steps_per_jiffy
@@ -109,10 +112,7 @@ class Schedule:
 
     def add(self, job: Job) -> None:
         """A task more. When the turns before it are taken back, it is not in the schedule."""
-        if not isinstance(job, Job) or not isinstance(job.task, UserTask):
-            raise BadRequest(f"job={one_line(job, 40)!r}: should be Job(task, program)")
-        if job.task.machine is not self.machine:
-            raise BadRequest(f"job={job.task.name}: is a task of another machine")
+        _check_jobs(self.machine, [job])
         self._add(Task(self.machine, job))
 
     def run(self, *, steps: int | None = None, seconds: float | None = None) -> list[Turn]:
@@ -267,6 +267,17 @@ class Schedule:
 
     def _set(self, **changes: int | tuple[int, ...]) -> None:
         self._state = self._state._replace(**changes)  # type: ignore[arg-type]
+
+
+def _check_jobs(machine: Machine, jobs: Sequence[Job]) -> None:
+    if not isinstance(jobs, Sequence):
+        raise BadRequest(f"jobs={one_line(jobs, 40)!r}: should be a list of Job(task, program)")
+    for job in jobs:
+        is_job = isinstance(job, Job) and isinstance(job.task, UserTask) and callable(job.program)
+        if not is_job:
+            raise BadRequest(f"job={one_line(job, 40)!r}: should be Job(task, program)")
+        if job.task.machine is not machine:
+            raise BadRequest(f"job={job.task.name}: is a task of another machine")
 
 
 def _last(history: list[Operation]) -> Operation | None:

@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NoReturn, TypeVar
 
 from memsim.lib.bits import PAGE_SHIFT
+from memsim.lib.text import one_line
 from memsim.machine.checks import (
     check_cache_name,
     check_cache_numbers,
@@ -20,6 +21,8 @@ from memsim.machine.checks import (
     check_nid,
     check_not_reserved,
     check_request,
+    check_switch,
+    listed,
     whole,
 )
 from memsim.machine.history import History
@@ -61,7 +64,7 @@ class SlabRequests(History):
         for s in self._state().slab_caches:
             if s.name == name:
                 return s
-        raise BadRequest(f"no cache {str(name)[:40]!r}")
+        raise BadRequest(f"no cache {one_line(name, 40)!r}")
 
     def called_from(self, call_site: str, *, pid: int = 0, jiffies: int = 0) -> None:
         """Who asks from now on: a code address as %pS shows it ("open_it+0x1a/0x30"), current->pid.
@@ -70,7 +73,7 @@ class SlabRequests(History):
         """
         debug = self._state().debug
         if not isinstance(call_site, str) or not call_site.isprintable():
-            raise BadRequest(f"call_site={str(call_site)[:40]!r}: should be printable text")
+            raise BadRequest(f"call_site={one_line(call_site, 40)!r}: should be printable text")
         if not 0 < len(call_site) <= _MAX_NAME:
             raise BadRequest(f"call_site: should be 1 to {_MAX_NAME} characters")
         for name, value, most in (("pid", pid, 1 << 22), ("jiffies", jiffies, (1 << 64) - 1)):
@@ -107,7 +110,8 @@ class SlabRequests(History):
         check_cpu(self.vm, cpu)
         check_cache_name(name)
         check_cache_numbers(numbers)
-        args = slab_common.KmemCacheArgs(align, useroffset, usersize, freeptr_offset, bool(ctor))
+        check_switch("ctor", ctor, BadRequest)
+        args = slab_common.KmemCacheArgs(align, useroffset, usersize, freeptr_offset, ctor)
         s, error = self._do(
             f"kmem_cache_create({name!r}, {object_size})",
             cpu,
@@ -160,9 +164,9 @@ class SlabRequests(History):
         self._check_cache(cache)
         check_cpu(self.vm, cpu)
         if not isinstance(file, str) or file not in cache.attributes():
-            raise BadRequest(f"file={str(file)[:40]!r}: cache {cache.name} has no such file")
+            raise BadRequest(f"file={one_line(file, 40)!r}: cache {cache.name} has no such file")
         if not isinstance(text, str):
-            raise BadRequest(f"text={str(text)[:40]!r}: should be text")
+            raise BadRequest(f"text={one_line(text, 40)!r}: should be text")
         name = f"store({cache.name}, {file}, {text[:20]!r})"
         (error,) = self._do(name, cpu, lambda: (store(cache, file, text),))
         if error:
@@ -199,12 +203,11 @@ class SlabRequests(History):
         site = self._site()
         self._do(name, cpu, lambda: (kmem_cache.kmem_cache_free(cache, address, site), None)[1])
 
-    def kmem_cache_free_bulk(self, addresses: Sequence[int], *, cpu: int = 0) -> None:
+    def kmem_cache_free_bulk(self, addresses: Iterable[int], *, cpu: int = 0) -> None:
         """Give objects of any caches back at once. Kernel: mm/slub.c kmem_cache_free_bulk()."""
         self._state()
         check_cpu(self.vm, cpu)
-        if not isinstance(addresses, Sequence) or isinstance(addresses, str | bytes):
-            raise BadRequest(f"addresses={str(addresses)[:40]!r}: should be a list of addresses")
+        addresses = listed("addresses", addresses, "addresses")
         objects = [self._object(address, cpu) for address in addresses]
         if len({(slab.pfn, obj) for slab, obj in objects}) != len(objects):
             raise BadFree("an object is in the batch twice")

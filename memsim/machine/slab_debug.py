@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from memsim.lib.text import one_line
 from memsim.machine.checks import whole
 from memsim.machine.kmalloc import KmallocRequests
 from memsim.mm.slub import debug_validate, memory
@@ -46,7 +47,7 @@ class SlabDebugRequests(KmallocRequests):
         """Write there, as any code could, whatever it destroys. BadRequest as of read_memory()."""
         slab = self._slab_with_bytes(address)
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise BadRequest(f"data={str(data)[:40]!r}: should be bytes")
+            raise BadRequest(f"data={one_line(data, 40)!r}: should be bytes")
         data = bytes(data)
         self.read_memory(address, len(data))
         name = f"write_memory({address:#x}, {len(data)} bytes)"

@@ -21,6 +21,7 @@ from memsim.lib.text import one_line
 from memsim.machine.cgroup import Cgroup, CgroupRequests
 from memsim.machine.checks import check_cpu, whole
 from memsim.machine.pages import Hidden, Pages, T
+from memsim.machine.plain import plain_numbers
 from memsim.mm.folio import AddressSpace
 from memsim.mm.oom_kill.area import count_areas, munmap_area
 from memsim.mm.oom_kill.fork import copy_process, new_process
@@ -104,6 +105,7 @@ class TaskRequests(CgroupRequests):
             self._end_the_killed()
 
 
+@plain_numbers
 class UserTask:
     """A process of a Machine, on one CPU: what it asks for is asked in its name.
 

@@ -12,6 +12,7 @@ from random import Random
 
 from memsim.machine.checks import whole
 from memsim.machine.machine import Machine
+from memsim.machine.plain import plain
 from memsim.machine.tasks import UserTask
 from memsim.mm.compaction.kcompactd import HPAGE_FRAG_CHECK_INTERVAL_MSEC
 from memsim.mm.jiffies import msecs_to_jiffies
@@ -203,7 +204,7 @@ class Task(Thread):
 
     def step(self, turns: int, chance: Random) -> int:
         """Its program, once."""
-        sleeps = self.job.program(self.job.task, turns, chance)
+        sleeps: int | None = plain(self.job.program(self.job.task, turns, chance))
         if sleeps is None:
             return NEVER
         whole(f"{self.name} sleeps", sleeps)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from memsim.lib.bits import PAGE_SHIFT, PAGE_SIZE, align_down, get_order
-from memsim.machine.checks import check_free, whole
+from memsim.machine.checks import check_free, listed, whole
 from memsim.mm.mmzone import Vm, page_zone
 from memsim.mm.pgtable import vmalloc_to_pfn
 from memsim.mm.vmalloc.alloc import find_vmap_area
@@ -42,10 +41,8 @@ def shown(vm: Vm, address: int) -> str:
 
 def pfns_of(vm: Vm, pages: Iterable[int]) -> list[int]:
     """The pfns in pages. BadRequest if one is no page of this machine, or there is none."""
-    if not isinstance(pages, Iterable):
-        raise BadRequest(f"pages={str(pages)[:40]!r}: should be pfns")
-    pfns = list(islice(pages, MAX_PAGES + 1))
-    if not 0 < len(pfns) <= MAX_PAGES:
+    pfns = listed("pages", pages, "pfns", MAX_PAGES)
+    if not pfns:
         raise BadRequest(f"pages: should be 1 to {MAX_PAGES} pfns")
     for pfn in pfns:
         whole("pages", pfn)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from memsim.lib.bits import PAGE_SIZE, align_down
-from memsim.machine.checks import check_cpu, check_nid, whole
+from memsim.machine.checks import check_cpu, check_nid, check_switch, whole
 from memsim.machine.vmalloc import VmallocRequests
 from memsim.machine.vmalloc_checks import (
     check_address,
@@ -32,7 +32,7 @@ from memsim.machine.vmalloc_checks import (
 from memsim.mm.vmalloc import block, vmap
 from memsim.mm.vmalloc.state import is_vmalloc_addr
 from memsim.mm.vmalloc.vm_area import find_vm_area
-from memsim.words.errors import BadFree
+from memsim.words.errors import BadFree, BadRequest
 from memsim.words.slab import NULL_PTR, NUMA_NO_NODE
 from memsim.words.vmalloc import VM_MAP, VM_MAP_PUT_PAGES
 
@@ -49,6 +49,7 @@ class VmapRequests(VmallocRequests):
         """
         self._vmalloc_state()
         check_cpu(self.vm, cpu)
+        check_switch("put_pages", put_pages, BadRequest)
         pfns = pfns_of(self.vm, pages)
         if put_pages:
             check_put_pages(self.vm, pfns)

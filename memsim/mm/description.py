@@ -84,10 +84,10 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     arch = _arch(description.arch)
     sizes = _ram(description.ram, arch)
     _check(description, len(sizes))
+    cma = _size(description.cma, "cma", 0, sum(sizes) // 2)
     memory = _memory(description, sizes, arch)
     max_pfn = memory.ram[-1].end_pfn
-    cma = bool(description.cma)
-    vm = Vm(max_pfn, description.cpus, len(sizes), trace, arch=arch, cma=cma)
+    vm = Vm(max_pfn, description.cpus, len(sizes), trace, arch=arch, cma=bool(cma))
     if description.node_distance is not None:
         vm.node_distance = _distances(description.node_distance, len(sizes))
     vm.HZ = description.hz
@@ -95,8 +95,8 @@ def boot_vm(description: Description, trace: Trace) -> Vm:
     set_watermark_scale_factor(vm, description.watermark_scale_factor)
     if description.min_free_kbytes is not None:
         set_min_free_kbytes(vm, description.min_free_kbytes)
-    if description.cma:
-        _lend_to_cma(vm, _size(description.cma, "cma", 0, sum(sizes) // 2), memory.free)
+    if cma:
+        _lend_to_cma(vm, cma, memory.free)
     if not description.pcp:
         _disable_pcps(vm)
     return vm
@@ -115,8 +115,6 @@ def boot_firmware(firmware: Firmware, cpus: int, trace: Trace) -> tuple[Vm, Boot
     if early.memblock.panic:
         raise BadDescription(f"Kernel panic - not syncing: {early.memblock.panic}")
     ram = early.ram()
-    if ram[-1].end_pfn > MAX_RAM >> PAGE_SHIFT:
-        raise BadDescription(f"e820: RAM up to {ram[-1].end_pfn >> 18} GiB: should be 4096 at most")
     nodes = 1 + max(nid for nid, _, _ in early.nodes)
     if {r.nid for r in ram} != set(range(nodes)):
         raise BadDescription("nodes: a node has no RAM: NOT MODELLED")
@@ -260,7 +258,7 @@ def _size(size: int | str, name: str, minimum: int, maximum: int) -> int:
         raise BadDescription(f"{name}={error}") from None
     if not minimum <= value <= maximum:
         raise BadDescription(
-            f"{name}={str(size)[:40]!r}: should be {minimum >> 20} MiB to {maximum >> 20} MiB"
+            f"{name}={one_line(size, 40)!r}: should be {minimum >> 20} MiB to {maximum >> 20} MiB"
         )
     return value
 

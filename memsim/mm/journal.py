@@ -73,11 +73,11 @@ def step_fields(zone: Zone) -> None:
     now = all_fields(zone)
     if now == seen:
         return
-    zone.vm.fields_seen[zone.id] = now
     for index, (old, new) in enumerate(zip(seen, now, strict=True)):
         if old != new:
             cpu, field = _place(index, len(now), zone.vm.nr_cpus)
             zone.trace.step(FIELD, zone.id, cpu, field, old, new)
+    zone.vm.fields_seen[zone.id] = now
 
 
 def _place(index: int, length: int, nr_cpus: int) -> tuple[int, int]:
@@ -94,20 +94,20 @@ def _after(zone: Zone, before: int) -> int:
 
 
 def step_free_list(
-    zone: Zone, kind: int, page: int, order: int, migratetype: int, old: int, new: int
+    zone: Zone, kind: int, page: int, before: int, order: int, migratetype: int, old: int, new: int
 ) -> None:
-    """LIST_ADD or LIST_DEL of a free list; the page must be on it at this moment."""
+    """LIST_ADD or LIST_DEL of a free list, about to be done; before: what stands in front."""
     step_fields(zone)
     code = free_list_code(zone.id, order, migratetype)
-    zone.trace.step(kind, code, page, _after(zone, zone.prev[page]), old, new)
+    zone.trace.step(kind, code, page, _after(zone, before), old, new)
 
 
-def step_pcp_list(zone: Zone, kind: int, page: int, cpu: int, pindex: int) -> None:
-    """LIST_ADD or LIST_DEL of a pcp list; the page must be on it at this moment."""
+def step_pcp_list(zone: Zone, kind: int, page: int, before: int, cpu: int, pindex: int) -> None:
+    """LIST_ADD or LIST_DEL of a pcp list, about to be done; before: what stands in front."""
     step_fields(zone)
     code = pcp_list_code(zone.id, cpu, pindex)
     state = zone.page_state[page]
-    zone.trace.step(kind, code, page, _after(zone, zone.prev[page]), state, state)
+    zone.trace.step(kind, code, page, _after(zone, before), state, state)
 
 
 def set_node_field(vm: Vm, pgdat: PglistData, field: str, value: int) -> None:

@@ -35,6 +35,8 @@ def read_copies(folder: str | Path | None) -> Copies:
     Names are the kernel's own, with or without `.txt`, or with `start_` before them. Without
     pagetypeinfo, which only root can copy, the rest is used.
     """
+    if not isinstance(folder, str | Path | None):
+        raise BadInput(f"{one_line(folder, 200)}: should be the path of a folder")
     place = Path("/proc" if folder is None else folder)
     _check_folder(place)
     used: dict[str, str] = {}

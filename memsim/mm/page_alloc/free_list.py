@@ -49,11 +49,12 @@ def _add_to_free_list(zone: Zone, page: int, order: int, migratetype: int, tail:
     head = area.free_list[migratetype]
     if tail and order == MAX_PAGE_ORDER:
         list_all_deferred(zone)
-    list_insert_after(zone.next, zone.prev, page, zone.prev[head] if tail else head)
-    area.nr_free += 1
+    before = zone.prev[head] if tail else head
     if zone.trace.mask & TP_STEPS:
         state = zone.page_state[page]
-        step_free_list(zone, LIST_ADD, page, order, migratetype, state, PG_BUDDY | order)
+        step_free_list(zone, LIST_ADD, page, before, order, migratetype, state, PG_BUDDY | order)
+    list_insert_after(zone.next, zone.prev, page, before)
+    area.nr_free += 1
     zone.page_state[page] = PG_BUDDY | order
 
 
@@ -63,7 +64,8 @@ def _del_page_from_free_list(zone: Zone, page: int, order: int, migratetype: int
     Kernel: mm/page_alloc.c __del_page_from_free_list(). Cost: O(1).
     """
     if zone.trace.mask & TP_STEPS:
-        step_free_list(zone, LIST_DEL, page, order, migratetype, PG_BUDDY | order, 0)
+        before = zone.prev[page]
+        step_free_list(zone, LIST_DEL, page, before, order, migratetype, PG_BUDDY | order, 0)
     list_del(zone.next, zone.prev, page)
     zone.page_state[page] = 0
     zone.free_area[order].nr_free -= 1

@@ -51,14 +51,16 @@ def pindex_to_order(pindex: int) -> int:
 
 def _pcp_list_add(zone: Zone, pcp: PerCpuPages, page: int, pindex: int, tail: bool) -> None:
     head = pcp.lists[pindex]
-    list_insert_after(zone.next, zone.prev, page, zone.prev[head] if tail else head)
+    before = zone.prev[head] if tail else head
     if zone.trace.mask & TP_STEPS:
-        step_pcp_list(zone, LIST_ADD, page, zone.per_cpu_pageset.index(pcp), pindex)
+        step_pcp_list(zone, LIST_ADD, page, before, zone.per_cpu_pageset.index(pcp), pindex)
+    list_insert_after(zone.next, zone.prev, page, before)
 
 
 def _pcp_list_del(zone: Zone, pcp: PerCpuPages, page: int, pindex: int) -> None:
     if zone.trace.mask & TP_STEPS:
-        step_pcp_list(zone, LIST_DEL, page, zone.per_cpu_pageset.index(pcp), pindex)
+        before = zone.prev[page]
+        step_pcp_list(zone, LIST_DEL, page, before, zone.per_cpu_pageset.index(pcp), pindex)
     list_del(zone.next, zone.prev, page)
 
 
