@@ -682,6 +682,7 @@ def test_a_victim_is_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell = lesson.show("badness_desk = BadnessDesk(")
     cell.locator("[role=status]", has_text="wl (177) is killed").wait_for()
     cell.get_by_label("process", exact=True).select_option("wl (177)")
+    cell.locator(".widget-readout", has_text=re.compile("^1000$")).wait_for()
     cell.locator("[role=slider]").focus()
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="sh (173) is killed: 400 rss").wait_for()
