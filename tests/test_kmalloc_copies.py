@@ -189,7 +189,7 @@ def test_buckets_that_cannot_be_change_nothing() -> None:
     in_use = cache.cpu_slab[0].freelist
     for name, more, said in (
         ("y", {"flags": 1 << 30}, "failed with error -22"),
-        ("a\nb", {}, "b': should be printable ASCII"),
+        ("a\nb", {}, r"name='a\\nb': should be printable ASCII"),
         ("x", {"useroffset": -1}, "useroffset=-1: should be"),
         ("x", {"usersize": 1 << 32}, "usersize=4294967296: should be"),
         ("x", {"flags": "8"}, "flags='8': should be a whole number"),

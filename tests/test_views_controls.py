@@ -161,6 +161,12 @@ def test_numbers_above_bars_stand_on_end_where_there_are_many(
     assert [trace.textangle for trace in figure.data] == [angle, angle]
 
 
+def test_long_words_below_bars_are_folded_and_have_room() -> None:
+    figure = charts.bars({"pages": [1, 2]}, "title", "", "", ["slab that cannot be reclaimed", 7])
+    assert list(figure.data[0].x) == ["slab that cannot<br>be reclaimed", "7"]
+    assert charts.themed(figure).layout.xaxis.automargin
+
+
 def test_free_some_frees_what_it_is_told() -> None:
     machine = free_some([0, 1, 3], nr_pages=4)
     assert machine.nr_free()[:3] == [1, 1, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -22,6 +23,8 @@ PATTERNS = ("", "/", "x", ".")
 DASHES = ("solid", "dash", "dot", "dashdot")
 #: Digits that have room side by side above the bars of a chart.
 _CROWDED = 60
+#: Letters on a line of what stands below a bar.
+_LABEL = 16
 
 #: Mid-grey reads on light and on dark; where the page knows the theme's colour, that is taken.
 GREY = "#787878"
@@ -59,17 +62,23 @@ def bars(
             },
         }
         text = [str(value) if value else "" for value in values]
-        names = list(range(len(values))) if labels is None else [str(label) for label in labels]
+        names = list(range(len(values))) if labels is None else [_folded(label) for label in labels]
         figure.add_bar(
             x=names, y=list(values), name=name, marker=marker, text=text,
             textposition="outside", cliponaxis=False, textangle=-90 if crowded else 0,
         )  # fmt: skip
+    axis: dict[str, Any] = {"dtick": 1} if labels is None else {"type": "category"}
     figure.update_layout(
         title={"text": title, "x": 0, "xref": "paper"},
-        xaxis={"title": x, "dtick": 1} if labels is None else {"title": x, "type": "category"},
+        xaxis={"title": x, "automargin": True, **axis},
         yaxis={"title": y},
     )
     return figure
+
+
+def _folded(label: str | int) -> str:
+    """On several lines, so that it stands upright below its bar."""
+    return "<br>".join(wrap(str(label), _LABEL, break_long_words=False, break_on_hyphens=False))
 
 
 def lines(groups: Mapping[str, Sequence[int]], title: str, x: str, y: str) -> go.Figure:
