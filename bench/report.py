@@ -120,7 +120,7 @@ def of_boot(rows: list[BootRow]) -> str:
         for row in rows
     ]  # fmt: skip
     head = ["boot", "pages", "CPU ms", "MB", "bytes a page", "at most"]
-    return f"{table(head, cells)}\n\n  4 MB of each are the trace's ring."
+    return table(head, cells)
 
 
 def of_captures(rows: list[CaptureRow]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,11 @@ class OpenLesson:
         self.page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
         return shown
 
+    def picture(self, path: Path) -> None:
+        """A screenshot, to be looked at; none in CI, where nobody looks and all take a minute."""
+        if not os.environ.get("CI"):
+            self.page.screenshot(path=path)
+
     def in_kernel(self, code: str) -> str:
         """What the notebook's kernel prints for this."""
         printed = self.page.evaluate(
@@ -88,6 +94,15 @@ class OpenLesson:
             code,
         )
         return str(printed).strip()
+
+    def comes(self, expression: str, expected: str) -> None:
+        """In Python it is so, sooner or later: where a reader rests is told a moment later."""
+        for _ in range(50):
+            said = self.in_kernel(f"print({expression})")
+            if said == expected:
+                return
+            self.page.wait_for_timeout(100)
+        pytest.fail(f"{expression} is {said}, should be {expected}")
 
     def errors(self) -> list[Any]:
         """Outputs of all cells that are errors."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from memsim.cli import main
+from memsim.lab.grader import more_machines
 from memsim.lab.grader.course_run import grade_class
 from memsim.lab.grader.journal import Journal
 from memsim.lab.grader.more_machines import dask_executor
@@ -47,7 +48,8 @@ def _told(result: Any) -> tuple[Any, ...]:
             result.key, result.mode)  # fmt: skip
 
 
-def test_a_scheduler_that_is_not_there_is_one_line() -> None:
+def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(more_machines, "PATIENCE", 1)
     with (
         pytest.raises(BadInput, match=r"--dask: tcp://127\.0\.0\.1:1: "),
         dask_executor("tcp://127.0.0.1:1"),

@@ -33,7 +33,7 @@ def test_an_address_goes_to_its_pfn_and_back(lesson: OpenLesson, tmp_path: Path)
         cell.locator("[role=slider]").first.focus()
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("text=zone Normal: pfn 1048576 to 4456447, 13 GiB").wait_for()
-    lesson.page.screenshot(path=tmp_path / "frames.png")
+    lesson.picture(tmp_path / "frames.png")
 
 
 @of_lesson("02_buddy")
@@ -45,7 +45,7 @@ def test_the_bit_is_flipped_by_button_and_by_keys(lesson: OpenLesson, tmp_path: 
     order.focus()
     lesson.page.keyboard.press("ArrowRight")
     cell.locator("text=order 3. Flip bit 3, worth 8: the buddy is pfn 0").wait_for()
-    lesson.page.screenshot(path=tmp_path / "buddies.png")
+    lesson.picture(tmp_path / "buddies.png")
 
 
 @of_lesson("02_buddy")
@@ -67,7 +67,7 @@ def test_the_bench_drives_the_live_machine(lesson: OpenLesson, tmp_path: Path) -
     player = cell.locator(".memsim-player[data-step='14']")
     player.wait_for()
     assert "prep_new_page(): pfn 0, order 1" in (player.locator(".ms-say").text_content() or "")
-    lesson.page.screenshot(path=tmp_path / "bench.png")
+    lesson.picture(tmp_path / "bench.png")
 
 
 SPLIT = "machine = Machine.of_pages(64)\nwith machine.recording() as split:\n"
@@ -88,7 +88,7 @@ def test_a_film_is_played_and_stopped_by_keys(lesson: OpenLesson, tmp_path: Path
     keyboard.press("End")
     assert player.get_attribute("data-step") == "16"
     assert player.locator("[aria-label=Play]").count() == 1
-    lesson.page.screenshot(path=tmp_path / "player.png")
+    lesson.picture(tmp_path / "player.png")
 
 
 @of_lesson("02_buddy")
@@ -96,17 +96,13 @@ def test_the_player_and_python_move_each_other(lesson: OpenLesson) -> None:
     player = lesson.show(SPLIT).locator(".memsim-player")
     lesson.in_kernel("import gc; kept = [w for w in gc.get_objects() if isinstance(w, Player)]")
     mine = "next(w for w in kept if w.payload['title'].startswith('order 0 out'))"
+    lesson.comes(f"{mine}.step", player.get_attribute("data-step"))  # whoever comes last wins
     lesson.in_kernel(f"{mine}.step = 7")
     lesson.show(SPLIT).locator(".memsim-player[data-step='7']").wait_for()
     player.focus()
     lesson.page.keyboard.press("ArrowLeft")
     player.locator(".ms-chip[data-pfn='32']").click()
-    for _ in range(50):
-        came_back = lesson.in_kernel(f"print({mine}.step, {mine}.selected)")
-        if came_back == "6 32":
-            break
-        lesson.page.wait_for_timeout(100)
-    assert came_back == "6 32"
+    lesson.comes(f"({mine}.step, {mine}.selected)", "(6, 32)")
 
 
 @of_lesson("02_buddy")
@@ -123,10 +119,10 @@ def test_seven_operations_are_predicted_by_keys(lesson: OpenLesson, tmp_path: Pa
     for number, (*_, right, _) in enumerate(questions, 1):
         lesson.page.keyboard.press(str(right + 1))
         player.locator(".ms-score", has_text=f"{number} of {number} right, 7 to predict").wait_for()
-        lesson.page.screenshot(path=tmp_path / f"predict_{number}.png")
+        lesson.picture(tmp_path / f"predict_{number}.png")
         lesson.page.keyboard.press("End")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "predict_dark.png")
+    lesson.picture(tmp_path / "predict_dark.png")
     lesson.theme("Light")
 
 
@@ -139,7 +135,7 @@ def test_a_batch_is_chosen_by_keys_and_pcp_lists_are_switched_off(
     cell.locator("[role=slider]").focus()
     lesson.page.keyboard.press("Home")
     cell.locator("text=batch 1, take 1,000 pages: 1000 operations, 335 trips").wait_for()
-    lesson.page.screenshot(path=tmp_path / "batches.png")
+    lesson.picture(tmp_path / "batches.png")
     cell.get_by_label("take a page and give it back, 1,000 times").check()
     cell.locator("text=2000 operations, 1 trip to zone->lock").wait_for()
     cell.locator("input[type=checkbox]").click()
@@ -158,7 +154,7 @@ def test_the_player_shows_what_each_cpu_keeps(lesson: OpenLesson, tmp_path: Path
     for number, said in enumerate(["CPU 0: count 3", "CPU 1: count 3"]):
         assert (panes.nth(number).get_attribute("aria-label") or "").startswith(said)
         assert panes.nth(number).locator(".ms-chip").count() == 3
-    lesson.page.screenshot(path=tmp_path / "cpus.png")
+    lesson.picture(tmp_path / "cpus.png")
 
 
 @of_lesson("04_zones")
@@ -170,7 +166,7 @@ def test_a_request_is_sent_by_keys_and_walks(lesson: OpenLesson, tmp_path: Path)
     lesson.page.keyboard.press("Enter")
     cell.locator("[role=status]", has_text="7 asked in 2 passes; node 1 Normal gives").wait_for()
     assert cell.locator("td", has_text="✓ pfn").count() == 1
-    lesson.page.screenshot(path=tmp_path / "walk.png")
+    lesson.picture(tmp_path / "walk.png")
     cell.get_by_label("__GFP_THISNODE").press("Space")
     cell.locator("[role=status]", has_text="Not sent yet.").wait_for()
     button.click()
@@ -186,11 +182,11 @@ def test_a_request_is_sent_by_keys_and_walks(lesson: OpenLesson, tmp_path: Path)
     button.click()
     cell.locator("[role=status]", has_text="gives pfn").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "walk_dark.png")
+    lesson.picture(tmp_path / "walk_dark.png")
     lesson.theme("Light")
     lesson.page.set_viewport_size({"width": 480, "height": 900})
     lesson.page.evaluate("jupyterapp.shell.collapseLeft()")
-    lesson.page.screenshot(path=tmp_path / "walk_narrow.png")
+    lesson.picture(tmp_path / "walk_narrow.png")
     lesson.page.set_viewport_size({"width": 1280, "height": 1000})
 
 
@@ -209,7 +205,7 @@ def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
         lesson.page.keyboard.press("ArrowLeft")
     refused = re.compile("GFP_KERNEL: refused: needs more than 975; .*GFP_ATOMIC: served")
     cell.locator("[role=status]", has_text=refused).wait_for()
-    lesson.page.screenshot(path=tmp_path / "tank.png")
+    lesson.picture(tmp_path / "tank.png")
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="Zone DMA32: 0 pages free").wait_for()
     lesson.page.keyboard.press("End")
@@ -220,11 +216,11 @@ def test_a_tank_runs_dry_by_keys_and_one_after_the_other_is_refused(
     cell.locator("select").select_option("8 GiB: zone DMA32")
     cell.locator("[role=status]", has_text="Zone DMA32: 1847 pages free").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "tank_dark.png")
+    lesson.picture(tmp_path / "tank_dark.png")
     lesson.theme("Light")
     lesson.page.set_viewport_size({"width": 480, "height": 900})
     lesson.page.evaluate("jupyterapp.shell.collapseLeft()")
-    lesson.page.screenshot(path=tmp_path / "tank_narrow.png")
+    lesson.picture(tmp_path / "tank_narrow.png")
     lesson.page.set_viewport_size({"width": 1280, "height": 1000})
 
 
@@ -241,7 +237,7 @@ def test_the_marks_jump_when_the_interrupt_falls_back(lesson: OpenLesson, tmp_pa
     ):
         lesson.page.keyboard.press(key)
         cell.locator(".ms-zone p", has_text=re.compile(f"^zone DMA: {told}$")).wait_for()
-    lesson.page.screenshot(path=tmp_path / "zones.png")
+    lesson.picture(tmp_path / "zones.png")
 
 
 @of_lesson("06_gfp")
@@ -252,7 +248,7 @@ def test_a_mask_is_put_together_by_name_text_and_bits(lesson: OpenLesson, tmp_pa
     cell.locator("[role=status]", has_text="Highest zone: Movable. Migratetype: Mov").wait_for()
     cell.get_by_label("__GFP_RECLAIMABLE").press("Space")
     cell.locator("[role=status]", has_text="Forbidden: both __GFP_MOVABLE").wait_for()
-    lesson.page.screenshot(path=tmp_path / "mask.png")
+    lesson.picture(tmp_path / "mask.png")
     text = cell.locator("input[type=text]")
     text.fill("GFP_KERNEL | __GFP_HIGHMEM")
     lesson.page.keyboard.press("Enter")
@@ -264,7 +260,7 @@ def test_a_mask_is_put_together_by_name_text_and_bits(lesson: OpenLesson, tmp_pa
     lesson.page.keyboard.press("Enter")
     cell.locator("[role=status]", has_text="'<b>7</b>' is no mask").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "mask_dark.png")
+    lesson.picture(tmp_path / "mask_dark.png")
     lesson.theme("Light")
 
 
@@ -278,12 +274,12 @@ def test_sleep_is_judged_by_place_mask_and_level(lesson: OpenLesson, tmp_path: P
     cell.locator("[role=status]", has_text=re.compile("waits. It sleeps while mem")).wait_for()
     cell.locator("select").first.select_option("a driver that writes pages out")
     cell.locator("[role=status]", has_text="deadlock. Reclaim, on").wait_for()
-    lesson.page.screenshot(path=tmp_path / "sleep.png")
+    lesson.picture(tmp_path / "sleep.png")
     cell.locator("select").nth(1).select_option("GFP_ATOMIC")
     cell.locator("[role=status]", has_text="pages out, GFP_ATOMIC: a page").wait_for()
     assert cell.locator("td").count() == 6 * 7
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "sleep_dark.png")
+    lesson.picture(tmp_path / "sleep_dark.png")
     lesson.theme("Light")
 
 
@@ -295,12 +291,12 @@ def test_a_page_poisons_a_block_wherever_it_is(lesson: OpenLesson, tmp_path: Pat
     pfn.focus()
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="In use: pfn 0. Free: 1023").wait_for()
-    lesson.page.screenshot(path=tmp_path / "poison.png")
+    lesson.picture(tmp_path / "poison.png")
     count.focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="extfrag_index for order 9: 0.947").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "poison_dark.png")
+    lesson.picture(tmp_path / "poison_dark.png")
     lesson.theme("Light")
 
 
@@ -312,7 +308,7 @@ def test_both_machines_go_to_their_first_difference(lesson: OpenLesson, tmp_path
     said = cell.locator(".ms-side > .ms-say")
     claims = "grouping off: set_pageblock_migratetype(): the pageblock at pfn 0 was MOVABLE"
     said.filter(has_text=claims).wait_for()
-    lesson.page.screenshot(path=tmp_path / "sides.png")
+    lesson.picture(tmp_path / "sides.png")
     cell.locator("[aria-label='Follow pfn']").first.fill("1")
     lesson.page.keyboard.press("Enter")
     cell.locator(".ms-side").focus()
@@ -331,15 +327,15 @@ def test_two_machines_grow_apart_by_keys(lesson: OpenLesson, tmp_path: Path) -> 
     lesson.page.keyboard.press("End")
     said = "84 unmovable pages in 12 of 16 pageblocks; 4 blocks of order 9 left"
     cell.locator("[role=status]", has_text=said).wait_for()
-    lesson.page.screenshot(path=tmp_path / "machines.png")
+    lesson.picture(tmp_path / "machines.png")
     share.focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="8 of 64 the kernel's. Grouping on").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "machines_dark.png")
+    lesson.picture(tmp_path / "machines_dark.png")
     chart = lesson.show("groups = {")
     chart.locator(".js-plotly-plot .trace").first.wait_for()
-    lesson.page.screenshot(path=tmp_path / "chart_dark.png")
+    lesson.picture(tmp_path / "chart_dark.png")
     lesson.theme("Light")
 
 
@@ -360,9 +356,9 @@ def test_a_cache_s_geometry_follows_its_sliders(lesson: OpenLesson, tmp_path: Pa
     cell.locator("text=With 128 CPUs").wait_for()
     cell.get_by_label("a constructor").check()
     cell.locator("text=at byte 8, behind the object").wait_for()
-    lesson.page.screenshot(path=tmp_path / "geometry.png")
+    lesson.picture(tmp_path / "geometry.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "geometry_dark.png")
+    lesson.picture(tmp_path / "geometry_dark.png")
     lesson.theme("Light")
 
 
@@ -378,9 +374,9 @@ def test_slabs_move_as_the_slider_does(lesson: OpenLesson, tmp_path: Path) -> No
     said = cell.locator("[role=status]", has_text=re.compile(r"CPU 0 gets 3\.\d: the node's"))
     said.wait_for()
     cell.locator("li", has_text="leaves the partial list of node 0").first.wait_for()
-    lesson.page.screenshot(path=tmp_path / "slabs.png")
+    lesson.picture(tmp_path / "slabs.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "slabs_dark.png")
+    lesson.picture(tmp_path / "slabs_dark.png")
     lesson.theme("Light")
 
 
@@ -404,9 +400,9 @@ def test_a_byte_is_spoilt_by_keys_and_the_report_appears(
     cell.get_by_label("in use").check()
     cell.locator("select").nth(1).select_option("0x00")
     cell.locator("[role=status]", has_text="0xcc becomes 0x00. Noticed").wait_for()
-    lesson.page.screenshot(path=tmp_path / "bytes.png")
+    lesson.picture(tmp_path / "bytes.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "bytes_dark.png")
+    lesson.picture(tmp_path / "bytes_dark.png")
     lesson.theme("Light")
     lesson.page.set_viewport_size({"width": 700, "height": 1000})
     log = cell.locator("[role=region]")
@@ -435,9 +431,9 @@ def test_a_pointer_is_decoded_by_keys(lesson: OpenLesson, tmp_path: Path) -> Non
     cell.locator("[role=status]", has_text=said).wait_for()
     cell.get_by_label("somebody writes").press("Space")
     cell.locator("[role=status]", has_text="general protection fault").wait_for()
-    lesson.page.screenshot(path=tmp_path / "pointer.png")
+    lesson.picture(tmp_path / "pointer.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "pointer_dark.png")
+    lesson.picture(tmp_path / "pointer_dark.png")
     lesson.theme("Light")
 
 
@@ -450,18 +446,18 @@ def test_addresses_are_taken_freed_and_purged_by_keys(lesson: OpenLesson, tmp_pa
     for _ in range(2):
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="16 KiB busy, 16384 bytes asked for").wait_for()
-    lesson.page.screenshot(path=tmp_path / "map.png")
+    lesson.picture(tmp_path / "map.png")
     cell.locator("button", has_text="vfree() this span").press("Enter")
     cell.locator("[role=status]", has_text="20 KiB lazily freed").wait_for()
     cell.locator("button", has_text="vfree() this span").press("Enter")
     cell.locator("[role=status]", has_text="Trying to vfree() nonexistent vm area").wait_for()
     cell.locator("button", has_text="vmalloc()").press("Enter")
     cell.locator("[role=status]", has_text="vmalloc(4,096) gives 0xffffc90000021000").wait_for()
-    lesson.page.screenshot(path=tmp_path / "map_lazy.png")
+    lesson.picture(tmp_path / "map_lazy.png")
     cell.locator("button", has_text="purge").press("Enter")
     cell.locator("[role=status]", has_text="Purged, with 1 TLB flush").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "map_dark.png")
+    lesson.picture(tmp_path / "map_dark.png")
     lesson.theme("Light")
 
 
@@ -476,9 +472,9 @@ def test_the_search_is_stepped_both_ways_by_keys(lesson: OpenLesson, tmp_path: P
     lesson.page.keyboard.press("ArrowLeft")
     cell.locator("[role=status]", has_text="goes right").wait_for()
     assert cell.locator("pre span[style*=bold]").count() == 1
-    lesson.page.screenshot(path=tmp_path / "search.png")
+    lesson.picture(tmp_path / "search.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "search_dark.png")
+    lesson.picture(tmp_path / "search_dark.png")
     lesson.theme("Light")
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("End")
@@ -491,15 +487,15 @@ def test_footprint_and_fits_follow_their_sliders(lesson: OpenLesson, tmp_path: P
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="4,097 bytes: 2 pages of memory, 3 of").wait_for()
-    lesson.page.screenshot(path=tmp_path / "footprint.png")
+    lesson.picture(tmp_path / "footprint.png")
     cell = lesson.show("four_fits = lesson11.FourFits()\nfour_fits")
     cell.locator("[role=status]", has_text="LE_FIT_TYPE").wait_for()
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="NE_FIT_TYPE: left over page 0").wait_for()
-    lesson.page.screenshot(path=tmp_path / "fits.png")
+    lesson.picture(tmp_path / "fits.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "fits_dark.png")
+    lesson.picture(tmp_path / "fits_dark.png")
     lesson.theme("Light")
 
 
@@ -510,12 +506,12 @@ def test_an_address_is_walked_by_keys(lesson: OpenLesson, tmp_path: Path) -> Non
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="Page fault.").wait_for()
-    lesson.page.screenshot(path=tmp_path / "walk.png")
+    lesson.picture(tmp_path / "walk.png")
     cell.locator("select").select_option("vmalloc_huge(4 MiB)")
     cell.locator("li", has_text="maps 2 MiB from pfn").wait_for()
-    lesson.page.screenshot(path=tmp_path / "walk_huge.png")
+    lesson.picture(tmp_path / "walk_huge.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "walk_dark.png")
+    lesson.picture(tmp_path / "walk_dark.png")
     lesson.theme("Light")
 
 
@@ -529,9 +525,9 @@ def test_flushes_are_counted_by_keys(lesson: OpenLesson, tmp_path: Path) -> None
     cell.locator("[role=slider]").nth(2).focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="256 CPUs").wait_for()
-    lesson.page.screenshot(path=tmp_path / "flushes.png")
+    lesson.picture(tmp_path / "flushes.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "flushes_dark.png")
+    lesson.picture(tmp_path / "flushes_dark.png")
     lesson.theme("Light")
 
 
@@ -543,12 +539,12 @@ def test_rows_and_calls_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -
     for _ in range(3):
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="its stack, 16 KiB: vmalloc").wait_for()
-    lesson.page.screenshot(path=tmp_path / "who.png")
+    lesson.picture(tmp_path / "who.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "who_dark.png")
+    lesson.picture(tmp_path / "who_dark.png")
     cell = lesson.show("chooser = Chooser()\nchooser")
     cell.locator("[role=status]", has_text="kmalloc(65,536): refused").wait_for()
-    lesson.page.screenshot(path=tmp_path / "chooser_dark.png")
+    lesson.picture(tmp_path / "chooser_dark.png")
     lesson.theme("Light")
     cell.locator("[role=slider]").nth(1).focus()
     lesson.page.keyboard.press("Home")
@@ -556,7 +552,7 @@ def test_rows_and_calls_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -
     cell.locator("[role=slider]").nth(0).focus()
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="kvmalloc(6,291,456): by vmalloc").wait_for()
-    lesson.page.screenshot(path=tmp_path / "chooser.png")
+    lesson.picture(tmp_path / "chooser.png")
 
 
 @of_lesson("13_who_asks")
@@ -568,9 +564,9 @@ def test_a_mixed_machine_works_by_keys(lesson: OpenLesson, tmp_path: Path) -> No
     cell.locator("[role=status]", has_text="desktop, 400 steps").wait_for()
     cell.locator("select").select_option("phone")
     cell.locator("[role=status]", has_text="phone, 400 steps").wait_for()
-    lesson.page.screenshot(path=tmp_path / "mixed.png")
+    lesson.picture(tmp_path / "mixed.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "mixed_dark.png")
+    lesson.picture(tmp_path / "mixed_dark.png")
     lesson.theme("Light")
 
 
@@ -580,7 +576,7 @@ def test_memblock_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell.locator("[role=status]", has_text="Two banks of RAM").wait_for()
     cell.locator("button", has_text="memblock_alloc").press("Enter")
     cell.locator("[role=status]", has_text="page 60, the highest that fits").wait_for()
-    lesson.page.screenshot(path=tmp_path / "memblock.png")
+    lesson.picture(tmp_path / "memblock.png")
     cell.get_by_label("bottom_up").press("Space")
     cell.locator("button", has_text="memblock_alloc").press("Enter")
     cell.locator("[role=status]", has_text="page 4, the lowest that fits").wait_for()
@@ -589,7 +585,7 @@ def test_memblock_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell.locator("button", has_text="memblock_add").press("Enter")
     cell.locator("[role=status]", has_text="memblock_add(26, 16): it is RAM.").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "memblock_dark.png")
+    lesson.picture(tmp_path / "memblock_dark.png")
     lesson.theme("Light")
 
 
@@ -602,13 +598,13 @@ def test_a_late_kswapd_is_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> 
     for _ in range(3):
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="direct reclaim 9 times").wait_for()
-    lesson.page.screenshot(path=tmp_path / "saw.png")
+    lesson.picture(tmp_path / "saw.png")
     scale.focus()
     for _ in range(3):
         lesson.page.keyboard.press("ArrowRight")
     cell.locator("[role=status]", has_text="low 203, high 281").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "saw_dark.png")
+    lesson.picture(tmp_path / "saw_dark.png")
     lesson.theme("Light")
 
 
@@ -623,11 +619,11 @@ def test_lru_lists_are_driven_by_keys(lesson: OpenLesson, tmp_path: Path) -> Non
     lesson.page.keyboard.press("ArrowRight")
     read.press("Enter")
     cell.locator("[role=status]", has_text="inactive, head first: 1r").wait_for()
-    lesson.page.screenshot(path=tmp_path / "lru.png")
+    lesson.picture(tmp_path / "lru.png")
     cell.locator("button", has_text="shrink_inactive_list()").press("Enter")
     cell.locator("[role=status]", has_text="a shadow is left: 1").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "lru_dark.png")
+    lesson.picture(tmp_path / "lru_dark.png")
     lesson.theme("Light")
 
 
@@ -639,7 +635,7 @@ def test_two_scanners_are_scrubbed_by_keys(lesson: OpenLesson, tmp_path: Path) -
     moment.focus()
     lesson.page.keyboard.press("ArrowLeft")
     cell.locator("[role=status]", has_text="Moment 12 of 27").wait_for()
-    lesson.page.screenshot(path=tmp_path / "scanners.png")
+    lesson.picture(tmp_path / "scanners.png")
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="Wholly free: 3.").wait_for()
     cell.locator("select").select_option("a request of order 9")
@@ -648,7 +644,7 @@ def test_two_scanners_are_scrubbed_by_keys(lesson: OpenLesson, tmp_path: Path) -
     lesson.page.keyboard.press("End")
     cell.locator("[role=status]", has_text="the request has its block, pfn 4608").wait_for()
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "scanners_dark.png")
+    lesson.picture(tmp_path / "scanners_dark.png")
     lesson.theme("Light")
 
 
@@ -666,14 +662,14 @@ def test_a_report_s_lines_are_chosen_by_keys(lesson: OpenLesson, tmp_path: Path)
     lines.select_option(cell.locator("option", has_text="Node 0 DMA free").text_content() or "")
     cell.locator("[role=status]", has_text="refused, 18 too few").wait_for()
     cell.locator("td", has_text="NR_FREE_PAGES, mm/page_alloc.c account_freepages()").wait_for()
-    lesson.page.screenshot(path=tmp_path / "reader.png")
+    lesson.picture(tmp_path / "reader.png")
     cell.get_by_label("the stack and the registers too").press("Space")
     lesson.theme("Dark")
     cell.locator("option", has_text="do_anonymous_page").wait_for(state="attached")
-    lesson.page.screenshot(path=tmp_path / "reader_dark.png")
+    lesson.picture(tmp_path / "reader_dark.png")
     cell.get_by_label("report", exact=True).select_option(index=1)
     cell.locator("[role=status]", has_text="zone DMA, in kB").wait_for(state="detached")
-    lesson.page.screenshot(path=tmp_path / "failure_dark.png")
+    lesson.picture(tmp_path / "failure_dark.png")
     lesson.theme("Light")
 
 
@@ -686,9 +682,9 @@ def test_a_victim_is_chosen_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell.locator("[role=slider]").focus()
     lesson.page.keyboard.press("Home")
     cell.locator("[role=status]", has_text="sh (173) is killed: 400 rss").wait_for()
-    lesson.page.screenshot(path=tmp_path / "badness.png")
+    lesson.picture(tmp_path / "badness.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "badness_dark.png")
+    lesson.picture(tmp_path / "badness_dark.png")
     lesson.theme("Light")
 
 
@@ -702,7 +698,7 @@ def test_remedies_are_tried_by_keys(lesson: OpenLesson, tmp_path: Path) -> None:
     cell.locator("[role=status]", has_text="served: all 130 pages").wait_for()
     cell.get_by_label("request", exact=True).select_option("a driver's table")
     cell.locator("[role=status]", has_text="killed: editor, player").wait_for()
-    lesson.page.screenshot(path=tmp_path / "clinic.png")
+    lesson.picture(tmp_path / "clinic.png")
     lesson.theme("Dark")
-    lesson.page.screenshot(path=tmp_path / "clinic_dark.png")
+    lesson.picture(tmp_path / "clinic_dark.png")
     lesson.theme("Light")

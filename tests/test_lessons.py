@@ -83,10 +83,22 @@ def test_no_script_of_ours_can_say_what_is_harmless_of_jupyterlab() -> None:
 
 @pytest.mark.alone
 @each_lesson
-def test_cells_run_backwards_and_twice(name: str) -> None:
+def test_cells_run_backwards(name: str) -> None:
+    run_backwards(name, times=1)
+
+
+@pytest.mark.long
+@each_lesson
+def test_cells_run_backwards_and_again(name: str) -> None:
+    run_backwards(name, times=2)
+
+
+def run_backwards(name: str, times: int) -> None:
+    """Run the first cell, which imports, then all others from the last, so many times."""
     notebook = nbformat.read(path_of(name), as_version=4)
     first, *others = (cell for cell in notebook.cells if cell.cell_type == "code")
-    notebook.cells = [first, *reversed(copy.deepcopy(others)), *others, first]
+    backwards = [first, *reversed(others)]
+    notebook.cells = [copy.deepcopy(cell) for _ in range(times) for cell in backwards]
     resources = {"metadata": {"path": str(path_of(name).parent)}}
     NotebookClient(notebook, timeout=120, resources=resources).execute()
 
@@ -105,8 +117,9 @@ def test_all_cells_run_in_order_and_none_fails(lesson: OpenLesson) -> None:
 
 
 @pytest.mark.browser
-def test_a_prediction_is_kept_and_compared(lesson: OpenLesson) -> None:
-    for asks in lesson.indexes(r"^predictions\.ask\("):
+@pytest.mark.parametrize("most", [1, pytest.param(99, marks=pytest.mark.long)], ids=["one", "all"])
+def test_a_prediction_is_kept_and_compared(lesson: OpenLesson, most: int) -> None:
+    for asks in lesson.indexes(r"^predictions\.ask\(")[:most]:
         cell = lesson.run(asks)
         cell.locator("input[type=radio]:not(:disabled)").first.wait_for()
         chosen = cell.locator(".widget-radio-box label").first
@@ -160,7 +173,7 @@ def test_every_slider_moves_by_keys_alone(lesson: OpenLesson, tmp_path: Path) ->
             if handle.get_attribute("aria-valuenow") == at:  # it stood at its end
                 lesson.page.keyboard.press("ArrowLeft")
             assert handle.get_attribute("aria-valuenow") != at
-        lesson.page.screenshot(path=tmp_path / f"cell_{index}.png")
+        lesson.picture(tmp_path / f"cell_{index}.png")
     assert lesson.in_kernel("print('still there')") == "still there"
     assert lesson.errors() == []
 
@@ -208,7 +221,7 @@ def test_the_lesson_follows_the_dark_theme(lesson: OpenLesson, tmp_path: Path) -
             sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in player.evaluate(style)
         )
         assert dark < 120 < 600 < light
-        lesson.page.screenshot(path=tmp_path / f"player_{number}_dark.png")
+        lesson.picture(tmp_path / f"player_{number}_dark.png")
     for index in lesson.indexes(r"^charts\.show\("):
         chart = lesson.show(index)
         chart.locator(".js-plotly-plot .trace").first.wait_for()
@@ -224,5 +237,5 @@ def test_nothing_is_cut_off_in_a_narrow_window(lesson: OpenLesson, tmp_path: Pat
     lesson.page.evaluate("jupyterapp.shell.collapseLeft(); jupyterapp.shell.collapseRight()")
     for number, player in enumerate(players(lesson)):
         assert player.evaluate("e => e.scrollWidth <= e.clientWidth")
-        lesson.page.screenshot(path=tmp_path / f"narrow_{number}.png")
+        lesson.picture(tmp_path / f"narrow_{number}.png")
     lesson.page.set_viewport_size({"width": 1280, "height": 1000})

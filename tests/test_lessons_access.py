@@ -84,7 +84,7 @@ def test_at_400_percent_zoom_only_tables_and_programs_scroll(
         if not crowded:
             break
         whole.page.wait_for_timeout(100)
-    whole.page.screenshot(path=tmp_path / "zoomed.png")
+    whole.picture(tmp_path / "zoomed.png")
     assert crowded == []
     whole.page.set_viewport_size(DESKTOP)
 

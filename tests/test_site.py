@@ -286,6 +286,7 @@ def test_search_finds_names_of_the_kernel(offline: Any, site: Path, asked: str, 
     name = asked.removesuffix("()")
     assert offline.locator("#results mark").first.inner_text().lower() == name
     offline.locator("#results a").first.click()
+    offline.wait_for_url("**/*.html#*")  # and until that page has loaded
     anchor = "document.getElementById(decodeURIComponent(location.hash.slice(1))) !== null"
     assert offline.evaluate(anchor)
 

@@ -122,7 +122,7 @@ def calls(draw: st.DrawFn, t: Target) -> Callable[[], object]:
 
 
 # A failing life is told as it is: making it shorter takes minutes.
-@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=50, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.data())
 def test_whatever_is_passed_is_done_or_refused_by_one_line_and_taken_back(
     data: st.DataObject,

@@ -50,7 +50,7 @@ def faults(page: Any, context: Any = None) -> list[str]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("name", SHOWN)
-@pytest.mark.parametrize("media", ["light", "dark", "forced"])
+@pytest.mark.parametrize("media", ["light", "dark", pytest.param("forced", marks=pytest.mark.long)])
 def test_axe_finds_no_serious_fault(name: str, media: str, page: Any, tmp_path: Path) -> None:
     scheme = "dark" if media == "dark" else "light"
     page.emulate_media(color_scheme=scheme, forced_colors="active" if media == "forced" else "none")

@@ -36,16 +36,6 @@ def shown(lesson: OpenLesson, code: str) -> Any:
     return lesson.run(cell)
 
 
-def comes(lesson: OpenLesson, expression: str, expected: str) -> None:
-    """Python has it, sooner or later."""
-    for _ in range(50):
-        said = lesson.in_kernel(f"print({expression})")
-        if said == expected:
-            return
-        lesson.page.wait_for_timeout(100)
-    pytest.fail(f"{expression} is {said}, should be {expected}")
-
-
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_a_prediction_is_scored_in_python(lesson: OpenLesson, theme: str, tmp_path: Path) -> None:
     lesson.theme(theme)
@@ -56,12 +46,12 @@ def test_a_prediction_is_scored_in_python(lesson: OpenLesson, theme: str, tmp_pa
     assert player.get_attribute("data-step") == "0"
     right = int(lesson.in_kernel("print(asked.payload['questions'][0][3])"))
     lesson.page.keyboard.press(str(right + 1))
-    comes(lesson, "asked.score", "(1, 1)")
+    lesson.comes("asked.score", "(1, 1)")
     lesson.page.keyboard.press("End")
-    comes(lesson, "0 < asked.step < asked.last_step", "True")
+    lesson.comes("0 < asked.step < asked.last_step", "True")
     back = player.evaluate("e => getComputedStyle(e).backgroundColor")
     assert (back == "rgb(255, 255, 255)") == (theme == "Light")
-    lesson.page.screenshot(path=tmp_path / f"predict_{theme}.png")
+    lesson.picture(tmp_path / f"predict_{theme}.png")
 
 
 def test_two_machines_and_python_move_each_other(lesson: OpenLesson, tmp_path: Path) -> None:
@@ -73,8 +63,8 @@ def test_two_machines_and_python_move_each_other(lesson: OpenLesson, tmp_path: P
     cell.locator(".ms-side.ms-differs").wait_for()
     both.focus()
     lesson.page.keyboard.press("ArrowLeft")
-    comes(lesson, "sides.first - sides.step", "1")
-    lesson.page.screenshot(path=tmp_path / "sides.png")
+    lesson.comes("sides.first - sides.step", "1")
+    lesson.picture(tmp_path / "sides.png")
 
 
 def test_an_address_that_python_set_before_is_walked_to(lesson: OpenLesson) -> None:

@@ -22,7 +22,7 @@ class Ring:
     def __init__(self, capacity: int = 1 << 16) -> None:
         if capacity < 1 or capacity & (capacity - 1):
             raise ValueError(f"ring capacity {capacity} is not a power of two")
-        self._ints = array("q", bytes(8 * RECORD * capacity))
+        self._ints = array("q")  # grows up to its capacity: most machines write a few records
         self._mask = capacity - 1
         self.written = 0
 
@@ -32,7 +32,7 @@ class Ring:
         return max(0, self.written - self._mask - 1)
 
     def write(self, record: Record) -> None:
-        """Append one record. Cost: O(1)."""
+        """Append one record, over the oldest once the ring is full. Cost: O(1)."""
         start = (self.written & self._mask) * RECORD
         self._ints[start : start + RECORD] = array("q", record)
         self.written += 1
