@@ -105,7 +105,9 @@ def themed(figure: go.Figure) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
     )  # fmt: skip
     figure.update_xaxes(**line, showgrid=False)
-    figure.update_yaxes(**line)
+    # pfns and pages are read to the last digit: 16,125, not 16.125k
+    digits: dict[str, Any] = {"exponentformat": "none", "separatethousands": True}
+    figure.update_yaxes(**line, **digits, automargin=True, title_standoff=10)
     return figure
 
 
